@@ -1,0 +1,118 @@
+# make demo, make test, make lint, make clean. Each sets up what it needs first; a second run starts in seconds.
+#
+#   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
+#   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
+#   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
+#   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
+#
+# Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
+
+ROS ?= jazzy
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+RUNS = command -v $(1) >/dev/null && $(1) -c '$(2)' 2>/dev/null && echo $(1)
+
+ifneq ($(ROS_DISTRO),)
+  # A Python of conda or pyenv that comes first on PATH does not see the sourced rclpy; the system's does.
+  SOURCED_PYTHON := $(firstword $(foreach p,$(or $(PYTHON),python3 /usr/bin/python3),$(shell $(call RUNS,$(p),import rclpy))))
+endif
+ifneq ($(SOURCED_PYTHON),)
+  override ROS := $(ROS_DISTRO)
+  override PYTHON := $(SOURCED_PYTHON)
+  VENV := .venv-sourced-$(ROS_DISTRO)
+else
+  VENV := $(if $(filter jazzy,$(ROS)),.venv,.venv-$(ROS))
+  PYTHON ?= $(firstword $(foreach p,python3 python3.11 python3.12,$(shell \
+    $(call RUNS,$(p),import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))))))
+  ifeq ($(filter jazzy kilted,$(ROS)),)
+    $(error ROS=$(ROS): PyPI has jazzy and kilted; source any other ROS 2 before make)
+  endif
+  # What another ROS 2 left behind would come before the wheels.
+  unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+  ifneq ($(ROS_DISTRO)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
+    unexport LD_LIBRARY_PATH ROS_DISTRO
+  endif
+endif
+
+BIN := $(VENV)/bin
+LOG := $(VENV)/setup.log
+PINS := $(VENV)/constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c $(PINS)
+MSGS := $(shell find lwd_msgs -type f)
+
+# $(call quietly,what is done,command): one line on the screen, the rest in the log, its end shown if the command fails
+quietly = @echo "[setup] $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 25 $(LOG); echo "[setup] failed; all of it is in $(LOG)"; exit 1; }
+
+.PHONY: help setup setup-test demo test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+setup: $(VENV)/stamp-lwd_ros
+
+setup-test: $(VENV)/stamp-test
+
+demo: setup
+	$(BIN)/lwd demo $(DEMO_ARGS)
+
+# Two torch threads on small networks are many times slower than one.
+test: setup-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(VENV)/stamp-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-* build install log dist lwd_ros.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/stamp-venv:
+	@sh scripts/check_system "$(PYTHON)" "$(SOURCED_PYTHON)"
+	@echo "[setup] Python environment in $(VENV), of $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(if $(SOURCED_PYTHON),--system-site-packages) $(VENV)
+	@touch $@
+
+$(PINS): constraints/$(if $(SOURCED_PYTHON),jazzy,$(ROS)).txt $(VENV)/stamp-venv
+ifneq ($(SOURCED_PYTHON),)
+	@# NumPy and what generates messages must be the sourced ROS 2's own.
+	@grep -v -E '^(ros-|numpy|catkin-pkg|empy|lark)' $< > $@
+	@$(PYTHON) -c 'import numpy; print(f"numpy=={numpy.__version__}")' >> $@
+else
+	@cp $< $@
+endif
+
+$(VENV)/stamp-build: constraints/build.txt $(PINS)
+	$(call quietly,build tools,$(PIP_INSTALL) -r constraints/build.txt)
+	@touch $@
+
+# The wheels' bootstrapper puts $(VENV)/lib, where lwd_msgs goes, on the library path: a sourced ROS 2 needs it as well.
+$(VENV)/stamp-ros: $(if $(SOURCED_PYTHON),,constraints/ros-$(ROS).txt) $(VENV)/stamp-build
+ifneq ($(SOURCED_PYTHON),)
+	$(call quietly,ROS 2 $(ROS) as sourced,$(PIP_INSTALL) ros-wheels-bootstrapper==0.1.2)
+else
+	$(call quietly,ROS 2 $(ROS) from PyPI: 20 seconds and 270 MB,$(PIP_INSTALL) -r $<)
+endif
+	@touch $@
+
+$(VENV)/stamp-lwd_msgs: $(MSGS) $(VENV)/stamp-ros
+	$(call quietly,lwd_msgs: 20 to 60 seconds,$(if $(SOURCED_PYTHON),$(BIN)/python -c 'import lwd_msgs' ||) \
+	  PATH="$(abspath $(BIN)):$$PATH" $(PIP_INSTALL) --no-deps --force-reinstall ./lwd_msgs)
+	@touch $@
+
+$(VENV)/stamp-lwd_ros: setup.py setup.cfg pyproject.toml $(VENV)/stamp-lwd_msgs
+	$(call quietly,lwd_ros and the simulator: 1 minute,$(PIP_INSTALL) -e .[demo])
+	@touch $@
+
+$(VENV)/stamp-test: $(VENV)/stamp-lwd_ros
+ifneq ($(TORCH_INDEX),)
+	$(call quietly,torch from $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch==2.13.0)
+endif
+	$(call quietly,training and test tools: minutes,$(PIP_INSTALL) -e .[train$(comma)dev])
+	@touch $@
+
+$(VENV)/stamp-lint: $(VENV)/stamp-build
+	$(call quietly,ruff,$(PIP_INSTALL) ruff)
+	@touch $@
+
+comma := ,

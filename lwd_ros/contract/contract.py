@@ -1,0 +1,142 @@
+"""The contract: every scalar that a policy observes and commands, and its digest."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from lwd_ros.contract.binding import Binding
+from lwd_ros.contract.errors import ContractError, Section, fail
+
+
+@dataclass(frozen=True)
+class ObservationScalar:
+    """One observed scalar: its name, SI unit ("1": dimensionless) and the range it can physically take."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class CommandScalar:
+    """One commanded scalar: name, SI unit, limits in that unit, largest change in unit/s."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    slew_per_s: float
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a policy observes and commands.
+
+    The digest covers all but `binding`: two contracts of one digest mean the same to a policy.
+    """
+
+    name: str
+    period_s: float
+    observation: tuple[ObservationScalar, ...]
+    command: tuple[CommandScalar, ...]
+    binding: Binding | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Contract":
+        """Read a YAML file.
+
+        Raises:
+            ContractError: the file is missing or not YAML, or a key is wrong; names the key.
+        """
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ContractError(f"{path}: cannot be read ({error.strerror}); expected a contract in YAML") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        return cls.from_dict(content, where=str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping, where: str = "contract") -> "Contract":
+        """Check and build a contract from parsed YAML or JSON; `where` names its source in errors."""
+        root = Section(content, where)
+        root.only("name", "period_s", "history", "observation", "command", "binding")
+        if root.value.get("history") != 1:
+            fail(where, "history", root.value.get("history"), "1 (one frame per observation vector)")
+        observation = []
+        names = root.section("observation")
+        for name in names.value:
+            item = names.section(name)
+            item.only("unit", "limits")
+            observation.append(ObservationScalar(str(name), item.text("unit"), *item.limits("limits")))
+        command = []
+        names = root.section("command")
+        for name in names.value:
+            item = names.section(name)
+            item.only("unit", "limits", "slew_per_s")
+            minimum, maximum = item.limits("limits")
+            if minimum > 0 or maximum < 0:
+                fail(where, item.path("limits"), [minimum, maximum], "limits around 0, the safe command")
+            command.append(CommandScalar(str(name), item.text("unit"), minimum, maximum, item.number("slew_per_s", 0)))
+        for key, scalars in (("observation", observation), ("command", command)):
+            if not scalars:
+                fail(where, key, "nothing", "at least one scalar")
+        contract = cls(root.text("name"), root.number("period_s", above=0), tuple(observation), tuple(command))
+        if "binding" in root.value:
+            binding = Binding.from_section(root.section("binding"), contract)
+            contract = cls(contract.name, contract.period_s, contract.observation, contract.command, binding)
+        return contract
+
+    def meaning(self) -> dict:
+        """The part under the digest, as plain data; `from_dict` reads it back."""
+        return {
+            "name": self.name,
+            "period_s": self.period_s,
+            "history": 1,
+            "observation": {s.name: {"unit": s.unit, "limits": [s.minimum, s.maximum]} for s in self.observation},
+            "command": {
+                s.name: {"unit": s.unit, "limits": [s.minimum, s.maximum], "slew_per_s": s.slew_per_s}
+                for s in self.command
+            },
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, 64 hex digits, of everything that gives a policy its meaning (order included)."""
+        return hashlib.sha256(json.dumps(self.meaning(), separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """Names in the order of the observation vector."""
+        return tuple(scalar.name for scalar in self.observation)
+
+    @property
+    def command_names(self) -> tuple[str, ...]:
+        """Names in the order of the command vector."""
+        return tuple(scalar.name for scalar in self.command)
+
+    @cached_property
+    def command_limits(self) -> np.ndarray:
+        """float64 [2, commands]: minimum and maximum of each command, tightened by the binding where it says so."""
+        limits = np.array([[s.minimum for s in self.command], [s.maximum for s in self.command]])
+        for name, (minimum, maximum) in (self.binding.command_limits if self.binding else {}).items():
+            limits[:, self.command_names.index(name)] = minimum, maximum
+        return limits
+
+    @cached_property
+    def command_slew(self) -> np.ndarray:
+        """float64 [commands]: largest change of each command in one control period."""
+        return np.array([scalar.slew_per_s for scalar in self.command]) * self.period_s
+
+    def require_binding(self) -> Binding:
+        """The binding, or a ContractError for a contract that has none."""
+        if self.binding is None:
+            raise ContractError(f"contract '{self.name}': key 'binding': found nothing, expected topics and fields")
+        return self.binding

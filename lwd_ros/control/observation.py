@@ -1,0 +1,112 @@
+"""From single messages of several streams to whole observation vectors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lwd_ros.contract import Contract
+
+_PENDING = 8  # stamps that may be incomplete at once; older ones lost a message for good
+_JUMP_NS = 1_000_000_000  # a stamp further back than this is a clock that was reset, not a late message
+
+
+class StreamError(ValueError):
+    """A message that must not enter an observation; says what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns."""
+
+    vector: np.ndarray
+    stamp_ns: int
+
+
+class ObservationAssembler:
+    """Puts the messages of a contract's observation streams together.
+
+    With `sync: same_stamp` an observation is complete when every stream has delivered one stamp, in any order; with
+    `latest` the first stream sets the pace and the others give what they delivered last. Late and repeated messages of
+    stamps that are already complete are dropped, except for the newest, which may be asked for again.
+    """
+
+    def __init__(self, contract: Contract):
+        binding = contract.require_binding()
+        self.streams = binding.observation_streams
+        self._contract = contract
+        self._latest = binding.sync == "latest"
+        self._places = [np.array(stream.indices) for stream in self.streams]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, so that no old observation can be answered."""
+        self._pending: dict[int, tuple[np.ndarray, set[int]]] = {}
+        self._values = np.full(len(self._contract.observation), np.nan)
+        self._arrived: list[float | None] = [None] * len(self.streams)
+        self._newest = -1
+        self.last_complete: float | None = None
+
+    def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
+        """Take one message of stream number `stream`; returns the observation that it completes, if it does.
+
+        Args:
+            stream: place in the binding's observation streams.
+            stamp_ns: the message's stamp.
+            frame_id: the message's frame, which must be the binding's; frames are checked, not transformed.
+            values: float64, the stream's scalars in the order of its fields.
+            now: steady clock, s.
+
+        Raises:
+            StreamError: not finite, a wrong frame. The message is dropped.
+        """
+        described = self.streams[stream]
+        if frame_id != described.frame_id:
+            raise StreamError(f"{described.topic}: found frame_id {frame_id!r}, expected {described.frame_id!r}")
+        if not np.isfinite(values).all():
+            bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
+        if self._newest - stamp_ns > _JUMP_NS:
+            self._pending.clear()
+            self._newest = -1
+        if stamp_ns < self._newest:
+            return None
+        self._arrived[stream] = now
+        if self._latest:
+            self._values[self._places[stream]] = values
+            if stream != 0 or any(arrived is None for arrived in self._arrived):
+                return None
+            return self._complete(self._values.copy(), stamp_ns, now)
+        vector, seen = self._pending.setdefault(stamp_ns, (np.empty(len(self._values)), set()))
+        vector[self._places[stream]] = values
+        seen.add(stream)
+        if len(seen) == len(self.streams):
+            return self._complete(vector, stamp_ns, now)
+        if len(self._pending) > _PENDING:
+            del self._pending[min(self._pending)]
+        return None
+
+    def _complete(self, vector: np.ndarray, stamp_ns: int, now: float) -> Observation:
+        self._newest = stamp_ns
+        self.last_complete = now
+        self._pending = {stamp: entry for stamp, entry in self._pending.items() if stamp > stamp_ns}
+        return Observation(vector, stamp_ns)
+
+    def missing(self, now: float) -> list[str]:
+        """Topics that were never seen or are stale, each with the reason."""
+        result = []
+        for stream, arrived in zip(self.streams, self._arrived, strict=True):
+            if arrived is None:
+                result.append(f"{stream.topic}: nothing received")
+            elif now - arrived > stream.stale_after_s:
+                result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
+        return result
+
+    def fault(self, now: float) -> str:
+        """One sentence on why observations cannot be trusted at `now`, '' while they can."""
+        missing = self.missing(now)
+        if missing:
+            return "; ".join(missing)
+        limit = min(stream.stale_after_s for stream in self.streams)
+        if self.last_complete is None or now - self.last_complete > limit:
+            return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
+        return ""

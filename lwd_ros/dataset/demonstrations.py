@@ -1,0 +1,193 @@
+"""Demonstrations as Parquet, one file per task beside a `meta.json`, with LeRobot's column names."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lwd_ros.contract import Contract
+
+META = "meta.json"
+
+
+class DatasetError(ValueError):
+    """A dataset is missing, incomplete or not what was asked for; says what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One demonstration.
+
+    `observation` is float64 [T, observations] and `action` float64 [T, commands], both in the contract's order and
+    units; `action` is the expert's clean, limited command, not the disturbed one that was executed. `layout` is the
+    seed of the object positions; `after` names the tasks that ran before it in the same scene, '' for a fresh start.
+    """
+
+    observation: np.ndarray
+    action: np.ndarray
+    layout: int
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """The Parquet file of one task."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, folder: Path, task: str) -> "TaskFile":
+        """The place of a task's file in a dataset folder."""
+        return cls(folder / f"{task}.parquet")
+
+    def write(self, task: str, task_index: int, period_s: float, episodes: Sequence[Episode], settings: dict) -> None:
+        """Write all episodes at once, under a temporary name first, so that a partial file is never taken for whole.
+
+        `settings` is what made the episodes; `settings_of` reads it back. Identical episodes give identical bytes.
+        """
+        lengths = [len(episode.action) for episode in episodes]
+        frame = np.concatenate([np.arange(n) for n in lengths])
+        table = pa.table(
+            {
+                "observation.state": _lists([e.observation for e in episodes]),
+                "action": _lists([e.action for e in episodes]),
+                "episode_index": pa.array(np.repeat(np.arange(len(episodes)), lengths), pa.int64()),
+                "frame_index": pa.array(frame, pa.int64()),
+                "timestamp": pa.array(frame * period_s, pa.float64()),
+                "task_index": pa.array(np.full(len(frame), task_index), pa.int64()),
+                "task": pa.array([task] * len(frame)).dictionary_encode(),
+                "layout": pa.array(np.repeat([e.layout for e in episodes], lengths), pa.int64()),
+                "after": pa.array(np.repeat([e.after for e in episodes], lengths)).dictionary_encode(),
+            }
+        ).replace_schema_metadata({"lwd_ros": json.dumps(settings, sort_keys=True)})
+        temporary = self.path.with_suffix(".partial")
+        try:
+            pq.write_table(table, temporary, compression="zstd")
+            os.replace(temporary, self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise DatasetError(f"{self.path}: cannot be written ({error})") from error
+
+    def settings(self) -> dict | None:
+        """What made this file, or None where there is no whole file of ours."""
+        if not self.path.exists():
+            return None
+        try:
+            metadata = pq.read_schema(self.path).metadata or {}
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"{self.path}: is not a whole Parquet file ({error}); delete it") from error
+        return json.loads(metadata[b"lwd_ros"]) if b"lwd_ros" in metadata else None
+
+    def read(self) -> list[Episode]:
+        """All episodes, in order; raises DatasetError for a broken file, missing columns or non-finite numbers."""
+        try:
+            table = pq.read_table(self.path)
+            observation, action = _matrix(table, "observation.state"), _matrix(table, "action")
+            index = table["episode_index"].to_numpy()
+            layout, after = table["layout"].to_numpy(), table["after"].to_pylist()
+        except (pa.ArrowInvalid, OSError, KeyError) as error:
+            raise DatasetError(f"{self.path}: cannot be read as demonstrations: {error}") from error
+        if not len(index):
+            raise DatasetError(f"{self.path}: found no frames, expected at least one episode")
+        for name, values in (("observation.state", observation), ("action", action)):
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+            if bad.size:
+                raise DatasetError(
+                    f"{self.path}: '{name}' is not finite in row {bad[0]} (episode {index[bad[0]]}); "
+                    "expected finite numbers"
+                )
+        starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1))
+        ends = [*starts[1:], len(index)]
+        return [
+            Episode(observation[a:b], action[a:b], int(layout[a]), after[a]) for a, b in zip(starts, ends, strict=True)
+        ]
+
+
+class Demonstrations:
+    """A dataset folder that was checked: `tasks` in order, `episodes[task]`, `meta`, `contract`, `digest`."""
+
+    def __init__(self, folder: str | Path, contract: Contract | None = None):
+        """Open a folder that `lwd collect` wrote and read it whole.
+
+        Raises:
+            DatasetError: a file is missing, broken, changed since it was collected, or follows another contract.
+        """
+        self.folder = Path(folder)
+        try:
+            self.meta = json.loads((self.folder / META).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DatasetError(f"{self.folder / META}: missing; expected a dataset made by 'lwd collect'") from error
+        except ValueError as error:
+            raise DatasetError(f"{self.folder / META}: is not JSON ({error})") from error
+        self.contract = Contract.from_dict(self.meta["contract"], where=str(self.folder / META))
+        if contract is not None and contract.digest != self.contract.digest:
+            raise DatasetError(
+                f"{self.folder}: follows contract {self.contract.digest[:12]}, expected {contract.digest[:12]}"
+            )
+        self.tasks = tuple(self.meta["tasks"])
+        self.digest = digest(self.folder, self.tasks)
+        if self.digest != self.meta["digest"]:
+            raise DatasetError(
+                f"{self.folder}: files have digest {self.digest[:12]}, expected {self.meta['digest'][:12]} from {META}"
+            )
+        self.episodes = {task: TaskFile.of(self.folder, task).read() for task in self.tasks}
+        sizes = (len(self.contract.observation), len(self.contract.command))
+        for task, episodes in self.episodes.items():
+            found = (episodes[0].observation.shape[1], episodes[0].action.shape[1])
+            if found != sizes:
+                raise DatasetError(f"{self.folder}: task '{task}' has columns of sizes {found}, expected {sizes}")
+
+
+def digest(folder: Path, tasks: Sequence[str]) -> str:
+    """SHA-256 over the tasks' names and files, 64 hex digits; a missing file raises DatasetError."""
+    total = hashlib.sha256()
+    for task in tasks:
+        path = TaskFile.of(folder, task).path
+        if not path.exists():
+            raise DatasetError(f"{path}: missing; expected the demonstrations of '{task}'")
+        total.update(task.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def write_meta(folder: Path, contract: Contract, tasks: Sequence[str], settings: dict, counts: dict) -> dict:
+    """Write `meta.json`, last of all files, and return it; a folder without it is not a dataset yet."""
+    meta = {
+        "contract": contract.meaning(),
+        "contract_digest": contract.digest,
+        "tasks": list(tasks),
+        "settings": settings,
+        "counts": counts,
+        "statistics": {task: _statistics(TaskFile.of(folder, task).read()) for task in tasks},
+        "digest": digest(folder, tasks),
+    }
+    temporary = folder / (META + ".partial")
+    temporary.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / META)
+    return meta
+
+
+def _statistics(episodes: Sequence[Episode]) -> dict:
+    result = {}
+    for key in ("observation", "action"):
+        values = np.concatenate([getattr(episode, key) for episode in episodes])
+        result[key] = {
+            name: getattr(values, name)(axis=0).round(6).tolist() for name in ("min", "max", "mean", "std")
+        }
+    return result
+
+
+def _lists(arrays: Sequence[np.ndarray]) -> pa.FixedSizeListArray:
+    values = np.concatenate(arrays)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), pa.float64()), values.shape[1])
+
+
+def _matrix(table: pa.Table, name: str) -> np.ndarray:
+    column = table[name].combine_chunks()
+    width = column.type.list_size
+    return column.flatten().to_numpy().reshape(-1, width)

@@ -1,0 +1,1 @@
+"""Rollouts of generated policies in simulation, and the figures made from them."""

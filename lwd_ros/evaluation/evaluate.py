@@ -1,0 +1,121 @@
+"""Success per task of a model file: one generated policy per episode, unseen layouts, in parallel processes."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+from lwd_ros import __version__
+from lwd_ros.evaluation.rollout import rollout
+from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.sim.collect import TRAINING_LAYOUTS
+from lwd_ros.sim.scene import EPISODE_STEPS, Scene
+
+VALIDATION_LAYOUTS = range(TRAINING_LAYOUTS.stop, 200_000)
+"""Layout seeds for choosing hyper-parameters; figures are reported on layouts from 200,000 on."""
+
+REPORTING_LAYOUTS = range(200_000, 1_000_000)
+"""Layout seeds that reported figures use."""
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a success rate."""
+    interval = binomtest(successes, episodes).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _episodes(model: Path, task: str, layouts: Sequence[int]) -> list[int]:
+    """First success step (0: none) of one generated policy per layout; its seed is the layout's number plus one."""
+    generator = PolicyGenerator(model)
+    scene = Scene(task, generator.description.contract)
+    results = []
+    for layout in layouts:
+        observation = scene.reset(layout)
+        policy = generator.generate(task, layout + 1, observation)
+        results.append(rollout(scene, policy, stop_at_success=True).first_success_step)
+    return results
+
+
+def generation_seconds(generator: PolicyGenerator, repeats: int = 50) -> float:
+    """Median seconds from noise to a checked policy, on one thread."""
+    middle = np.array([0.5 * (s.minimum + s.maximum) for s in generator.description.contract.observation])
+    times = []
+    for seed in range(1, repeats + 1):
+        start = time.perf_counter()
+        generator.generate(generator.tasks[0], seed, middle)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
+    """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
+
+    Returns:
+        `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
+        `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes).
+
+    Raises:
+        ModelError: the model file or a task cannot be used, or the layouts were trained on.
+    """
+    generator = PolicyGenerator(model)
+    for task in tasks:
+        if task not in generator.tasks:
+            raise ModelError(f"task '{task}' is unknown to {model.name}; it knows {', '.join(generator.tasks)}")
+    if first_layout in TRAINING_LAYOUTS:
+        raise ModelError(
+            f"first layout {first_layout}: layouts below {TRAINING_LAYOUTS.stop} belong to demonstrations; use "
+            f"{VALIDATION_LAYOUTS.start} and up for validation, {REPORTING_LAYOUTS.start} and up for reporting"
+        )
+    layouts = range(first_layout, first_layout + episodes)
+    size = max(1, -(-episodes // 5))
+    jobs = [(task, layouts[i : i + size]) for task in tasks for i in range(0, episodes, size)]
+    parallel = Parallel(n_jobs=workers, return_as="generator")
+    results: dict[str, list[int]] = {task: [] for task in tasks}
+    outcomes = parallel(delayed(_episodes)(model, task, part) for task, part in jobs)
+    for (task, _), steps in zip(jobs, tqdm(outcomes, total=len(jobs), desc="evaluate", unit="part"), strict=True):
+        results[task] += steps
+    described = {}
+    for task, steps in results.items():
+        successes = [step for step in steps if step]
+        described[task] = {
+            "success": len(successes) / episodes,
+            "episodes": episodes,
+            "successes": len(successes),
+            "interval": wilson_interval(len(successes), episodes),
+            "steps_to_success": {
+                "median": float(np.median(successes)) if successes else None,
+                "max": max(successes, default=None),
+            },
+            "failed_layouts": [layout for layout, step in zip(layouts, steps, strict=True) if not step],
+        }
+    sizes = generator.description.layout.layer_sizes
+    return {
+        "model": model.name,
+        "model_digest": generator.digest,
+        "lwd_ros": __version__,
+        "mean_success": float(np.mean([entry["success"] for entry in described.values()])),
+        "policy_parameters": generator.description.layout.parameters,
+        "flops_per_step": sum(2 * a * b for a, b in zip(sizes, sizes[1:])),
+        "generation_ms": 1e3 * generation_seconds(generator),
+        "protocol": {
+            "success": f"at any step of {EPISODE_STEPS}",
+            "policies_per_episode": 1,
+            "first_layout": first_layout,
+            "policy_seed": "layout + 1",
+        },
+        "tasks": described,
+    }
+
+
+def write_json(result: dict, path: Path) -> None:
+    """Write a result under a temporary name first, so that a partial file is never taken for whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".partial")
+    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,102 @@
+"""Sampling policies from a model file with onnxruntime: one thread, deterministic, no torch."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from lwd_ros.generator.model_file import INPUTS, OUTPUTS, ModelDescription, ModelError
+from lwd_ros.policy import Policy, PolicyError
+
+
+class PolicyGenerator:
+    """A loaded model file.
+
+    Attributes:
+        path: the file.
+        description: what it says about itself.
+        digest: SHA-256 of the file, 64 hex digits.
+    """
+
+    def __init__(self, path: str | Path):
+        """Load and check a model file and sample once, so that the first request is as fast as the others.
+
+        Raises:
+            ModelError: the file is missing, truncated or not one of ours.
+        """
+        self.path = Path(path)
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a model file (.onnx)") from error
+        options = onnxruntime.SessionOptions()
+        # The defaults use every core and spin between calls, which starves a control loop beside them.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions share no narrower base class
+            reason = str(error).split("\n")[0][:160]
+            raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
+        self.digest = hashlib.sha256(content).hexdigest()
+        self.description = ModelDescription.from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, str(path)
+        )
+        expected = set(INPUTS if self.description.condition_on_observation else INPUTS[:2])
+        found = {item.name for item in self._session.get_inputs()}
+        if found != expected or {item.name for item in self._session.get_outputs()} != set(OUTPUTS):
+            raise ModelError(f"{path}: found inputs {sorted(found)}, expected {sorted(expected)}")
+        middle = np.array([0.5 * (s.minimum + s.maximum) for s in self.description.contract.observation])
+        self.generate(self.description.tasks[0], 1, middle)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that policies can be generated for."""
+        return self.description.tasks
+
+    def generate(self, task: str, seed: int, observation: np.ndarray | None = None) -> Policy:
+        """Sample one policy. The same model, task, seed and observation give the same weights.
+
+        Args:
+            task: one of `tasks`.
+            seed: of the latent noise, 1 to 2**64 - 1.
+            observation: float64 [observations], needed where the model is conditioned on it, ignored elsewhere.
+
+        Raises:
+            ModelError: the task is unknown, the observation is missing, or the weights are not usable.
+        """
+        description = self.description
+        if task not in description.tasks:
+            raise ModelError(f"task '{task}' is unknown to {self.path.name}; it knows {', '.join(description.tasks)}")
+        noise = np.random.default_rng(seed).standard_normal((1, description.latent_size), dtype=np.float32)
+        feed = {"noise": noise, "task": np.array([description.tasks.index(task)], dtype=np.int64)}
+        if description.condition_on_observation:
+            size = len(description.contract.observation)
+            if observation is None or np.shape(observation) != (size,) or not np.isfinite(observation).all():
+                raise ModelError(f"{self.path.name} is conditioned on an observation of {size} finite scalars; got none")
+            feed["observation"] = np.asarray(observation, dtype=np.float32)[None]
+        values = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
+        latent = hashlib.sha256(self.digest.encode())
+        for name in sorted(feed):
+            latent.update(name.encode() + feed[name].tobytes())
+        try:
+            return Policy(
+                layout=description.layout,
+                observation_indices=np.array(description.observation_indices),
+                action_offset=np.array(description.action_offset),
+                action_scale=np.array(description.action_scale),
+                contract_digest=description.contract.digest,
+                model_digest=self.digest,
+                latent_digest=latent.hexdigest(),
+                task=task,
+                seed=int(seed),
+                **{name: value[0] for name, value in values.items()},
+            )
+        except PolicyError as error:
+            raise ModelError(f"{self.path.name} decoded a policy that must not run: {error}") from error
+
+
+def draw_seed() -> int:
+    """A fresh seed, 1 to 2**63 - 1, for requests that name none."""
+    return int(np.random.default_rng().integers(1, 2**63))

@@ -1,0 +1,1 @@
+"""Latent Weight Diffusion: encoder, hypernetwork, denoiser, training in two stages, export."""

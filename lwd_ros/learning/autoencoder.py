@@ -1,0 +1,40 @@
+"""Stage 1: a VAE whose decoder writes policies. Demonstration -> latent -> policy weights (arXiv 2410.14040, 3.2)."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lwd_ros.learning.config import AutoencoderConfig
+from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.networks import HyperNetwork, TrajectoryEncoder, policy_forward
+from lwd_ros.policy import PolicyLayout
+
+
+class Autoencoder(nn.Module):
+    """Trajectory encoder and hypernetwork, trained together by behaviour cloning of the policies they make."""
+
+    def __init__(self, data: TrainingData, layout: PolicyLayout, config: AutoencoderConfig):
+        super().__init__()
+        self.layout, self.config = layout, config
+        self.encoder = TrajectoryEncoder(data.tokens.shape[1], config.encoder_layers, config.latent_size)
+        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
+
+    def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
+        config = self.config
+        chosen = data.sample_demonstrations(config.demonstrations, generator)
+        mean, log_variance = self.encoder(data.tokens[chosen])
+        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
+        observation, action = data.sample_pairs(chosen, config, generator)
+        cloning = functional.mse_loss(policy_forward(self.layout, self.hypernetwork(latent), observation), action)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
+        return {
+            "loss": cloning + config.kl_weight * divergence,
+            "behaviour_cloning": cloning.detach(),
+            "kl_divergence": divergence.detach(),
+        }
+
+    @torch.no_grad()
+    def encode(self, data: TrainingData) -> torch.Tensor:
+        """Posterior means of all demonstrations, float32 [demonstrations, latent]."""
+        return self.encoder(data.tokens)[0]

@@ -1,0 +1,114 @@
+"""What a training run can be told, with the defaults that the shipped models use."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+
+class ConfigError(ValueError):
+    """A training configuration is wrong; names the key, what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Stage 1: trajectory encoder and hypernetwork, a VAE over policies."""
+
+    steps: int = 8000
+    learning_rate: float = 2e-3  # peak of the one-cycle schedule
+    demonstrations: int = 40  # demonstrations encoded in a step
+    pairs: int = 96  # (observation, action) pairs that each decoded policy is judged on
+    own_share: float = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others of its task
+    kl_weight: float = 1e-5
+    tokens: int = 16  # (observation, action, time) samples that describe a demonstration to the encoder
+    latent_size: int = 64
+    encoder_layers: tuple[int, ...] = (384, 256)
+    hypernetwork_layers: tuple[int, ...] = (256, 256)
+    ema_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Stage 2: rectified flow (Liu et al. 2022, arXiv 2209.03003) on standardised latents."""
+
+    steps: int = 8000
+    learning_rate: float = 1e-3
+    batch: int = 256
+    width: int = 256
+    blocks: int = 2
+    sampling_steps: int = 20
+    ema_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run, from demonstrations to a model file."""
+
+    name: str
+    seed: int = 0
+    hidden_layers: tuple[int, ...] = (16, 16)
+    hidden_activation: str = "tanh"
+    hide: tuple[str, ...] = ()
+    condition_on_observation: bool = False
+    smallest_std: float = 0.005  # normalisation never magnifies a scalar's change by more than one over this
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TrainConfig":
+        """Read a YAML file; raises ConfigError naming the key that is wrong."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a training config") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping, where: str = "config") -> "TrainConfig":
+        """Check and build a config from parsed YAML or JSON; `where` names its source in errors."""
+        return _build(cls, content, where, "")
+
+    def to_dict(self) -> dict:
+        """Plain data, for the run folder and the model file."""
+        return asdict(self)
+
+
+def _build(kind, content, where: str, prefix: str):
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where}: key '{prefix or '(the whole file)'}': found {content!r}, expected a mapping")
+    known = {item.name: item for item in fields(kind)}
+    values = {}
+    for key, value in content.items():
+        path = f"{prefix}{key}"
+        if key not in known:
+            raise ConfigError(f"{where}: key '{path}': found {key!r}, expected one of {', '.join(known)}")
+        expected = known[key].type
+        if isinstance(expected, type) and expected in (AutoencoderConfig, DiffusionConfig):
+            values[key] = _build(expected, value, where, path + ".")
+        else:
+            values[key] = _value(value, expected, where, path)
+    if kind is TrainConfig and "name" not in values:
+        raise ConfigError(f"{where}: key 'name': found nothing, expected a text")
+    return kind(**values)
+
+
+def _value(value, expected, where: str, path: str):
+    def refuse(what: str):
+        raise ConfigError(f"{where}: key '{path}': found {value!r}, expected {what}")
+
+    if expected is str:
+        return value if isinstance(value, str) and value else refuse("a text")
+    if expected is bool:
+        return value if isinstance(value, bool) else refuse("true or false")
+    if expected in (int, float):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or value < 0 or (expected is int and value != int(value)):
+            refuse("a whole number, 0 or more" if expected is int else "a number, 0 or more")
+        return expected(value)
+    kind = str if expected == tuple[str, ...] else int
+    if not isinstance(value, list) or not all(isinstance(item, kind) and item for item in value):
+        refuse("a list of " + ("names" if kind is str else "whole numbers above 0"))
+    return tuple(value)

@@ -1,0 +1,51 @@
+"""Stage 2: the distribution of latents, learned by rectified flow on standardised posterior means."""
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import nn
+from torch.nn import functional
+
+from lwd_ros.learning.config import DiffusionConfig
+from lwd_ros.learning.networks import LatentDenoiser
+
+
+def noise_schedule() -> FlowMatchEulerDiscreteScheduler:
+    """Straight paths from data (sigma 0) to noise (sigma 1), Euler steps between them."""
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0)
+
+
+class LatentDiffusion(nn.Module):
+    """A conditional sampler of latents: standardisation, denoiser and noise schedule."""
+
+    def __init__(self, latents: torch.Tensor, tasks: int, condition_size: int, config: DiffusionConfig):
+        super().__init__()
+        self.config = config
+        # Unscaled latents are a known cause of failure of latent diffusion: standardise them.
+        self.register_buffer("mean", latents.mean(0))
+        self.register_buffer("std", latents.std(0).clamp_min(1e-6))
+        self.denoiser = LatentDenoiser(latents.shape[1], tasks, condition_size, config.width, config.blocks)
+        self._training_sigmas = noise_schedule().sigmas
+        schedule = noise_schedule()
+        schedule.set_timesteps(config.sampling_steps)
+        self._sampling_sigmas = schedule.sigmas.tolist()
+
+    def loss(self, latents, task, condition, chosen: torch.Tensor, generator: torch.Generator):
+        """Squared error of the predicted velocity, noise - data, on the demonstrations `chosen` (int64 [B])."""
+        data = (latents[chosen] - self.mean) / self.std
+        noise = torch.randn(data.shape, generator=generator)
+        step = torch.randint(len(self._training_sigmas), (len(chosen),), generator=generator)
+        sigma = self._training_sigmas[step]
+        noisy = torch.lerp(data, noise, sigma[:, None])
+        given = None if condition is None else condition[chosen]
+        return {"loss": functional.mse_loss(self.denoiser(noisy, sigma, task[chosen], given), noise - data)}
+
+    def forward(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Integrate from `noise` [B, latent] to latents [B, latent]; the loop unrolls when it is exported.
+
+        The sigmas are the scheduler's, the steps those of its `step`, whose own code does not trace.
+        """
+        x = noise
+        for now, after in zip(self._sampling_sigmas, self._sampling_sigmas[1:]):
+            velocity = self.denoiser(x, torch.full_like(x[:, 0], now), task, condition)
+            x = x + (after - now) * velocity
+        return x * self.std + self.mean

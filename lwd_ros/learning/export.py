@@ -1,0 +1,90 @@
+"""A finished run as one self-describing ONNX file: noise and task in, policy weights and normalisation out."""
+
+import os
+import platform
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from lwd_ros import __version__
+from lwd_ros.generator import ModelDescription
+from lwd_ros.generator.model_file import INPUTS, OUTPUTS
+from lwd_ros.learning.train import TrainedRun
+
+OPSET = 17
+
+
+class _Sampler(nn.Module):
+    """Latent diffusion, hypernetwork and per-task normalisation as one graph."""
+
+    def __init__(self, run: TrainedRun):
+        super().__init__()
+        self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
+        self.conditioned = run.config.condition_on_observation
+        normalisation = run.data.normalisation
+        for name in ("mean", "std", "minimum", "maximum"):
+            self.register_buffer(name, getattr(normalisation, name))
+        self.register_buffer("condition_mean", run.data.condition_mean)
+        self.register_buffer("condition_std", run.data.condition_std)
+
+    def forward(self, noise, task, observation=None):
+        condition = (observation - self.condition_mean) / self.condition_std if self.conditioned else None
+        weights = self.hypernetwork(self.diffusion(noise, task, condition))
+        return weights, self.mean[task], self.std[task], self.minimum[task], self.maximum[task]
+
+
+def export(run: TrainedRun, path: Path) -> None:
+    """Write the model file, under a temporary name first.
+
+    Its metadata carries the contract, tasks, policy layout, training config and data digest, versions and license.
+    """
+    config, data = run.config, run.data
+    sampler = _Sampler(run).eval()
+    latent_size = config.autoencoder.latent_size
+    example = [torch.zeros(1, latent_size), torch.zeros(1, dtype=torch.long)]
+    inputs = INPUTS if config.condition_on_observation else INPUTS[:2]
+    if config.condition_on_observation:
+        example.append(torch.zeros(1, len(data.contract.observation)))
+    temporary = path.with_suffix(".partial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs onnxscript and gains nothing here
+        torch.onnx.export(
+            sampler,
+            tuple(example),
+            str(temporary),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "batch"} for name in (*inputs, *OUTPUTS)},
+        )
+    description = ModelDescription(
+        contract=data.contract,
+        tasks=data.tasks,
+        layout=run.autoencoder.layout,
+        observation_indices=tuple(data.indices.tolist()),
+        action_offset=tuple(data.action_offset.tolist()),
+        action_scale=tuple(data.action_scale.tolist()),
+        latent_size=latent_size,
+        condition_on_observation=config.condition_on_observation,
+        training={
+            "config": config.to_dict(),
+            "data_digest": data.demonstrations.digest,
+            "data_settings": data.demonstrations.meta["settings"],
+            "demonstrations": len(data.task),
+            "versions": {
+                "lwd_ros": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "diffusers", "onnx", "numpy")},
+            },
+        },
+    )
+    model = onnx.load(str(temporary))
+    onnx.helper.set_model_props(model, description.to_metadata())
+    onnx.checker.check_model(model)
+    onnx.save(model, str(temporary))
+    os.replace(temporary, path)

@@ -1,0 +1,94 @@
+"""The three networks of Latent Weight Diffusion (arXiv 2410.14040, section 3) and the batched policy they make."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lwd_ros.policy import PolicyLayout
+
+
+def mlp(sizes: Sequence[int], norm: bool = False) -> nn.Sequential:
+    """Linear layers with SiLU after each, LayerNorm before it where asked."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes, sizes[1:]):
+        layers += [nn.Linear(inputs, outputs), *([nn.LayerNorm(outputs)] if norm else []), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
+class TrajectoryEncoder(nn.Module):
+    """A demonstration's tokens [B, tokens x features] to the posterior's mean and log variance, each [B, latent]."""
+
+    def __init__(self, inputs: int, layers: Sequence[int], latent_size: int):
+        super().__init__()
+        self.body = mlp((inputs, *layers))
+        self.head = nn.Linear(layers[-1], 2 * latent_size)
+
+    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, log_variance = self.head(self.body(tokens)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-20.0, 4.0)
+
+
+class HyperNetwork(nn.Module):
+    """A latent [B, latent] to policy weights [B, P]: a learned base plus a scaled head.
+
+    The base starts as a He-initialised policy and the head small, so training begins at a sane policy that all
+    latents share; the head's output is divided by the square root of each layer's inputs to keep one scale.
+    """
+
+    def __init__(self, latent_size: int, layers: Sequence[int], layout: PolicyLayout):
+        super().__init__()
+        self.trunk = mlp((latent_size, *layers), norm=True)
+        self.head = nn.Linear(layers[-1], layout.parameters)
+        base, scale = torch.zeros(layout.parameters), torch.empty(layout.parameters)
+        for w, b, (outputs, inputs) in layout.slices():
+            base[w] = torch.randn(outputs * inputs) * math.sqrt(2.0 / inputs)
+            scale[w] = scale[b] = 1.0 / math.sqrt(inputs)
+        self.base = nn.Parameter(base)
+        self.register_buffer("scale", scale)
+        nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(layers[-1]))
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.base + self.scale * self.head(self.trunk(latent))
+
+
+class LatentDenoiser(nn.Module):
+    """The velocity of rectified flow: noisy latent [B, latent], time [B] in 0..1, task [B], condition -> [B, latent]."""
+
+    def __init__(self, latent_size: int, tasks: int, condition_size: int, width: int, blocks: int):
+        super().__init__()
+        self.task = nn.Embedding(tasks, width)
+        self.input = nn.Linear(latent_size, width)
+        self.condition = mlp((condition_size, width)) if condition_size else None
+        self.register_buffer("frequencies", 2.0 ** torch.arange(8) * math.pi)
+        self.time = nn.Sequential(nn.Linear(16, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+            for _ in range(blocks)
+        )
+        self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_size))
+
+    def forward(self, latent, time, task, condition=None) -> torch.Tensor:
+        angles = time[:, None] * self.frequencies
+        context = self.task(task) + self.time(torch.cat([angles.sin(), angles.cos()], dim=-1))
+        if self.condition is not None:
+            context = context + self.condition(condition)
+        x = self.input(latent)
+        for block in self.blocks:
+            x = x + block(x + context)
+        return self.output(x)
+
+
+def policy_forward(layout: PolicyLayout, weights: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """Evaluate B policies, weights [B, P], each on its own normalised inputs [B, N, inputs] -> [B, N, outputs]."""
+    activation = {"tanh": torch.tanh, "relu": functional.relu}[layout.hidden_activation]
+    x, slices = inputs, layout.slices()
+    for place, (w, b, (outputs, size)) in enumerate(slices):
+        matrix = weights[:, w].reshape(-1, outputs, size)
+        x = torch.baddbmm(weights[:, None, b], x, matrix.transpose(1, 2))
+        if place < len(slices) - 1:
+            x = activation(x)
+    return torch.tanh(x) if layout.output_activation == "tanh" else x

@@ -1,0 +1,115 @@
+"""The training loop that both stages share: AdamW, one cycle, clipped gradients, moving average, resumable."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from lwd_ros.learning.config import ConfigError
+
+CHECKPOINT_EVERY = 1000
+LOG_EVERY = 100
+
+
+def one_cycle(step: int, steps: int, peak: float) -> float:
+    """Learning rate of the one-cycle policy (Smith 2018, arXiv 1708.07120): 30 % up, then down, on cosines."""
+    warm = 0.3 * steps
+    if step < warm:
+        return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / warm)))
+    return peak * max(0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))), 1e-4)
+
+
+class Trainer:
+    """Trains one module by one loss function and keeps its moving average.
+
+    A run that was stopped continues from its last checkpoint to the same result as one that was not: the checkpoint
+    holds weights, averages, optimiser moments and the random state.
+    """
+
+    def __init__(self, module: nn.Module, folder: Path, stage: str, seed: int, identity: dict):
+        """`identity` (config and data digest) must match that of a checkpoint found in `folder`."""
+        self.module, self.folder, self.stage = module, folder, stage
+        self.identity = json.dumps(identity, sort_keys=True)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
+        self._step = 0
+
+    def run(self, loss: Callable[[torch.Generator], dict], steps: int, peak: float, decay: float) -> None:
+        """Minimise `loss(generator)["loss"]`, then put the moving average into the module.
+
+        Args:
+            loss: returns scalars by name, "loss" among them; all are logged.
+            steps: optimiser steps in all, those before a stop included.
+            peak: highest learning rate.
+            decay: of the exponential moving average of the parameters.
+        """
+        parameters = list(self.module.parameters())
+        optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=1e-4)
+        self._restore(optimiser)
+        average = [self._average[name] for name, _ in self.module.named_parameters()]
+        progress = tqdm(total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2)
+        with SummaryWriter(str(self.folder / "logs")) as log, progress:
+            while self._step < steps:
+                for group in optimiser.param_groups:
+                    group["lr"] = one_cycle(self._step, steps, peak)
+                scalars = loss(self.generator)
+                optimiser.zero_grad(set_to_none=True)
+                scalars["loss"].backward()
+                nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimiser.step()
+                # A short average at first, so that a short run is not left with its initial weights.
+                weight = 1.0 - min(decay, (1 + self._step) / (10 + self._step))
+                with torch.no_grad():
+                    torch._foreach_lerp_(average, [p.detach() for p in parameters], weight)
+                self._step += 1
+                progress.update()
+                if self._step % LOG_EVERY == 0:
+                    for name, value in scalars.items():
+                        log.add_scalar(f"{self.stage}/{name}", float(value), self._step)
+                    progress.set_postfix(loss=f"{float(scalars['loss']):.4f}")
+                if self._step % CHECKPOINT_EVERY == 0 or self._step == steps:
+                    self._save(optimiser)
+        with torch.no_grad():
+            for parameter, value in zip(parameters, average, strict=True):
+                parameter.copy_(value)
+        self.module.eval()
+
+    @property
+    def path(self) -> Path:
+        """The stage's checkpoint."""
+        return self.folder / f"{self.stage}.safetensors"
+
+    def _save(self, optimiser: torch.optim.Optimizer) -> None:
+        tensors = {f"weights/{name}": value.detach() for name, value in self.module.named_parameters()}
+        tensors |= {f"average/{name}": value for name, value in self._average.items()}
+        for (name, _), state in zip(self.module.named_parameters(), optimiser.state.values(), strict=True):
+            tensors |= {f"{key}/{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step")}
+        tensors["random"] = self.generator.get_state()
+        temporary = self.path.with_suffix(".partial")
+        save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(self._step)})
+        os.replace(temporary, self.path)
+
+    def _restore(self, optimiser: torch.optim.Optimizer) -> None:
+        if not self.path.exists():
+            return
+        with safe_open(self.path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != self.identity:
+                raise ConfigError(f"{self.path}: was made by another config or dataset; name another run folder")
+            with torch.no_grad():
+                for name, parameter in self.module.named_parameters():
+                    parameter.copy_(file.get_tensor(f"weights/{name}"))
+                    self._average[name].copy_(file.get_tensor(f"average/{name}"))
+                    optimiser.state[parameter] = {
+                        key: file.get_tensor(f"{key}/{name}") for key in ("exp_avg", "exp_avg_sq", "step")
+                    }
+            self.generator.set_state(file.get_tensor("random"))
+            self._step = int(metadata["step"])

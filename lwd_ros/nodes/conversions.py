@@ -1,0 +1,74 @@
+"""Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
+
+import array
+from importlib import import_module
+
+import numpy as np
+from builtin_interfaces.msg import Time
+
+from lwd_msgs.msg import PolicyWeights
+from lwd_ros.contract import Stream
+from lwd_ros.policy import Policy, PolicyError, PolicyLayout
+
+_ARRAYS = (
+    "observation_mean",
+    "observation_std",
+    "observation_minimum",
+    "observation_maximum",
+    "action_offset",
+    "action_scale",
+    "weights",
+)
+_TEXTS = ("task", "contract_digest", "model_digest", "latent_digest")
+
+
+def policy_to_message(policy: Policy, stamp: Time) -> PolicyWeights:
+    """A policy as it travels; arrays go in as `array.array`, which is 50 to 800 times faster than lists."""
+    message = PolicyWeights(
+        policy_id=policy.policy_id,
+        seed=policy.seed,
+        layer_sizes=array.array("I", policy.layout.layer_sizes),
+        hidden_activation=policy.layout.hidden_activation,
+        output_activation=policy.layout.output_activation,
+        observation_indices=array.array("I", policy.observation_indices.tolist()),
+        **{name: array.array("f", getattr(policy, name).tobytes()) for name in _ARRAYS},
+        **{name: getattr(policy, name) for name in _TEXTS},
+    )
+    message.header.stamp = stamp
+    return message
+
+
+def message_to_policy(message: PolicyWeights) -> Policy:
+    """Check a policy that arrived and build it.
+
+    Raises:
+        PolicyError: a size, a number or a digest is wrong, or the content does not have the id that it states.
+    """
+    policy = Policy(
+        layout=PolicyLayout(tuple(message.layer_sizes), message.hidden_activation, message.output_activation),
+        observation_indices=np.array(message.observation_indices, dtype=np.int64),
+        seed=message.seed,
+        **{name: np.asarray(getattr(message, name), dtype=np.float32) for name in _ARRAYS},
+        **{name: getattr(message, name) for name in _TEXTS},
+    )
+    if policy.policy_id != message.policy_id:
+        raise PolicyError(
+            f"policy_id: found {message.policy_id!r}, expected {policy.policy_id!r}: the content was changed on the way"
+        )
+    return policy
+
+
+def to_nanoseconds(stamp: Time) -> int:
+    """A message's stamp in ns."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Nanoseconds as a message's stamp."""
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def message_class(stream: Stream):
+    """The Python class of a stream's message type."""
+    package, _, name = stream.type.partition("/msg/")
+    return getattr(import_module(f"{package}.msg"), name)

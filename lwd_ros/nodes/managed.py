@@ -1,0 +1,180 @@
+"""What all our lifecycle nodes share: autostart, transitions that cannot kill, diagnostics, a clean end on signals."""
+
+import signal
+import threading
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lifecycle_msgs.msg import State
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from lwd_ros.contract import ContractError
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose subclasses write `configure`, `activate`, `deactivate`, `cleanup` and `diagnose`.
+
+    An exception in one of them fails the transition and is logged in one sentence; rclpy would swallow it.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.failure: Exception | None = None
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.declare("autostart", True, "configure and activate at start-up, without a lifecycle manager")
+        # rclpy (Jazzy) raises out of spin on an invalid transition, which would kill the node.
+        service = self._service_change_state
+        change = service.callback
+
+        def guarded(request, response):
+            try:
+                return change(request, response)
+            except Exception as error:
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().error(f"refused transition {wanted} from state '{self.state}': {_sentence(error)}")
+                response.success = False
+                return response
+
+        service.callback = guarded
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
+
+    def declare(self, name: str, default, description: str, minimum: float | None = None, maximum: float = 1e9):
+        """Declare a parameter with its description, read-only after start-up, with a range where one is given."""
+        ranges = []
+        if minimum is not None:
+            ranges = [FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)]
+        descriptor = ParameterDescriptor(description=description, read_only=True, floating_point_range=ranges)
+        return self.declare_parameter(name, default, descriptor).value
+
+    @property
+    def state(self) -> str:
+        """The lifecycle state's name: unconfigured, inactive, active, finalized, or a transition's."""
+        return self._state_machine.current_state[1]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the node is in the state 'active'."""
+        return self._state_machine.current_state[0] == State.PRIMARY_STATE_ACTIVE
+
+    def now_s(self) -> float:
+        """Seconds of the steady clock."""
+        return self.steady.now().nanoseconds * 1e-9
+
+    def configure(self) -> None:
+        """Load what the node needs; raise to refuse."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Stop working; robots are told to stand still here."""
+
+    def cleanup(self) -> None:
+        """Undo `configure`."""
+
+    def diagnose(self) -> tuple[bytes, str, dict]:
+        """Level (DiagnosticStatus.OK, WARN, ERROR), a sentence, and values by name."""
+        raise NotImplementedError(f"{type(self).__name__}.diagnose")
+
+    def _transition(self, name: str, work, failure) -> TransitionCallbackReturn:
+        try:
+            work()
+        except Exception as error:
+            self.failure = error
+            self.get_logger().error(f"{name} failed: {_sentence(error)}")
+            return failure
+        self.failure = None
+        self.get_logger().info(f"{name} done")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_configure(self, state):
+        return self._transition("configure", self.configure, TransitionCallbackReturn.FAILURE)
+
+    def on_activate(self, state):
+        return self._transition("activate", self.activate, TransitionCallbackReturn.FAILURE)
+
+    def on_deactivate(self, state):
+        return self._transition("deactivate", self.deactivate, TransitionCallbackReturn.ERROR)
+
+    def on_cleanup(self, state):
+        return self._transition("cleanup", self.cleanup, TransitionCallbackReturn.ERROR)
+
+    def on_error(self, state):
+        return self._transition("error handling", self.cleanup, TransitionCallbackReturn.ERROR)
+
+    def on_shutdown(self, state):
+        def work():
+            if state.state_id == State.PRIMARY_STATE_ACTIVE:
+                self.deactivate()
+            if state.state_id in (State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_INACTIVE):
+                self.cleanup()
+
+        return self._transition("shutdown", work, TransitionCallbackReturn.ERROR)
+
+    def _publish_diagnostics(self) -> None:
+        if self.is_active:
+            level, message, values = self.diagnose()
+        elif self.failure is not None:
+            level, message, values = DiagnosticStatus.ERROR, _sentence(self.failure), {}
+        else:
+            level, message, values = DiagnosticStatus.OK, self.state, {}
+        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name().strip("/"), message=message)
+        status.hardware_id = self.get_namespace()
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def spin(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+        """Serve callbacks until `stop`; nodes with a loop of their own override this."""
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.5)
+
+
+def _sentence(error: BaseException) -> str:
+    known = isinstance(error, (ValueError, OSError)) and type(error) is not ValueError
+    text = " ".join(str(error).split())
+    return text if known and text else f"{type(error).__name__}: {text}"
+
+
+def run(node_class, args=None) -> int:
+    """Run one node until SIGINT or SIGTERM; returns the exit status.
+
+    The node is shut down through its lifecycle, so a robot is told to stand still before the process ends. A contract
+    that is wrong ends an autostarted node with status 1: there is nothing that it could do.
+    """
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    node = node_class()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def end(signum, frame):
+        stop.set()
+        executor.wake()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    status = 0
+    try:
+        if node.get_parameter("autostart").value:
+            node.trigger_configure()
+            if isinstance(node.failure, ContractError):
+                return 1
+            if node.failure is None:
+                node.trigger_activate()
+        node.spin(executor, stop)
+    except ExternalShutdownException:
+        node.get_logger().info("the ROS context was shut down from outside")
+    finally:
+        if rclpy.ok() and node.state in ("unconfigured", "inactive", "active"):
+            node.trigger_shutdown()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return status

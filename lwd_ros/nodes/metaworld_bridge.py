@@ -1,0 +1,261 @@
+"""The Metaworld bridge: a simulated robot that speaks a contract's topics, in real time or in lock step."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rosgraph_msgs.msg import Clock as ClockMessage
+from std_srvs.srv import Trigger
+
+from lwd_msgs.msg import TaskStatus
+from lwd_msgs.srv import LoadTask
+from lwd_ros.contract import Contract
+from lwd_ros.nodes.camera import Camera
+from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
+from lwd_ros.resources import share_path
+from lwd_ros.sim.recording import Recorder
+from lwd_ros.sim.scene import Scene, SceneError
+from lwd_ros.sim.tasks import REVERSES
+
+MODES = ("realtime", "lockstep")
+_REPUBLISH_S = 0.2  # lock step: an observation that nobody answered is sent again this often
+_GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
+
+
+class MetaworldBridge(ManagedNode):
+    """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
+
+    def __init__(self):
+        super().__init__("metaworld_bridge")
+        self.declare("contract_file", "", "contract whose topics the simulated robot speaks; empty: metaworld.yaml")
+        self.declare("mode", "realtime", "realtime: steps by the wall clock; lockstep: steps when a command arrives")
+        self.declare("task", "", "task loaded at start-up, e.g. drawer-open-v3; empty: wait for ~/load_task")
+        self.declare("layout", 0, "seed of the first layout; 0 draws one")
+        self.declare("command_timeout_s", 0.1, "realtime: hold the arm when no command came for this long, s", 0.0)
+        self.declare("image_rate_hz", 10.0, "highest rate of ~/image while somebody listens, Hz", 0.1, 100.0)
+        self.declare("record_file", "", "write all states here (.npz) when the node ends; empty: off")
+        self._scenes: dict[str, Scene] = {}
+        self._scene: Scene | None = None
+        self._recorder: Recorder | None = None
+        self._episode = 0
+
+    def configure(self) -> None:
+        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
+        self._contract = contract = Contract.load(path)
+        binding = contract.require_binding()
+        self._lockstep = self._mode() == "lockstep"
+        self._command = np.zeros(len(contract.command))
+        self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
+        self._command_stamps = [-1] * len(binding.command_streams)
+        self._period_ns = round(contract.period_s * 1e9)
+        self._stamp_ns = 0
+        self._observations = StreamPublisher(self, binding.observation_streams, self._warn)
+        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
+        self._status = self.create_publisher(TaskStatus, "~/task_status", 10)
+        self._services_of_bridge = [
+            self.create_service(LoadTask, "~/load_task", self._on_load),
+            self.create_service(Trigger, "~/reset", self._on_reset),
+        ]
+        if self.get_parameter("record_file").value:
+            self._recorder = Recorder(Path(self.get_parameter("record_file").value))
+        task = self.get_parameter("task").value
+        if task:
+            self._load(task, self.get_parameter("layout").value, keep_state=False)
+
+    def _mode(self) -> str:
+        mode = self.get_parameter("mode").value
+        if mode not in MODES:
+            raise SceneError(f"parameter 'mode': found '{mode}', expected {' or '.join(MODES)}")
+        return mode
+
+    def activate(self) -> None:
+        binding = self._contract.require_binding()
+        self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self._warn, RELIABLE)
+        self._camera = Camera(self, self.get_parameter("image_rate_hz").value)
+        self._command_arrived = -np.inf
+        self._published_s = -np.inf
+        self._deadline = time.monotonic()
+        if self._scene is not None:
+            self._publish()
+
+    def deactivate(self) -> None:
+        self._commands.destroy()
+        self._camera.close()
+
+    def cleanup(self) -> None:
+        if self._recorder is not None:
+            self._recorder.save()
+            self.get_logger().info(f"states recorded in {self._recorder.path}")
+        self._observations.destroy()
+        for publisher in (self._clock_publisher, self._status):
+            self.destroy_publisher(publisher)
+        for service in self._services_of_bridge:
+            self.destroy_service(service)
+        self._scenes, self._scene, self._recorder = {}, None, None
+
+    def _warn(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
+
+    def _build(self, task: str) -> Scene:
+        if task not in self._scenes:
+            start = time.monotonic()
+            self._scenes[task] = Scene(task, self._contract)
+            self.get_logger().info(f"built '{task}' in {time.monotonic() - start:.1f} s")
+        return self._scenes[task]
+
+    def _load(self, task: str, layout: int, keep_state: bool) -> None:
+        """Put `task` in place; raises SceneError, and leaves the present one running, where that cannot be."""
+        scene, previous = self._build(task), self._scene
+        if keep_state:
+            if previous is None:
+                raise SceneError("keep_state needs a loaded task; load one without it first")
+            if scene is not previous:
+                scene.take_over(previous)
+        else:
+            if task in REVERSES:
+                self._build(REVERSES[task])  # now, while nothing moves, and not when it is asked for
+            scene.reset(layout or int(np.random.default_rng().integers(1_000_000, 2**31)))
+            self._command[:] = np.where(self._kept, _GRIPPER_OPEN, 0.0)
+        self._scene = scene
+        self._episode += 1
+        self._step_count = self._first_success = self._missed = 0
+        self._success, self._answered, self._holding = False, False, False
+        self._stamp_ns += self._period_ns
+        if self._recorder is not None and not keep_state:
+            self._recorder.begin(scene)
+        self.get_logger().info(f"task '{task}', layout {scene.layout}" + (", state kept" if keep_state else ""))
+
+    def _on_load(self, request: LoadTask.Request, response: LoadTask.Response):
+        try:
+            if not self.is_active:
+                raise SceneError(f"the bridge is {self.state}, not active")
+            self._load(request.task, request.layout, request.keep_state)
+        except SceneError as error:
+            response.message = str(error)
+            self.get_logger().error(f"load_task: {error}")
+            return response
+        self._publish()
+        response.success, response.layout = True, self._scene.layout
+        response.message = f"loaded '{request.task}', layout {self._scene.layout}"
+        response.stamp = to_stamp(self._stamp_ns)
+        return response
+
+    def _on_reset(self, request, response):
+        if self._scene is None or not self.is_active:
+            response.message = f"no task to reset: the bridge is {self.state} and " + (
+                "no task is loaded" if self._scene is None else f"'{self._scene.task}' is loaded"
+            )
+            return response
+        self._load(self._scene.task, self._scene.layout, keep_state=False)
+        self._publish()
+        response.success, response.message = True, f"'{self._scene.task}', layout {self._scene.layout}, from the start"
+        return response
+
+    def _on_command(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+        stream = self._contract.require_binding().command_streams[place]
+        if not np.isfinite(values).all():
+            self._warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
+            return
+        if self._lockstep and stamp_ns != self._stamp_ns:
+            return
+        self._command[list(stream.indices)] = values
+        self._command_stamps[place] = stamp_ns
+        self._command_arrived = time.monotonic()
+        if self._lockstep and self._scene is not None and self._fresh():
+            self._step()
+
+    def _fresh(self) -> bool:
+        return all(stamp == self._stamp_ns for stamp in self._command_stamps)
+
+    def _step(self) -> None:
+        """Advance one control period under the present command and publish what comes of it."""
+        fresh = self._fresh()
+        self._answered |= fresh
+        self._missed += self._answered and not fresh
+        timeout = self.get_parameter("command_timeout_s").value
+        self._holding = not self._lockstep and time.monotonic() - self._command_arrived > timeout
+        if self._holding:
+            self._command[~self._kept] = 0.0
+        self._success = self._scene.step(self._command)
+        self._step_count += 1
+        if self._success and not self._first_success:
+            self._first_success = self._step_count
+        self._stamp_ns += self._period_ns
+        self._publish()
+
+    def _publish(self) -> None:
+        """Send the clock, the observation and the task's status, all under the present stamp."""
+        scene, stamp = self._scene, to_stamp(self._stamp_ns)
+        self._clock_publisher.publish(ClockMessage(clock=stamp))
+        self._observations.send(scene.observe(), self._stamp_ns)
+        status = TaskStatus(
+            task=scene.task,
+            layout=scene.layout,
+            episode=self._episode,
+            step=self._step_count,
+            success=self._success,
+            succeeded=bool(self._first_success),
+            first_success_step=self._first_success,
+            missed_ticks=self._missed,
+            holding=self._holding,
+        )
+        status.header.stamp = stamp
+        self._status.publish(status)
+        if self._camera.wanted:
+            self._camera.show(scene, self._stamp_ns)
+        if self._recorder is not None:
+            self._recorder.add(scene, self._stamp_ns * 1e-9)
+        self._published_s = time.monotonic()
+
+    def spin(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+        """Serve callbacks between the deadlines of the simulation's steps."""
+        while not stop.is_set():
+            if not self.is_active or self._scene is None:
+                executor.spin_once(timeout_sec=0.1)
+                self._deadline = time.monotonic()
+            elif self._lockstep:
+                executor.spin_once(timeout_sec=_REPUBLISH_S)
+                if self.is_active and time.monotonic() - self._published_s > _REPUBLISH_S:
+                    self._observations.send(self._scene.observe(), self._stamp_ns)
+                    self._published_s = time.monotonic()
+            else:
+                left = self._deadline - time.monotonic()
+                if left > 0:
+                    executor.spin_once(timeout_sec=left)
+                    continue
+                self._step()
+                self._deadline += self._contract.period_s
+                late = time.monotonic() - self._deadline
+                if late > 10 * self._contract.period_s:
+                    self._warn(f"the simulation fell {late:.2f} s behind the wall clock and goes on from here")
+                    self._deadline = time.monotonic()
+
+    def diagnose(self):
+        if self._scene is None:
+            return DiagnosticStatus.WARN, "no task is loaded: call ~/load_task", {}
+        values = {
+            "task": self._scene.task,
+            "layout": self._scene.layout,
+            "episode": self._episode,
+            "step": self._step_count,
+            "succeeded": bool(self._first_success),
+            "missed_ticks": self._missed,
+        }
+        if self._holding:
+            return DiagnosticStatus.WARN, "no commands arrive: the arm is held", values
+        return DiagnosticStatus.OK, f"'{self._scene.task}', step {self._step_count}", values
+
+
+def main(args=None) -> int:
+    """Run the node; the exit status of `run`."""
+    return run(MetaworldBridge, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

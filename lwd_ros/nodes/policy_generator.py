@@ -1,0 +1,181 @@
+"""The policy generator: a service call samples a policy and publishes its weights. No torch."""
+
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.task import Future
+
+from lwd_msgs.msg import PolicyWeights
+from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
+from lwd_ros.contract import Contract, ContractError
+from lwd_ros.control import Observation, ObservationAssembler, StreamError
+from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.generator.generator import draw_seed
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
+from lwd_ros.resources import share_path
+
+
+class PolicyGeneratorNode(ManagedNode):
+    """Samples policies from a model file. See docs/nodes.md for parameters, topics and services.
+
+    The services answer in every lifecycle state: before the node is active with `success: false` and the reason.
+    """
+
+    def __init__(self):
+        super().__init__("policy_generator")
+        self.declare("model_file", "", "model file made by 'lwd export'; empty: the shipped MT10 model")
+        self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
+        self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
+        self._generator: PolicyGenerator | None = None
+        self._last: PolicyWeights | None = None
+        self._observations = self._assembler = None
+        self._waiting: list[tuple[int, Future]] = []
+        self._generated = 0
+        self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate)
+        self.create_service(GetPolicy, "~/get_policy", self._on_get)
+        self.create_service(ListTasks, "~/list_tasks", self._on_list)
+
+    def configure(self) -> None:
+        model = self.get_parameter("model_file").value or share_path("models", "metaworld_mt10_visible.onnx")
+        contract = Contract.load(self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml"))
+        generator = PolicyGenerator(model)
+        found = generator.description.contract
+        if found.digest != contract.digest:
+            raise ModelError(
+                f"{model}: was trained for contract '{found.name}' {found.digest[:12]}, expected "
+                f"'{contract.name}' {contract.digest[:12]}"
+            )
+        self._generator, self._contract = generator, contract
+        self._publisher = self.create_publisher(PolicyWeights, "policy", LATCHED)
+        layout = generator.description.layout
+        self.get_logger().info(
+            f"model {generator.path.name} {generator.digest[:12]}: {len(generator.tasks)} tasks, policies of "
+            f"{layout.parameters} parameters"
+        )
+
+    def activate(self) -> None:
+        if self._generator.description.condition_on_observation:
+            self._assembler = ObservationAssembler(self._contract)
+            streams = self._contract.require_binding().observation_streams
+            self._observations = StreamSubscriber(self, streams, self._on_observation, self._warn, BEST_EFFORT)
+
+    def deactivate(self) -> None:
+        if self._observations is not None:
+            self._observations.destroy()
+            self._observations = self._assembler = None
+        for _, future in self._waiting:
+            future.set_result(None)
+        self._waiting.clear()
+
+    def cleanup(self) -> None:
+        if self._generator is not None:
+            self.destroy_publisher(self._publisher)
+        self._generator = self._last = None
+
+    def _warn(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
+
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+        try:
+            observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
+        except StreamError as error:
+            self._warn(str(error))
+            return
+        if observation is None:
+            return
+        for entry in [entry for entry in self._waiting if observation.stamp_ns >= entry[0]]:
+            self._waiting.remove(entry)
+            entry[1].set_result(observation)
+
+    async def _observation(self, not_before_ns: int) -> Observation:
+        """The first complete observation that arrives from now on, stamped at or after `not_before_ns`."""
+        timeout = self.get_parameter("observation_timeout_s").value
+        future = Future()
+        self._assembler.reset()
+        self._waiting.append((not_before_ns, future))
+
+        def expire() -> None:
+            if not future.done():
+                self._waiting.remove((not_before_ns, future))
+                future.set_result(None)
+
+        timer = self.create_timer(timeout, expire, clock=self.steady)
+        observation = await future
+        self.destroy_timer(timer)
+        if observation is not None:
+            return observation
+        if self._assembler is None:
+            raise ModelError("the generator was deactivated while it waited for an observation")
+        missing = "; ".join(self._observations.explain(self._assembler.missing(self.now_s())))
+        raise ModelError(
+            f"{self._generator.path.name} is conditioned on an observation and none came within {timeout:g} s: "
+            f"{missing or 'stamps differ or are older than asked for'}"
+        )
+
+    async def _on_generate(self, request: GeneratePolicy.Request, response: GeneratePolicy.Response):
+        try:
+            if not self.is_active:
+                raise ModelError(self._why_not())
+            generator, vector = self._generator, None
+            if request.task not in generator.tasks:
+                raise ModelError(f"task '{request.task}' is unknown; known tasks: {', '.join(generator.tasks)}")
+            if generator.description.condition_on_observation:
+                vector = (await self._observation(to_nanoseconds(request.not_before))).vector
+            seed = request.seed or draw_seed()
+            start = time.perf_counter()
+            policy = generator.generate(request.task, seed, vector)
+            response.generation_s = time.perf_counter() - start
+        except ModelError as error:
+            response.message = str(error)
+            self.get_logger().error(f"no policy for '{request.task}': {error}")
+            return response
+        self._last = policy_to_message(policy, rclpy.clock.Clock().now().to_msg())
+        self._publisher.publish(self._last)
+        self._generated += 1
+        response.success, response.policy_id, response.seed = True, policy.policy_id, seed
+        response.policy_parameters = policy.parameters
+        response.message = f"published policy {policy.policy_id} for '{policy.task}'"
+        self.get_logger().info(f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})")
+        return response
+
+    def _why_not(self) -> str:
+        if isinstance(self.failure, (ModelError, ContractError, OSError)):
+            return f"the generator is {self.state}: {self.failure}"
+        return f"the generator is {self.state}, not active: configure and activate it first"
+
+    def _on_get(self, request, response: GetPolicy.Response):
+        if self._last is None:
+            response.message = "no policy has been generated yet" if self.is_active else self._why_not()
+        else:
+            response.success, response.policy = True, self._last
+        return response
+
+    def _on_list(self, request, response: ListTasks.Response):
+        if self._generator is not None:
+            response.tasks = list(self._generator.tasks)
+            response.model, response.model_digest = str(self._generator.path), self._generator.digest
+        return response
+
+    def diagnose(self):
+        generator = self._generator
+        values = {
+            "model": generator.path,
+            "model_digest": generator.digest,
+            "tasks": len(generator.tasks),
+            "generated": self._generated,
+            "last_task": self._last.task if self._last else "",
+        }
+        return DiagnosticStatus.OK, f"ready for {len(generator.tasks)} tasks", values
+
+
+def main(args=None) -> int:
+    """Run the node; the exit status of `run`."""
+    return run(PolicyGeneratorNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""A contract's streams as subscriptions and publishers."""
+
+from collections.abc import Callable
+
+import numpy as np
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from lwd_ros.contract import ContractError, Stream
+from lwd_ros.contract.fields import reader, writer
+from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
+
+BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class StreamSubscriber:
+    """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values).
+
+    `problems` maps a topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        streams: tuple[Stream, ...],
+        take: Callable[[int, int, str, np.ndarray], None],
+        refuse: Callable[[str], None],
+        qos: QoSProfile,
+    ):
+        self._node, self._streams, self._take, self._refuse = node, streams, take, refuse
+        self.problems: dict[str, str] = {}
+        self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
+
+    def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
+        read, take = reader(stream.type, stream.fields), self._take
+
+        def arrived(message) -> None:
+            header = message.header
+            try:
+                values = read(message)
+            except ContractError as error:
+                self._refuse(f"{stream.topic}: {error}")
+                return
+            take(place, to_nanoseconds(header.stamp), header.frame_id, values)
+
+        def incompatible(event) -> None:
+            self.problems[stream.topic] = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
+            self._refuse(self.problems[stream.topic])
+
+        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        return self._node.create_subscription(message_class(stream), stream.topic, arrived, qos, event_callbacks=events)
+
+    def explain(self, missing: list[str]) -> list[str]:
+        """The assembler's list of missing streams, with what the ROS graph knows about each."""
+        result = []
+        for entry in missing:
+            topic = entry.partition(":")[0]
+            stream = next(s for s in self._streams if s.topic == topic)
+            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+            types = {info.topic_type for info in found} - {stream.type}
+            if topic in self.problems:
+                entry = self.problems[topic]
+            elif types:
+                entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
+            elif not found:
+                entry += " (no publisher)"
+            result.append(entry)
+        return result
+
+    def destroy(self) -> None:
+        """End all subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+
+class StreamPublisher:
+    """Publishers for several streams; one call sends a whole vector under one stamp."""
+
+    def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
+        self._node, self._parts = node, []
+        for stream in streams:
+
+            def incompatible(event, topic=stream.topic) -> None:
+                refuse(f"{topic}: a subscriber's QoS is incompatible ({event.last_policy_kind})")
+
+            kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
+            publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
+            write, places = writer(stream.type, stream.fields), np.array(stream.indices)
+            self._parts.append((publisher, kind, stream.frame_id, write, places))
+
+    def send(self, vector: np.ndarray, stamp_ns: int) -> None:
+        """Publish each stream's part of `vector`, float64 in the contract's order and units."""
+        stamp = to_stamp(stamp_ns)
+        for publisher, kind, frame_id, write, places in self._parts:
+            message = kind()
+            message.header.stamp = stamp
+            message.header.frame_id = frame_id
+            write(message, vector[places])
+            publisher.publish(message)
+
+    def destroy(self) -> None:
+        """End all publishers."""
+        for publisher, *_ in self._parts:
+            self._node.destroy_publisher(publisher)

@@ -1,0 +1,1 @@
+"""Metaworld scenes behind a contract, their scripted experts, and collecting demonstrations."""

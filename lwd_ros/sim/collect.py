@@ -1,0 +1,117 @@
+"""Collecting demonstrations: scripted experts, disturbed execution, clean labels, chained starts."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from lwd_ros.contract import CommandLimiter, Contract
+from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
+from lwd_ros.sim.experts import Expert
+from lwd_ros.sim.scene import EPISODE_STEPS, Scene
+from lwd_ros.sim.tasks import REVERSES
+
+TRAINING_LAYOUTS = range(0, 100_000)
+"""Layout seeds that demonstrations may use; validation and reported figures use larger ones."""
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """What makes a dataset; the same settings give the same bytes."""
+
+    episodes: int = 100  # fresh starts per task; tasks with a reverse get as many chained starts again
+    noise: float = 0.3  # standard deviation of the execution noise, in Metaworld's action units (±1)
+    steps_after_success: int = 15  # frames kept after the first success
+    settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success
+    first_layout: int = 0
+    seed: int = 0
+
+
+def _run(scene: Scene, rng: np.random.Generator, noise: float, extra_steps: int):
+    """Let the expert act until `extra_steps` after its first success; (observations, actions), None if it fails."""
+    expert, limiter = Expert(scene), CommandLimiter(scene.contract)
+    spread = noise * scene.contract.command_limits[1]
+    observations, actions, left = [], [], None
+    for _ in range(EPISODE_STEPS):
+        observations.append(scene.observe())
+        actions.append(expert.command())
+        executed = limiter.apply(actions[-1] + spread * rng.standard_normal(len(spread)))
+        if scene.step(executed) and left is None:
+            left = extra_steps
+        if left is not None:
+            if left == 0:
+                return np.array(observations), np.array(actions)
+            left -= 1
+    return None
+
+
+def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout: int, rng, settings):
+    """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration."""
+    previous = None
+    for place, link in enumerate([*chain, task]):
+        scene = scenes[link]
+        if previous is None:
+            scene.reset(layout)
+        else:
+            scene.take_over(previous)
+        last = place == len(chain)
+        extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
+        run = _run(scene, rng, settings.noise, extra)
+        if run is None:
+            return None
+        previous = scene
+    return Episode(*run, layout=layout, after="+".join(chain))
+
+
+def _collect_task(folder: Path, task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
+    """Write one task's file unless a file of these very settings is there; returns counts."""
+    file = TaskFile.of(folder, task)
+    described = {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+    found = file.settings()
+    if found is not None and {k: v for k, v in found.items() if k != "counts"} == described:
+        return found["counts"]
+    reverse = REVERSES.get(task)
+    scenes = {name: Scene(name, contract) for name in ([task, reverse] if reverse else [task])}
+    episodes, counts = [], {"episodes": 0, "frames": 0, "failed": 0}
+    wanted = settings.episodes * (2 if reverse else 1)
+    attempt = 0
+    while len(episodes) < wanted:
+        layout = settings.first_layout + attempt
+        rng = np.random.default_rng([settings.seed, index, attempt])
+        chain = []
+        if reverse and attempt % 2:
+            chain = [[reverse], [task, reverse]][int(rng.integers(2))]
+        episode = _demonstration(scenes, task, chain, layout, rng, settings)
+        attempt += 1
+        if episode is None:
+            counts["failed"] += 1
+            if counts["failed"] > wanted + 10:
+                raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}")
+            continue
+        episodes.append(episode)
+    counts["episodes"], counts["frames"] = len(episodes), sum(len(e.action) for e in episodes)
+    file.write(task, index, contract.period_s, episodes, {**described, "counts": counts})
+    return counts
+
+
+def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, workers: int) -> dict:
+    """Collect all tasks in parallel processes; resumes where a run was stopped. Returns the dataset's meta.
+
+    Raises:
+        DatasetError: the layouts asked for are kept for evaluation, an expert keeps failing, the disk is full.
+    """
+    last = settings.first_layout + 4 * settings.episodes
+    if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
+        raise DatasetError(
+            f"first layout {settings.first_layout}: demonstrations use layouts below {TRAINING_LAYOUTS.stop}; "
+            "larger ones are kept for validation and reporting"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = (delayed(_collect_task)(folder, task, i, contract, settings) for i, task in enumerate(tasks))
+    results = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    counts = {}
+    for task, count in zip(tasks, tqdm(results, total=len(tasks), desc="collect", unit="task"), strict=True):
+        counts[task] = count
+    return write_meta(folder, contract, tasks, asdict(settings), counts)

@@ -1,0 +1,157 @@
+"""One Metaworld task as physics behind a contract: SI units in and out, layouts by seed, state that carries over."""
+
+import mujoco
+import numpy as np
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+from lwd_ros.contract import Contract, ContractError
+from lwd_ros.sim.tasks import SCALAR_FIRST_QUATERNIONS
+
+ACTION_SCALE_M = 0.01
+"""A Metaworld action of 1 moves the hand's target by this much in one step (`SawyerXYZEnv.action_scale`)."""
+
+EPISODE_STEPS = 500
+"""Metaworld's episode length; the protocol that success rates are stated for."""
+
+_FIELDS = (
+    ["hand_x", "hand_y", "hand_z", "gripper_opening"]
+    + [f"object_{i}_{f}" for i in (1, 2) for f in ("x", "y", "z", "qx", "qy", "qz", "qw")]
+    + ["goal_x", "goal_y", "goal_z"]
+)
+_COMMANDS = ("hand_velocity_x", "hand_velocity_y", "hand_velocity_z", "gripper_effort")
+
+
+class SceneError(ValueError):
+    """A task or a layout that cannot be loaded; says what was found and what was expected."""
+
+
+class Scene:
+    """A Metaworld environment with the goal visible, that a contract's commands drive.
+
+    Observations are float64 [observations] in the contract's order and units; commands are float64 [commands]:
+    velocities in m/s in the frame `base`, gripper effort in ±1. The scene has no step limit.
+    """
+
+    def __init__(self, task: str, contract: Contract):
+        """Build the environment of `task`, e.g. "drawer-open-v3" (0.2 to 0.7 s) with layout 0.
+
+        Raises:
+            SceneError: Metaworld has no such task.
+            ContractError: the contract names a scalar that Metaworld does not have, or another period.
+        """
+        if task not in ALL_V3_ENVIRONMENTS:
+            raise SceneError(f"task '{task}' is unknown; Metaworld has {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
+        self.task, self.contract = task, contract
+        self._places = _places(contract.observation_names, _FIELDS, "observation")
+        self._command_places = _places(_COMMANDS, list(contract.command_names), "command")
+        self._env = ALL_V3_ENVIRONMENTS[task]()
+        if abs(self._env.dt - contract.period_s) > 1e-9:
+            raise ContractError(f"contract: key 'period_s': found {contract.period_s:g}, expected {self._env.dt:g}")
+        self._env.seeded_rand_vec = True
+        self._env._freeze_rand_vec = False
+        self._env._set_task_called = True
+        # Both are needed: with the space still cached, step() would zero the goal that reset() showed.
+        self._env._partially_observable = False
+        self._env.__dict__.pop("sawyer_observation_space", None)
+        self._env.max_path_length = np.iinfo(np.int64).max  # Metaworld's step 501 would raise
+        self._raw = np.zeros(39)
+        self._to_action = np.array([1.0 / (ACTION_SCALE_M / contract.period_s)] * 3 + [1.0])
+        self.reset(0)  # some tasks set what take_over needs only here
+
+    @property
+    def raw_observation(self) -> np.ndarray:
+        """float64 [39]: Metaworld's own observation, which the scripted experts read."""
+        return self._raw
+
+    def reset(self, layout: int) -> np.ndarray:
+        """Place objects and goal as the seed `layout` says, the arm at its start; return the observation."""
+        self._env.seed(int(layout))
+        self._env._freeze_rand_vec = False
+        self._raw = self._clipped(self._env.reset()[0])
+        self.layout = int(layout)
+        return self.observe()
+
+    def take_over(self, other: "Scene") -> np.ndarray:
+        """Continue in `other`'s physics state and layout with this scene's task: nothing moves, the goal changes.
+
+        Raises:
+            SceneError: the two tasks do not share a scene, or describe their layouts differently.
+        """
+        mine, theirs = self._env, other._env
+        if mine.model_name != theirs.model_name:
+            raise SceneError(
+                f"task '{self.task}' has another scene than '{other.task}', so the state cannot be kept; "
+                "load it without keep_state"
+            )
+        vector = np.asarray(theirs._last_rand_vec)
+        if vector.shape != mine._random_reset_space.low.shape:
+            raise SceneError(f"task '{self.task}' cannot read the layout that '{other.task}' left; load it anew")
+        mine.seed(other.layout)
+        mine._last_rand_vec = vector
+        mine._freeze_rand_vec = True
+        # reset() recomputes the goal for this layout with the task's own code; the 100 steps in which it would also
+        # move the hand to its start are left out, because a running simulation must not pause for them.
+        mine._reset_hand = lambda steps=50: None
+        try:
+            mine.reset()
+        finally:
+            del mine._reset_hand
+            mine._freeze_rand_vec = False
+        mine.model.body_pos[:] = theirs.model.body_pos
+        mine.model.body_quat[:] = theirs.model.body_quat
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        state = np.empty(mujoco.mj_stateSize(theirs.model, kind))
+        mujoco.mj_getState(theirs.model, theirs.data, state, kind)
+        mujoco.mj_setState(mine.model, mine.data, state, kind)
+        mujoco.mj_forward(mine.model, mine.data)
+        frame = mine._get_curr_obs_combined_no_goal()
+        mine._prev_obs = frame
+        self._raw = self._clipped(np.hstack((frame, frame, mine._get_pos_goal())))
+        self.layout = other.layout
+        return self.observe()
+
+    def step(self, command: np.ndarray) -> bool:
+        """Advance one control period under `command`; returns Metaworld's success at the new state."""
+        action = np.asarray(command, dtype=np.float64)[self._command_places] * self._to_action
+        self._raw, _, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
+        return bool(info["success"])
+
+    def observe(self) -> np.ndarray:
+        """float64 [observations]: the current observation in the contract's order and units."""
+        frame = np.concatenate((self._raw[:18], self._raw[36:39]))
+        for start in (7, 14):
+            frame[start : start + 4] = self._quaternion(frame[start : start + 4])
+        return frame[self._places]
+
+    @property
+    def qpos(self) -> np.ndarray:
+        """float64 [nq]: a copy of MuJoCo's generalised positions, enough to draw this moment again."""
+        return self._env.data.qpos.copy()
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The MuJoCo model, for rendering; its body positions hold the layout."""
+        return self._env.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The MuJoCo data, for rendering."""
+        return self._env.data
+
+    def _clipped(self, raw: np.ndarray) -> np.ndarray:
+        """Metaworld clips what step() returns but not what reset() returns; a policy must see one convention."""
+        space = self._env.sawyer_observation_space
+        return np.clip(np.asarray(raw, dtype=np.float64), space.low, space.high)
+
+    def _quaternion(self, values: np.ndarray) -> np.ndarray:
+        """xyzw as ROS has it; the identity where Metaworld pads with zeros."""
+        if not values.any():
+            return np.array([0.0, 0.0, 0.0, 1.0])
+        return np.roll(values, -1) if self.task in SCALAR_FIRST_QUATERNIONS else values
+
+
+def _places(wanted, available, kind: str) -> np.ndarray:
+    for name in wanted:
+        if name not in available:
+            raise ContractError(f"contract: key '{kind}.{name}': found nothing like it, expected {', '.join(available)}")
+    return np.array([available.index(name) for name in wanted])

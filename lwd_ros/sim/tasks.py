@@ -1,0 +1,49 @@
+"""The Metaworld tasks by name, and what has to be known of each that its code does not say in data."""
+
+MT10 = (
+    "reach-v3",
+    "push-v3",
+    "pick-place-v3",
+    "door-open-v3",
+    "drawer-open-v3",
+    "drawer-close-v3",
+    "button-press-topdown-v3",
+    "peg-insert-side-v3",
+    "window-open-v3",
+    "window-close-v3",
+)
+"""The ten tasks of Metaworld's MT10, in its order (Yu et al. 2020, arXiv 1910.10897)."""
+
+REVERSES = {
+    "drawer-open-v3": "drawer-close-v3",
+    "drawer-close-v3": "drawer-open-v3",
+    "window-open-v3": "window-close-v3",
+    "window-close-v3": "window-open-v3",
+}
+"""Tasks that undo each other in one scene: demonstrations of each also start where the other one ended."""
+
+SCALAR_FIRST_QUATERNIONS = frozenset(
+    {
+        "assembly-v3",
+        "basketball-v3",
+        "bin-picking-v3",
+        "box-close-v3",
+        "button-press-topdown-v3",
+        "button-press-topdown-wall-v3",
+        "button-press-v3",
+        "button-press-wall-v3",
+        "dial-turn-v3",
+        "disassemble-v3",
+        "door-lock-v3",
+        "door-unlock-v3",
+        "drawer-open-v3",
+        "faucet-close-v3",
+        "faucet-open-v3",
+        "hammer-v3",
+        "hand-insert-v3",
+        "peg-unplug-side-v3",
+        "pick-out-of-hole-v3",
+        "sweep-v3",
+    }
+)
+"""Tasks whose objects' quaternions Metaworld gives as wxyz (MuJoCo's order); the others give xyzw, or zeros."""
