@@ -21,7 +21,7 @@ TRAINING_LAYOUTS = range(0, 100_000)
 class CollectSettings:
     """What makes a dataset; the same settings give the same bytes."""
 
-    episodes: int = 100  # fresh starts per task; tasks with a reverse get as many chained starts again
+    episodes: int = 200  # fresh starts per task; tasks with a reverse get as many chained starts again
     noise: float = 0.3  # standard deviation of the execution noise, in Metaworld's action units (±1)
     steps_after_success: int = 15  # frames kept after the first success
     settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success

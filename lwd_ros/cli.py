@@ -1,0 +1,172 @@
+"""The `lwd` command. Heavy imports happen inside the commands, so that `lwd --help` is quick and needs no extras."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from lwd_ros import __version__
+from lwd_ros.contract import Contract, ContractError
+from lwd_ros.resources import share_path
+
+_EXTRA_OF = {"mujoco": "sim", "metaworld": "sim", "pyarrow": "sim", "torch": "train", "diffusers": "train"}
+
+
+def _tasks(names: str) -> tuple[str, ...]:
+    from lwd_ros.sim.tasks import MT10
+
+    if names.lower() == "mt10":
+        return MT10
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _workers(count: int) -> int:
+    return count or os.cpu_count() or 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def cli() -> None:
+    """Latent Weight Diffusion: demonstrations to models, models to policies."""
+    # One thread a process: small operations are many times slower on several, and processes run in parallel.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+_WORKERS = click.option("--workers", default=0, metavar="N", help="Parallel processes; 0: one per core.")
+_CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the shipped metaworld.yaml.")
+
+
+@cli.command()
+@click.option("--tasks", default="mt10", help="Metaworld tasks, comma-separated, or mt10.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@click.option("--episodes", default=200, help="Fresh starts a task; tasks with a reverse get as many chained starts.")
+@click.option("--noise", default=0.3, help="Standard deviation of the execution noise, in action units of ±1.")
+@click.option("--first-layout", default=0, help="Seed of the first layout; demonstrations use 0 to 99,999.")
+@click.option("--seed", default=0, help="Seed of the noise.")
+@_CONTRACT
+@_WORKERS
+def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) -> None:
+    """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
+    from lwd_ros.sim.collect import CollectSettings, collect
+
+    settings = CollectSettings(episodes=episodes, noise=noise, first_layout=first_layout, seed=seed)
+    loaded = Contract.load(contract or share_path("config", "metaworld.yaml"))
+    meta = collect(out, _tasks(tasks), loaded, settings, _workers(workers))
+    frames = sum(count["frames"] for count in meta["counts"].values())
+    episodes = sum(count["episodes"] for count in meta["counts"].values())
+    click.echo(f"{episodes} demonstrations, {frames} frames, digest {meta['digest']} in {out}")
+
+
+@cli.command()
+@click.option("--config", type=click.Path(), required=True, help="Training config, e.g. config/train/NAME.yaml.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+@click.option("--seed", type=int, help="Overrides the config's seed.")
+def train(config, data, out, seed) -> None:
+    """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
+    from dataclasses import replace
+
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.train import train
+
+    loaded = TrainConfig.load(config)
+    if seed is not None:
+        loaded = replace(loaded, seed=seed)
+    run = train(loaded, Demonstrations(data), out)
+    click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {run.autoencoder.layout.parameters} parameters) in {out}")
+
+
+@cli.command()
+@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+def export(folder, out) -> None:
+    """Write a finished run as one self-describing ONNX file."""
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.learning.export import export
+    from lwd_ros.learning.train import load
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    export(load(folder), out)
+    generator = PolicyGenerator(out)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10.")
+@click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
+@click.option("--episodes", default=50, help="Episodes a task.")
+@click.option("--first-layout", default=200_000, help="Seed of the first layout: 100,000 up validate, 200,000 up report.")
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
+@_WORKERS
+def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None:
+    """Success per task on unseen layouts, one generated policy per episode."""
+    from lwd_ros.evaluation.chains import evaluate_chain
+    from lwd_ros.evaluation.evaluate import evaluate, write_json
+    from lwd_ros.generator import PolicyGenerator
+
+    names = PolicyGenerator(model).tasks if tasks == "all" else _tasks(tasks)
+    run = evaluate_chain if chain else evaluate
+    result = run(model, names, episodes, first_layout, _workers(workers))
+    rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
+    for task, row in rows:
+        low, high = row["interval"]
+        click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
+    if not chain:
+        click.echo(
+            f"mean {result['mean_success']:.4f}; {result['policy_parameters']} parameters, "
+            f"{result['flops_per_step']} FLOPs a step, generated in {result['generation_ms']:.2f} ms"
+        )
+    if path:
+        write_json(result, path)
+        click.echo(f"written to {path}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+def describe(model) -> None:
+    """Print what a model file says about itself, as JSON."""
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.generator.model_file import METADATA_KEY
+
+    generator = PolicyGenerator(model)
+    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
+    click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), help="Folder; emptied first.")
+@click.option("--layout", default=0, help="Seed of the start layout; 0 draws one.")
+@click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
+@click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
+def demo(out, layout, model, video) -> None:
+    """Open a drawer, close it and open it again: three policies generated and swapped in a running simulation."""
+    from lwd_ros.demo.story import run_demo
+
+    sys.exit(run_demo(out, layout, model, video))
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend end in one sentence and status 2, not in a traceback."""
+    try:
+        cli()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA_OF and package != "rclpy":
+            raise
+        hint = "source a ROS 2, or run 'make setup'" if package == "rclpy" else f"pip install 'lwd_ros[{_EXTRA_OF[package]}]'"
+        click.echo(f"lwd: needs the package '{package}': {hint}", err=True)
+        sys.exit(2)
+    except (ContractError, OSError, ValueError) as error:
+        # ValueError is the base of our own error classes; anything else among them is a bug worth its traceback.
+        if not type(error).__module__.startswith("lwd_ros") and not isinstance(error, OSError):
+            raise
+        click.echo(f"lwd: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The demo's client: asks for one skill after the other in a running simulation, and notes what happens."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import rclpy
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from lwd_msgs.msg import ControllerStatus, TaskStatus
+from lwd_msgs.srv import GeneratePolicy, LoadTask
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+STORY = ("drawer-open-v3", "drawer-close-v3", "drawer-open-v3")
+_SUCCESS_TIMEOUT_S = 20.0
+
+
+class DemoFailed(RuntimeError):
+    """A step of the story did not happen; says which and what was seen instead."""
+
+
+@dataclass
+class Request:
+    """What one request led to; times in ms by the client's clock, stamps in s of simulation time."""
+
+    task: str
+    seed: int = 0
+    policy_id: str = ""
+    parameters: int = 0
+    request_to_response_ms: float = 0.0
+    response_to_first_command_ms: float = 0.0
+    generation_ms: float = 0.0
+    ticks_missed: int = 0
+    steps_to_success: int = 0
+    success: bool = False
+    swap_time_s: float = 0.0
+    success_time_s: float = 0.0
+
+
+@dataclass
+class Series:
+    """What the topics said over the whole run; times in s of simulation time."""
+
+    handle_time_s: list[float] = field(default_factory=list)
+    handle_y_m: list[float] = field(default_factory=list)
+    command_time_s: list[float] = field(default_factory=list)
+    command_m_s: list[list[float]] = field(default_factory=list)
+    gripper_time_s: list[float] = field(default_factory=list)
+    gripper_effort: list[float] = field(default_factory=list)
+
+
+def _seconds(stamp) -> float:
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+class DemoClient(Node):
+    """Talks to bridge, generator and controller by their public topics and services alone."""
+
+    def __init__(self):
+        super().__init__("demo_client")
+        self.series = Series()
+        self._load = self.create_client(LoadTask, "metaworld_bridge/load_task")
+        self._generate = self.create_client(GeneratePolicy, "policy_generator/generate_policy")
+        self._command_arrivals: dict[tuple[int, int], float] = {}
+        self.task_status: TaskStatus | None = None
+        self.controller_status: ControllerStatus | None = None
+        self.create_subscription(PoseStamped, "object_1/pose", self._on_handle, 50)
+        self.create_subscription(TwistStamped, "hand/velocity_command", self._on_command, 50)
+        self.create_subscription(JointState, "gripper/command", self._on_gripper, 50)
+        self.create_subscription(TaskStatus, "metaworld_bridge/task_status", self._on_task, 50)
+        self.create_subscription(ControllerStatus, "policy_controller/status", self._on_controller, 50)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+
+    def _on_handle(self, message: PoseStamped) -> None:
+        self.series.handle_time_s.append(_seconds(message.header.stamp))
+        self.series.handle_y_m.append(message.pose.position.y)
+
+    def _on_command(self, message: TwistStamped) -> None:
+        stamp, linear = message.header.stamp, message.twist.linear
+        self._command_arrivals.setdefault((stamp.sec, stamp.nanosec), time.monotonic())
+        self.series.command_time_s.append(_seconds(stamp))
+        self.series.command_m_s.append([linear.x, linear.y, linear.z])
+
+    def _on_gripper(self, message: JointState) -> None:
+        self.series.gripper_time_s.append(_seconds(message.header.stamp))
+        self.series.gripper_effort.append(message.effort[0])
+
+    def _on_task(self, message: TaskStatus) -> None:
+        self.task_status = message
+
+    def _on_controller(self, message: ControllerStatus) -> None:
+        self.controller_status = message
+
+    def wait(self, what: str, condition, timeout_s: float) -> None:
+        """Serve callbacks until `condition()`; raises DemoFailed after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"waited {timeout_s:g} s for {what}")
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def wait_for_nodes(self, timeout_s: float = 30.0) -> None:
+        """Wait until services and streams of all three nodes are there."""
+        self.wait("metaworld_bridge's load_task", self._load.service_is_ready, timeout_s)
+        self.wait("policy_generator's generate_policy", self._generate.service_is_ready, timeout_s)
+        self.wait("policy_controller's status", lambda: self.controller_status is not None, timeout_s)
+        self.wait("object_1/pose", lambda: self.count_publishers("object_1/pose") > 0, timeout_s)
+
+    def _call(self, client, request, timeout_s: float = 10.0):
+        future = client.call_async(request)
+        self.wait(f"an answer of {client.srv_name}", future.done, timeout_s)
+        response = future.result()
+        if not response.success:
+            raise DemoFailed(f"{client.srv_name}: {response.message}")
+        return response
+
+    def load(self, task: str, layout: int, keep_state: bool) -> LoadTask.Response:
+        """Put a task into the simulator."""
+        return self._call(self._load, LoadTask.Request(task=task, layout=layout, keep_state=keep_state))
+
+    def perform(self, task: str) -> Request:
+        """Ask for a policy for the loaded task and wait for its success."""
+        result = Request(task)
+        self.task_status = None
+        asked = time.monotonic()
+        response = self._call(self._generate, GeneratePolicy.Request(task=task))
+        answered = time.monotonic()
+        result.seed, result.policy_id = response.seed, response.policy_id
+        result.parameters, result.generation_ms = response.policy_parameters, 1e3 * response.generation_s
+        result.request_to_response_ms = 1e3 * (answered - asked)
+
+        def running() -> bool:
+            status = self.controller_status
+            if status.rejected_policy_id == result.policy_id:
+                raise DemoFailed(f"the controller refused the policy: {status.rejected_reason}")
+            stamp = status.policy_first_stamp
+            return status.policy_id == result.policy_id and (stamp.sec, stamp.nanosec) in self._command_arrivals
+
+        self.wait(f"the first command of policy {result.policy_id}", running, 5.0)
+        stamp = self.controller_status.policy_first_stamp
+        first = self._command_arrivals[stamp.sec, stamp.nanosec]
+        result.response_to_first_command_ms = 1e3 * (first - answered)
+        result.swap_time_s = _seconds(stamp)
+        print(
+            f"   policy {result.policy_id}: {result.parameters} parameters, answered in "
+            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms after",
+            flush=True,
+        )
+
+        def succeeded() -> bool:
+            return self.task_status is not None and self.task_status.task == task and self.task_status.succeeded
+
+        try:
+            self.wait("success", succeeded, _SUCCESS_TIMEOUT_S)
+        except DemoFailed:
+            status = self.task_status
+            print(f"   no success in {_SUCCESS_TIMEOUT_S:g} s (step {status.step if status else '?'})", flush=True)
+        else:
+            result.success, result.steps_to_success = True, self.task_status.first_success_step
+            result.success_time_s = _seconds(self.task_status.header.stamp)
+            print(
+                f"   done after {result.steps_to_success} steps ({result.success_time_s - result.swap_time_s:.2f} s), "
+                f"{self.task_status.missed_ticks} ticks missed",
+                flush=True,
+            )
+        result.ticks_missed = self.task_status.missed_ticks if self.task_status else 0
+        return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play the story; exit status 0 only if every request succeeded."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file for requests and series")
+    parser.add_argument("--layout", type=int, default=0, help="seed of the start layout; 0 draws one")
+    options = parser.parse_args(arguments)
+    rclpy.init(args=[])
+    client = DemoClient()
+    requests, layout = [], 0
+    try:
+        client.wait_for_nodes()
+        for place, task in enumerate(STORY):
+            loaded = client.load(task, options.layout, keep_state=place > 0)
+            layout = loaded.layout
+            kept = "the simulation runs on" if place else f"layout {layout}"
+            print(f"{place + 1}. {task} ({kept})", flush=True)
+            requests.append(client.perform(task))
+            if not requests[-1].success:
+                break
+    except DemoFailed as error:
+        print(f"   failed: {error}", flush=True)
+    finally:
+        content = {"layout": layout, "requests": [asdict(r) for r in requests], "series": asdict(client.series)}
+        options.out.write_text(json.dumps(content), encoding="utf-8")
+        client.destroy_node()
+        rclpy.try_shutdown()
+    return 0 if len(requests) == len(STORY) and all(request.success for request in requests) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

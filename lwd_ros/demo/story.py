@@ -1,0 +1,99 @@
+"""`lwd demo`: start the processes, let the client play, write summary and pictures."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lwd_ros import __version__
+from lwd_ros.demo.supervisor import NODES, ProcessDied, Supervisor, isolated_environment
+from lwd_ros.sim.render import choose_backend
+
+_CLIENT_TIMEOUT_S = 120.0
+_SUMMARY_KEYS = (
+    "task",
+    "seed",
+    "policy_id",
+    "parameters",
+    "request_to_response_ms",
+    "response_to_first_command_ms",
+    "generation_ms",
+    "ticks_missed",
+    "steps_to_success",
+    "success",
+)
+
+
+def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
+    """Play the story in `folder`; returns 0 only if all three requests succeeded.
+
+    Writes `summary.json`, `timeline.png`, where the machine can draw `demo.mp4` and `demo.png`, and the processes'
+    logs. Results of an earlier run there are removed first, so that what lies there is of this run.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    folder = folder.resolve()
+    start = time.monotonic()
+    notes = folder / "client.json"
+    died = ""
+    with Supervisor(folder / "logs", isolated_environment()) as supervisor:
+        print(f"starting {', '.join(NODES)} on ROS domain {supervisor.environment['ROS_DOMAIN_ID']}", flush=True)
+        supervisor.start_node("metaworld_bridge", {"record_file": folder / "states.npz"})
+        supervisor.start_node("policy_generator", {"model_file": model_file} if model_file else {})
+        supervisor.start_node("policy_controller")
+        client = supervisor.start(
+            "client", "lwd_ros.demo.client", ["--out", str(notes), "--layout", str(layout)], output=sys.stdout
+        )
+        try:
+            while client.poll() is None:
+                time.sleep(0.05)
+                if time.monotonic() - start > _CLIENT_TIMEOUT_S:
+                    raise ProcessDied(f"the client did not end within {_CLIENT_TIMEOUT_S:g} s")
+                if client.poll() is None:
+                    supervisor.check()
+        except ProcessDied as error:
+            died = str(error)
+            print(died, flush=True)
+        statuses = supervisor.stop()
+    content = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {"requests": [], "layout": layout}
+    requests = content["requests"]
+    bad = {name: status for name, status in statuses.items() if status}
+    success = not died and not bad and len(requests) == 3 and all(request["success"] for request in requests)
+    summary = {
+        "success": success,
+        "lwd_ros": __version__,
+        "layout": content["layout"],
+        "requests": [{key: request[key] for key in _SUMMARY_KEYS} for request in requests],
+        "exit_statuses": statuses,
+        "wall_s": round(time.monotonic() - start, 1),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    written = ["summary.json"]
+    if bad:
+        print(f"ended with another status than 0: {bad}; logs in {folder / 'logs'}", flush=True)
+    if requests and content["series"]["handle_time_s"]:
+        from lwd_ros.demo.timeline import draw_timeline
+
+        draw_timeline(content, folder / "timeline.png")
+        written.append("timeline.png")
+    if video and success and _film(folder):
+        written.append("demo.mp4")
+    outcome = f"all {len(requests)} requests succeeded" if success else "the demo failed"
+    print(f"{outcome} in {time.monotonic() - start:.0f} s; {', '.join(written)} in {os.path.relpath(folder)}", flush=True)
+    return 0 if success else 1
+
+
+def _film(folder: Path) -> bool:
+    """Draw the film in a process of its own: a broken GL driver can end a process, not only raise."""
+    choose_backend()
+    done = subprocess.run(
+        [sys.executable, "-m", "lwd_ros.demo.video", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = (done.stdout.strip() or done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        print(f"no film: {reason}", flush=True)
+    return done.returncode == 0

@@ -1,0 +1,82 @@
+"""The film of a run, drawn afterwards from the bridge's recorded states."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lwd_ros.contract import Contract
+from lwd_ros.resources import share_path
+from lwd_ros.sim.recording import read_recording
+from lwd_ros.sim.render import RenderError, SceneRenderer
+from lwd_ros.sim.scene import Scene
+
+FRAMES_PER_SECOND = 40  # every second control period
+
+
+def draw_video(recording_path: Path, content: dict, path: Path, still: Path | None = None) -> None:
+    """Draw the states between the first command and the last success as an MP4, the present task written on it.
+
+    Args:
+        recording_path: what the bridge's `record_file` left.
+        content: the client's notes.
+        path: the MP4.
+        still: a PNG of the moments of success, side by side.
+
+    Raises:
+        RenderError: this machine cannot draw.
+    """
+    requests = content["requests"]
+    begin = requests[0]["swap_time_s"] - 0.2
+    end = max(request["success_time_s"] for request in requests) + 0.5
+    part = max(read_recording(recording_path), key=lambda p: np.sum((p.time_s >= begin) & (p.time_s <= end)))
+    scene = Scene(part.task, Contract.load(share_path("config", "metaworld.yaml")))
+    scene.model.body_pos[:] = part.body_pos
+    renderer = SceneRenderer(scene.model)
+    font = ImageFont.load_default(size=16)
+
+    def frame(index: int) -> np.ndarray:
+        time = part.time_s[index]
+        picture = Image.fromarray(np.ascontiguousarray(renderer.draw(part.qpos[index])))
+        present = [request for request in requests if request["swap_time_s"] <= time]
+        if present:
+            task, identity = present[-1]["task"], present[-1]["policy_id"]
+            text = f"{task}   policy {identity[:8]}   t = {time - requests[0]['swap_time_s']:.2f} s"
+            draw = ImageDraw.Draw(picture)
+            draw.rectangle((0, 0, picture.width, 26), fill=(20, 20, 20))
+            draw.text((8, 3), text, fill=(255, 255, 255), font=font)
+        return np.asarray(picture)
+
+    try:
+        shown = np.flatnonzero((part.time_s >= begin) & (part.time_s <= end))[::2]
+        with imageio.get_writer(path, fps=FRAMES_PER_SECOND, macro_block_size=16) as writer:
+            for index in shown:
+                writer.append_data(frame(index))
+        if still is not None:
+            times = [requests[0]["swap_time_s"], *(r["success_time_s"] for r in requests)]
+            places = [int(np.argmin(np.abs(part.time_s - t))) for t in times]
+            imageio.imwrite(still, np.concatenate([frame(i)[60:420, 40:440] for i in places], axis=1))
+    finally:
+        renderer.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw the film of a run that `lwd demo` left in a folder; status 3 where this machine cannot draw."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args(arguments).folder
+    content = json.loads((folder / "client.json").read_text(encoding="utf-8"))
+    try:
+        draw_video(folder / "states.npz", content, folder / "demo.mp4", folder / "demo.png")
+    except RenderError as error:
+        print(error)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
