@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lwd_ros.contract.errors import ContractError, Section, fail
 from lwd_ros.contract.fields import SUPPORTED_TYPES, check_field
 
-_TOPIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
+_TOPIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,19 @@ def _streams(section: Section, names: tuple[str, ...], stale: bool) -> tuple[Str
     for item in section.sections("streams"):
         item.only("topic", "type", "frame_id", "fields", *(["stale_after_s"] if stale else []))
         topic = item.text("topic")
-        if not _TOPIC.match(topic):
+        if not _TOPIC.fullmatch(topic):
             fail(item.where, item.path("topic"), topic, "a relative ROS topic name such as hand/pose")
         message = item.text("type", SUPPORTED_TYPES)
         fields = item.section("fields")
         fields.only(*names)
-        for name in fields.value:
+        for name in fields.names():
+            path = fields.text(name)
             try:
-                check_field(message, fields.text(name))
+                check_field(message, path)
             except ContractError as error:
-                fail(item.where, fields.path(name), fields.value[name], str(error))
+                fail(item.where, fields.path(name), path, str(error))
+            if list(fields.value.values()).count(path) > 1:
+                fail(item.where, fields.path(name), path, "a field that carries one scalar only")
         streams.append(
             Stream(
                 topic=topic,

@@ -14,6 +14,18 @@ from lwd_ros.contract.binding import Binding
 from lwd_ros.contract.errors import ContractError, Section, fail
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's own loader keeps the last of two equal keys in silence; this one refuses them."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise ContractError(f"key '{key}': found {keys.count(key)} times below line {line}, expected once")
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True)
 class ObservationScalar:
     """One observed scalar: its name, SI unit ("1": dimensionless) and the range it can physically take."""
@@ -56,10 +68,12 @@ class Contract:
             ContractError: the file is missing or not YAML, or a key is wrong; names the key.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
         except OSError as error:
             raise ContractError(f"{path}: cannot be read ({error.strerror}); expected a contract in YAML") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except ContractError as error:
+            raise ContractError(f"{path}: {error}") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
             raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
         return cls.from_dict(content, where=str(path))
 
@@ -68,26 +82,23 @@ class Contract:
         """Check and build a contract from parsed YAML or JSON; `where` names its source in errors."""
         root = Section(content, where)
         root.only("name", "period_s", "history", "observation", "command", "binding")
-        if root.value.get("history") != 1:
-            fail(where, "history", root.value.get("history"), "1 (one frame per observation vector)")
+        if root.number("history") != 1:
+            fail(where, "history", root.value["history"], "1 (one frame per observation vector)")
         observation = []
         names = root.section("observation")
-        for name in names.value:
+        for name in names.names():
             item = names.section(name)
             item.only("unit", "limits")
-            observation.append(ObservationScalar(str(name), item.text("unit"), *item.limits("limits")))
+            observation.append(ObservationScalar(name, item.text("unit"), *item.limits("limits")))
         command = []
         names = root.section("command")
-        for name in names.value:
+        for name in names.names():
             item = names.section(name)
             item.only("unit", "limits", "slew_per_s")
             minimum, maximum = item.limits("limits")
             if minimum > 0 or maximum < 0:
                 fail(where, item.path("limits"), [minimum, maximum], "limits around 0, the safe command")
-            command.append(CommandScalar(str(name), item.text("unit"), minimum, maximum, item.number("slew_per_s", 0)))
-        for key, scalars in (("observation", observation), ("command", command)):
-            if not scalars:
-                fail(where, key, "nothing", "at least one scalar")
+            command.append(CommandScalar(name, item.text("unit"), minimum, maximum, item.number("slew_per_s", 0)))
         contract = cls(root.text("name"), root.number("period_s", above=0), tuple(observation), tuple(command))
         if "binding" in root.value:
             binding = Binding.from_section(root.section("binding"), contract)

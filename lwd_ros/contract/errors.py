@@ -13,6 +13,15 @@ def fail(where: str, key: str, found: object, expected: str) -> None:
     raise ContractError(f"{where}: key '{key}': found {found!r}, expected {expected}")
 
 
+def _finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond float64
+        return False
+
+
 class Section:
     """One mapping of a contract file, read key by key, so that each error names its key."""
 
@@ -30,6 +39,15 @@ class Section:
         for key in self.value:
             if key not in keys:
                 fail(self.where, self.path(str(key)), key, "one of " + ", ".join(keys))
+
+    def names(self) -> tuple[str, ...]:
+        """The keys of a mapping from names, at least one, all of them texts (YAML reads an unquoted `on` as true)."""
+        if not self.value:
+            fail(self.where, self.key, "nothing", "at least one scalar")
+        for name in self.value:
+            if not isinstance(name, str) or not name:
+                fail(self.where, self.path(str(name)), name, "a text as a scalar's name")
+        return tuple(self.value)
 
     def _get(self, key: str, expected: str) -> object:
         if key not in self.value:
@@ -66,7 +84,7 @@ class Section:
         """A finite number larger than `above`."""
         expected = "a finite number" + ("" if math.isinf(above) else f" above {above:g}")
         value = self._get(key, expected)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
+        if not _finite(value) or value <= above:
             fail(self.where, self.path(key), value, expected)
         return float(value)
 
@@ -74,8 +92,7 @@ class Section:
         """A pair [minimum, maximum] of finite numbers, minimum < maximum."""
         expected = "[minimum, maximum], two finite numbers, the first the smaller"
         value = self._get(key, expected)
-        numbers = isinstance(value, list) and len(value) == 2
-        numbers = numbers and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
-        if not numbers or not all(math.isfinite(v) for v in value) or value[0] >= value[1]:
+        pair = isinstance(value, list) and len(value) == 2 and all(_finite(v) for v in value)
+        if not pair or float(value[0]) >= float(value[1]):
             fail(self.where, self.path(key), value, expected)
         return float(value[0]), float(value[1])

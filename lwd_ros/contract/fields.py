@@ -20,13 +20,13 @@ _SCALAR_FIELDS = {
 SUPPORTED_TYPES = tuple(_SCALAR_FIELDS)
 """Message types that a stream can have, by their ROS names."""
 
-_JOINT_FIELD = re.compile(r"(position|velocity|effort)\[([^\[\]]+)\]$")
+_JOINT_FIELD = re.compile(r"(position|velocity|effort)\[([^\[\]]+)\]")
 
 
 def check_field(message_type: str, field: str) -> None:
     """Raise a ContractError whose text says what was expected, unless `field` exists in `message_type`."""
     if message_type == "sensor_msgs/msg/JointState":
-        if not _JOINT_FIELD.match(field):
+        if not _JOINT_FIELD.fullmatch(field):
             raise ContractError("position[JOINT], velocity[JOINT] or effort[JOINT]")
     elif field not in _SCALAR_FIELDS[message_type]:
         raise ContractError("one of " + ", ".join(_SCALAR_FIELDS[message_type]))

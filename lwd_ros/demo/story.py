@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lwd_ros import __version__
 from lwd_ros.demo.supervisor import NODES, ProcessDied, Supervisor, isolated_environment
-from lwd_ros.sim.render import choose_backend
 
 _CLIENT_TIMEOUT_S = 120.0
 _SUMMARY_KEYS = (
@@ -89,7 +88,6 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
 
 def _film(folder: Path) -> bool:
     """Draw the film in a process of its own: a broken GL driver can end a process, not only raise."""
-    choose_backend()
     done = subprocess.run(
         [sys.executable, "-m", "lwd_ros.demo.video", str(folder)], capture_output=True, text=True, check=False
     )

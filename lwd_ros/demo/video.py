@@ -39,27 +39,33 @@ def draw_video(recording_path: Path, content: dict, path: Path, still: Path | No
     renderer = SceneRenderer(scene.model)
     font = ImageFont.load_default(size=16)
 
-    def frame(index: int) -> np.ndarray:
-        time = part.time_s[index]
-        picture = Image.fromarray(np.ascontiguousarray(renderer.draw(part.qpos[index])))
-        present = [request for request in requests if request["swap_time_s"] <= time]
-        if present:
-            task, identity = present[-1]["task"], present[-1]["policy_id"]
-            text = f"{task}   policy {identity[:8]}   t = {time - requests[0]['swap_time_s']:.2f} s"
-            draw = ImageDraw.Draw(picture)
-            draw.rectangle((0, 0, picture.width, 26), fill=(20, 20, 20))
-            draw.text((8, 3), text, fill=(255, 255, 255), font=font)
+    def frame(index: int, columns: slice, text: str) -> np.ndarray:
+        picture = Image.fromarray(np.ascontiguousarray(renderer.draw(part.qpos[index])[:, columns]))
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle((0, 0, picture.width, 26), fill=(20, 20, 20))
+        draw.text((8, 3), text, fill=(255, 255, 255), font=font)
         return np.asarray(picture)
+
+    def describe(time: float) -> str:
+        present = [request for request in requests if request["swap_time_s"] <= time]
+        if not present:
+            return "no policy yet"
+        time -= requests[0]["swap_time_s"]
+        return f"{present[-1]['task']}   policy {present[-1]['policy_id'][:8]}   t = {time:.2f} s"
 
     try:
         shown = np.flatnonzero((part.time_s >= begin) & (part.time_s <= end))[::2]
         with imageio.get_writer(path, fps=FRAMES_PER_SECOND, macro_block_size=16) as writer:
             for index in shown:
-                writer.append_data(frame(index))
+                writer.append_data(frame(index, slice(None), describe(part.time_s[index])))
         if still is not None:
-            times = [requests[0]["swap_time_s"], *(r["success_time_s"] for r in requests)]
-            places = [int(np.argmin(np.abs(part.time_s - t))) for t in times]
-            imageio.imwrite(still, np.concatenate([frame(i)[60:420, 40:440] for i in places], axis=1))
+            moments = [(requests[0]["swap_time_s"], "start")]
+            moments += [(r["success_time_s"], f"{r['task']}: success") for r in requests]
+            pictures = [
+                frame(int(np.argmin(np.abs(part.time_s - time))), slice(140, 540), f"{text}, t = {time - moments[0][0]:.2f} s")
+                for time, text in moments
+            ]
+            imageio.imwrite(still, np.concatenate(pictures, axis=1))
     finally:
         renderer.close()
 

@@ -73,8 +73,15 @@ class PolicyGenerator:
         feed = {"noise": noise, "task": np.array([description.tasks.index(task)], dtype=np.int64)}
         if description.condition_on_observation:
             size = len(description.contract.observation)
-            if observation is None or np.shape(observation) != (size,) or not np.isfinite(observation).all():
-                raise ModelError(f"{self.path.name} is conditioned on an observation of {size} finite scalars; got none")
+            found = "none" if observation is None else f"shape {np.shape(observation)}"
+            if np.shape(observation) == (size,) and not np.isfinite(observation).all():
+                found = f"{np.count_nonzero(~np.isfinite(observation))} that are not finite"
+            elif np.shape(observation) == (size,):
+                found = ""
+            if found:
+                raise ModelError(
+                    f"{self.path.name} is conditioned on an observation: found {found}, expected {size} finite scalars"
+                )
             feed["observation"] = np.asarray(observation, dtype=np.float32)[None]
         values = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
         latent = hashlib.sha256(self.digest.encode())

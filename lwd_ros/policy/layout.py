@@ -1,6 +1,7 @@
 """Where each layer's weights and biases lie in a policy's flat vector."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 HIDDEN_ACTIVATIONS = ("tanh", "relu")
 OUTPUT_ACTIVATIONS = ("identity", "tanh")
@@ -25,9 +26,11 @@ class PolicyLayout:
 
     def __post_init__(self):
         """Raise PolicyError for an impossible shape or an unknown activation."""
-        sizes = self.layer_sizes
-        if len(sizes) < 2 or any(not 0 < size <= LARGEST_LAYER for size in sizes):
+        sizes = tuple(self.layer_sizes)
+        whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+        if len(sizes) < 2 or not whole or any(not 0 < size <= LARGEST_LAYER for size in sizes):
             raise PolicyError(f"layer_sizes: found {list(sizes)}, expected at least two sizes in 1..{LARGEST_LAYER}")
+        object.__setattr__(self, "layer_sizes", tuple(int(size) for size in sizes))
         for name, choices in (("hidden_activation", HIDDEN_ACTIVATIONS), ("output_activation", OUTPUT_ACTIVATIONS)):
             if getattr(self, name) not in choices:
                 raise PolicyError(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(choices)}")

@@ -11,7 +11,7 @@ from lwd_ros.policy.layout import PolicyError, PolicyLayout
 
 __all__ = ["Policy", "PolicyError"]
 
-_DIGEST = re.compile(r"[0-9a-f]{64}$")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_WEIGHT = 1e4  # beyond this no trained network lies; a flipped exponent bit does
 
 
@@ -57,8 +57,15 @@ class Policy:
             ("action_offset", outputs),
             ("action_scale", outputs),
         ):
-            dtype = np.int64 if name == "observation_indices" else np.float32
-            array = np.array(getattr(self, name), dtype=dtype)
+            dtype, kinds = (np.int64, "iu") if name == "observation_indices" else (np.float32, "iuf")
+            try:
+                found = np.asarray(getattr(self, name))
+            except ValueError as error:  # rows of different lengths
+                raise PolicyError(f"{name}: found {error}, expected {size} numbers") from error
+            if found.dtype.kind not in kinds:
+                raise PolicyError(f"{name}: found values of type {found.dtype}, expected {np.dtype(dtype)}")
+            with np.errstate(over="ignore"):  # beyond float32: infinite, which is refused below
+                array = found.astype(dtype)  # a copy
             if array.shape != (size,):
                 raise PolicyError(f"{name}: found shape {array.shape}, expected ({size},)")
             if not np.isfinite(array).all():
@@ -73,7 +80,7 @@ class Policy:
         if len(set(self.observation_indices.tolist())) != inputs or self.observation_indices.min() < 0:
             raise PolicyError("observation_indices: found repeated or negative places, expected each place once")
         for name in ("contract_digest", "model_digest", "latent_digest"):
-            if not _DIGEST.match(getattr(self, name)):
+            if not _DIGEST.fullmatch(getattr(self, name)):
                 raise PolicyError(f"{name}: found {getattr(self, name)[:80]!r}, expected 64 hex digits")
         self._prepare()
 

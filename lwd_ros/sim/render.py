@@ -5,7 +5,6 @@ import os
 import mujoco
 import numpy as np
 
-CAMERA = "corner2"
 PACKAGES = "libegl1 libgl1 libosmesa6"
 
 
@@ -16,7 +15,7 @@ class RenderError(RuntimeError):
 class SceneRenderer:
     """Draws one MuJoCo model off screen. Make and use it in one thread: a GL context belongs to its thread."""
 
-    def __init__(self, model: mujoco.MjModel, height: int = 480, width: int = 480):
+    def __init__(self, model: mujoco.MjModel, height: int = 480, width: int = 640):
         """Raise RenderError where no off-screen GL is available."""
         try:
             self._renderer = mujoco.Renderer(model, height, width)
@@ -26,30 +25,18 @@ class SceneRenderer:
                 f"cannot draw off screen (MUJOCO_GL={backend}: {error}); on Debian or Ubuntu: apt install {PACKAGES}"
             ) from error
         self._model, self._data = model, mujoco.MjData(model)
+        # Metaworld's own cameras stand far off or upside down; this one looks over the arm's shoulder at the table.
+        self._camera = mujoco.MjvCamera()
+        self._camera.lookat[:] = (0.0, 0.7, 0.15)
+        self._camera.distance, self._camera.azimuth, self._camera.elevation = 1.2, 150.0, -28.0
 
     def draw(self, qpos: np.ndarray) -> np.ndarray:
         """uint8 [height, width, 3] RGB of the model at generalised positions `qpos` [nq]."""
         self._data.qpos[:] = qpos
         mujoco.mj_forward(self._model, self._data)
-        self._renderer.update_scene(self._data, CAMERA)
-        # Metaworld mounts this camera upside down.
-        return self._renderer.render()[::-1, ::-1]
+        self._renderer.update_scene(self._data, self._camera)
+        return self._renderer.render()
 
     def close(self) -> None:
         """Free the GL context."""
         self._renderer.close()
-
-
-def choose_backend() -> str:
-    """Set MUJOCO_GL, unless the user did, to an off-screen backend whose library is there; '' where none is.
-
-    MuJoCo reads it when it is imported, so this must run before and in the process's environment.
-    """
-    from ctypes.util import find_library
-
-    if "MUJOCO_GL" not in os.environ:
-        for backend, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
-            if find_library(library):
-                os.environ["MUJOCO_GL"] = backend
-                break
-    return os.environ.get("MUJOCO_GL", "")

@@ -1,0 +1,105 @@
+"""A simulated robot (Metaworld), the policy generator and the policy controller.
+
+    ros2 launch lwd_ros metaworld.launch.py task:=drawer-open-v3
+
+Parameters, later ones win: config/NODE.yaml, then params_file, then what is given on the command line.
+"""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+FLAG = ["true", "false"]
+# What launch arguments set, with the parameter's type: launch would make a task named 1 an integer and ROS refuse it.
+PARAMETERS = {
+    "contract_file": str,
+    "mode": str,
+    "task": str,
+    "layout": int,
+    "record_file": str,
+    "autostart": bool,
+}
+
+
+def arguments():
+    from_file = "empty: as in params_file"
+    return [
+        DeclareLaunchArgument(
+            "task", default_value="", description=f"task to load at start-up, e.g. drawer-open-v3; {from_file}"
+        ),
+        DeclareLaunchArgument(
+            "layout", default_value="", description=f"seed of the first layout; 0 draws one; {from_file}"
+        ),
+        DeclareLaunchArgument(
+            "mode",
+            default_value="",
+            choices=["", "realtime", "lockstep"],
+            description=f"realtime: 80 Hz by the wall clock; lockstep: a step per command, as fast as it goes; {from_file}",
+        ),
+        DeclareLaunchArgument(
+            "record_file", default_value="", description=f"write all states here (.npz) at the end; {from_file}"
+        ),
+        # The robot's arguments with what suits a simulation.
+        DeclareLaunchArgument(
+            "contract_file", default_value="", description=f"contract between policy and robot (YAML); {from_file}"
+        ),
+        DeclareLaunchArgument(
+            "model_file",
+            default_value="",
+            description=f"model that generates policies (.onnx, from 'lwd export'); {from_file}",
+        ),
+        DeclareLaunchArgument(
+            "run_latched",
+            default_value="true",
+            choices=FLAG,
+            description="whether a policy published before the controller started may move the robot; "
+            "this argument decides, not params_file",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time", default_value="true", choices=FLAG, description="take the time from /clock"
+        ),
+    ]
+
+
+def bridge(context):
+    params_file = LaunchConfiguration("params_file").perform(context)
+    config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
+    return [
+        Node(
+            package="lwd_ros",
+            executable="metaworld_bridge",
+            name="metaworld_bridge",
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[
+                str(config / "metaworld_bridge.yaml"),
+                *([params_file] if params_file else []),
+                {
+                    key: ParameterValue(LaunchConfiguration(key), value_type=kind)
+                    for key, kind in PARAMETERS.items()
+                    if LaunchConfiguration(key).perform(context)
+                },
+            ],
+            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+            respawn=LaunchConfiguration("use_respawn"),
+            respawn_delay=2.0,
+            output="screen",
+        )
+    ]
+
+
+def generate_launch_description():
+    robot = PathJoinSubstitution([FindPackageShare("lwd_ros"), "launch", "robot.launch.py"])
+    return LaunchDescription(
+        [
+            *arguments(),
+            # Declares the other arguments (namespace, params_file, log_level, ...), so it comes before the bridge.
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(robot)),
+            OpaqueFunction(function=bridge),
+        ]
+    )
