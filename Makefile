@@ -96,7 +96,7 @@ endif
 	@touch $@
 
 $(VENV)/stamp-lwd_msgs: $(MSGS) $(VENV)/stamp-ros
-	$(call quietly,lwd_msgs: 20 to 60 seconds,$(if $(SOURCED_PYTHON),$(BIN)/python -c 'import lwd_msgs' ||) \
+	$(call quietly,lwd_msgs: 20 to 60 seconds,$(if $(SOURCED_PYTHON),$(BIN)/python -c 'from lwd_msgs.msg import PolicyWeights' ||) \
 	  PATH="$(abspath $(BIN)):$$PATH" $(PIP_INSTALL) --no-deps --force-reinstall ./lwd_msgs)
 	@touch $@
 

@@ -38,10 +38,10 @@ setup(
     data_files=data_files,
     zip_safe=False,
     python_requires=">=3.11",
-    install_requires=["numpy", "pyyaml", "onnxruntime"],
+    install_requires=["numpy", "pyyaml", "onnxruntime", "click"],
     extras_require={
         "sim": SIM,
-        "demo": [*SIM, "matplotlib", "imageio", "imageio-ffmpeg"],
+        "demo": [*SIM, "matplotlib", "imageio", "imageio-ffmpeg", "pillow"],
         "train": [
             *["torch==2.13.0", "diffusers", "safetensors", "onnx", "tensorboard"],
             *["joblib", "tqdm", "pyarrow", "matplotlib"],

@@ -7,7 +7,6 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -15,8 +14,10 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from launch import LaunchDescription
+
 FLAG = ["true", "false"]
-# What launch arguments set, with the parameter's type: launch would make a task named 1 an integer and ROS refuse it.
+# The parameters of the bridge that launch arguments set, with their types; the other nodes' are in robot.launch.py.
 PARAMETERS = {
     "contract_file": str,
     "mode": str,
@@ -28,7 +29,7 @@ PARAMETERS = {
 
 
 def arguments():
-    from_file = "empty: as in params_file"
+    from_file = "empty: from the parameter files"
     return [
         DeclareLaunchArgument(
             "task", default_value="", description=f"task to load at start-up, e.g. drawer-open-v3; {from_file}"
@@ -40,7 +41,7 @@ def arguments():
             "mode",
             default_value="",
             choices=["", "realtime", "lockstep"],
-            description=f"realtime: 80 Hz by the wall clock; lockstep: a step per command, as fast as it goes; {from_file}",
+            description=f"realtime: by the wall clock; lockstep: one step per command, as fast as it goes; {from_file}",
         ),
         DeclareLaunchArgument(
             "record_file", default_value="", description=f"write all states here (.npz) at the end; {from_file}"
@@ -67,24 +68,29 @@ def arguments():
     ]
 
 
+def check(context):
+    layout = LaunchConfiguration("layout").perform(context)
+    if layout and not layout.isdecimal():
+        raise RuntimeError(f"argument layout: found '{layout}', expected a number (int) of at least 0")
+
+
 def bridge(context):
-    params_file = LaunchConfiguration("params_file").perform(context)
+    arguments = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, "params_file")}
+    params_file = arguments.pop("params_file")
     config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
+    given = {
+        name: ParameterValue(text == "true" if PARAMETERS[name] is bool else text, value_type=PARAMETERS[name])
+        for name, text in arguments.items()
+        if text
+    }
     return [
         Node(
             package="lwd_ros",
             executable="metaworld_bridge",
+            # Both name and namespace, so that arguments also win over a section of params_file named after the node.
             name="metaworld_bridge",
             namespace=LaunchConfiguration("namespace"),
-            parameters=[
-                str(config / "metaworld_bridge.yaml"),
-                *([params_file] if params_file else []),
-                {
-                    key: ParameterValue(LaunchConfiguration(key), value_type=kind)
-                    for key, kind in PARAMETERS.items()
-                    if LaunchConfiguration(key).perform(context)
-                },
-            ],
+            parameters=[str(config / "metaworld_bridge.yaml"), *([params_file] if params_file else []), given],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             respawn=LaunchConfiguration("use_respawn"),
             respawn_delay=2.0,
@@ -98,8 +104,12 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *arguments(),
+            OpaqueFunction(function=check),  # before anything starts: an error later would leave the nodes running
             # Declares the other arguments (namespace, params_file, log_level, ...), so it comes before the bridge.
-            IncludeLaunchDescription(PythonLaunchDescriptionSource(robot)),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(robot),
+                launch_arguments=[(name, LaunchConfiguration(name)) for name in ("contract_file", "model_file")],
+            ),
             OpaqueFunction(function=bridge),
         ]
     )

@@ -7,36 +7,37 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from launch import LaunchDescription
+
 FLAG = ["true", "false"]
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
-# What launch arguments set, by node, with the parameter's type: launch would make 5 an integer and ROS refuse it.
+# The parameters that launch arguments set, by node, with their types.
 PARAMETERS = {
     "policy_generator": {
         "contract_file": str,
         "model_file": str,
+        "observation_timeout_s": float,
         "autostart": bool,
         "use_sim_time": bool,
-        "observation_timeout_s": float,
     },
     "policy_controller": {
         "contract_file": str,
+        "policy_timeout_s": float,
+        "run_latched": bool,
         "autostart": bool,
         "use_sim_time": bool,
-        "run_latched": bool,
-        "policy_timeout_s": float,
     },
 }
 
 
 def arguments():
-    from_file = "empty: as in params_file"
+    from_file = "empty: from the parameter files"
     return [
         DeclareLaunchArgument("contract_file", description="contract between policy and robot (YAML)"),
         DeclareLaunchArgument("model_file", description="model that generates policies (.onnx, from 'lwd export')"),
@@ -79,33 +80,43 @@ def arguments():
     ]
 
 
+def given(context, types):
+    """Parameters from the arguments that are not empty.
+
+    Converted here and not by launch_ros, which does so one node after another: an error at the second one would end
+    `ros2 launch` and leave the first one running.
+    """
+    result = {}
+    for name, kind in types.items():
+        text = LaunchConfiguration(name).perform(context)
+        try:
+            if text:
+                result[name] = ParameterValue(text == "true" if kind is bool else kind(text), value_type=kind)
+        except ValueError:
+            raise RuntimeError(f"argument {name}: found '{text}', expected a number ({kind.__name__})") from None
+    return result
+
+
 def nodes(context):
     params_file = LaunchConfiguration("params_file").perform(context)
     if params_file and not Path(params_file).is_file():  # launch_ros would only warn and start with other parameters
-        raise RuntimeError(f"params_file: found no file '{params_file}', expected a YAML file with node parameters")
+        raise RuntimeError(f"argument params_file: found no file '{params_file}', expected node parameters in YAML")
     config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
+    parameters = {name: given(context, types) for name, types in PARAMETERS.items()}
     return [
         Node(
             package="lwd_ros",
             executable=name,
-            # Name and namespace must both be given, or the arguments lose to a section of params_file named after the node.
+            # Both name and namespace, so that arguments also win over a section of params_file named after the node.
             name=name,
             namespace=LaunchConfiguration("namespace"),
-            parameters=[
-                str(config / f"{name}.yaml"),
-                *([params_file] if params_file else []),
-                {
-                    key: ParameterValue(LaunchConfiguration(key), value_type=kind)
-                    for key, kind in types.items()
-                    if LaunchConfiguration(key).perform(context)
-                },
-            ],
+            parameters=[str(config / f"{name}.yaml"), *([params_file] if params_file else []), parameters[name]],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             respawn=LaunchConfiguration("use_respawn"),
             respawn_delay=2.0,
             output="screen",
         )
-        for name, types in PARAMETERS.items()
+        for name in PARAMETERS
     ]
 
 

@@ -93,7 +93,8 @@ class ControllerCore:
         """Judge the observations' age and the policy's, apart from the ticks; a command is the safe one, to send now."""
         if self.slot.active is None or self.outcome in (Outcome.WAITING, Outcome.STOPPED):
             return None
-        if self.policy_timeout_s and now - self._policy_since > self.policy_timeout_s:
+        succeeded = self.slot.newest is not self.slot.active  # its successor waits for an observation
+        if self.policy_timeout_s and not succeeded and now - self._policy_since > self.policy_timeout_s:
             self._stop(f"the policy ran for policy_timeout_s = {self.policy_timeout_s:g} s without a successor")
             return self._safe_command(self._last.stamp_ns)
         fault = self.assembler.fault(now)
@@ -111,6 +112,7 @@ class ControllerCore:
     def _stop(self, reason: str) -> None:
         self.slot.clear()
         self.outcome, self.reason = Outcome.STOPPED, reason
+        self._last_tick = None  # periods without a policy are not starved
 
     def _safe_command(self, stamp_ns: int) -> Command:
         """Hold (every command 0 but those kept) or zero; the next policy's slew starts from here."""

@@ -26,8 +26,9 @@ class ObservationAssembler:
     """Puts the messages of a contract's observation streams together.
 
     With `sync: same_stamp` an observation is complete when every stream has delivered one stamp, in any order; with
-    `latest` the first stream sets the pace and the others give what they delivered last. Late and repeated messages of
-    stamps that are already complete are dropped, except for the newest, which may be asked for again.
+    `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
+    would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
+    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
     """
 
     def __init__(self, contract: Contract):
@@ -40,11 +41,15 @@ class ObservationAssembler:
 
     def reset(self) -> None:
         """Forget everything, so that no old observation can be answered."""
+        self._arrived: list[float | None] = [None] * len(self.streams)
+        self.last_complete: float | None = None
+        self._forget_stamps()
+
+    def _forget_stamps(self) -> None:
         self._pending: dict[int, tuple[np.ndarray, set[int]]] = {}
         self._values = np.full(len(self._contract.observation), np.nan)
-        self._arrived: list[float | None] = [None] * len(self.streams)
+        self._stamps = [-1] * len(self.streams)
         self._newest = -1
-        self.last_complete: float | None = None
 
     def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
         """Take one message of stream number `stream`; returns the observation that it completes, if it does.
@@ -65,15 +70,15 @@ class ObservationAssembler:
         if not np.isfinite(values).all():
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
-        if self._newest - stamp_ns > _JUMP_NS:
-            self._pending.clear()
-            self._newest = -1
-        if stamp_ns < self._newest:
+        if self._stamps[stream] - stamp_ns > _JUMP_NS:
+            self._forget_stamps()
+        if stamp_ns < (self._stamps[stream] if self._latest else self._newest):
             return None
+        self._stamps[stream] = max(stamp_ns, self._stamps[stream])
         self._arrived[stream] = now
         if self._latest:
             self._values[self._places[stream]] = values
-            if stream != 0 or any(arrived is None for arrived in self._arrived):
+            if stream != 0 or np.isnan(self._values).any():
                 return None
             return self._complete(self._values.copy(), stamp_ns, now)
         vector, seen = self._pending.setdefault(stamp_ns, (np.empty(len(self._values)), set()))
@@ -106,7 +111,8 @@ class ObservationAssembler:
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
-        limit = min(stream.stale_after_s for stream in self.streams)
+        paced_by = self.streams[:1] if self._latest else self.streams
+        limit = min(stream.stale_after_s for stream in paced_by)
         if self.last_complete is None or now - self.last_complete > limit:
             return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
         return ""

@@ -91,7 +91,7 @@ class TaskFile:
             observation, action = _matrix(table, "observation.state"), _matrix(table, "action")
             index = table["episode_index"].to_numpy()
             layout, after = table["layout"].to_numpy(), table["after"].to_pylist()
-        except (pa.ArrowInvalid, OSError, KeyError) as error:
+        except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
             raise DatasetError(f"{self.path}: cannot be read as demonstrations: {error}") from error
         if not len(index):
             raise DatasetError(f"{self.path}: found no frames, expected at least one episode")
@@ -125,7 +125,15 @@ class Demonstrations:
             raise DatasetError(f"{self.folder / META}: missing; expected a dataset made by 'lwd collect'") from error
         except ValueError as error:
             raise DatasetError(f"{self.folder / META}: is not JSON ({error})") from error
+        for key, kind in (("contract", dict), ("contract_digest", str), ("tasks", list), ("digest", str)):
+            if not isinstance(self.meta, dict) or not isinstance(self.meta.get(key), kind) or not self.meta[key]:
+                raise DatasetError(f"{self.folder / META}: found no '{key}'; expected a dataset made by 'lwd collect'")
         self.contract = Contract.from_dict(self.meta["contract"], where=str(self.folder / META))
+        if self.contract.digest != self.meta["contract_digest"]:
+            raise DatasetError(
+                f"{self.folder / META}: its contract has digest {self.contract.digest[:12]}, expected "
+                f"{self.meta['contract_digest'][:12]}: it was changed since the demonstrations were collected"
+            )
         if contract is not None and contract.digest != self.contract.digest:
             raise DatasetError(
                 f"{self.folder}: follows contract {self.contract.digest[:12]}, expected {contract.digest[:12]}"
@@ -189,5 +197,6 @@ def _lists(arrays: Sequence[np.ndarray]) -> pa.FixedSizeListArray:
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
     column = table[name].combine_chunks()
-    width = column.type.list_size
-    return column.flatten().to_numpy().reshape(-1, width)
+    if not pa.types.is_fixed_size_list(column.type) or column.null_count:
+        raise TypeError(f"column '{name}' is {column.type} with {column.null_count} nulls, expected fixed-size lists")
+    return column.flatten().to_numpy().reshape(-1, column.type.list_size)

@@ -73,17 +73,19 @@ class PolicyGenerator:
         feed = {"noise": noise, "task": np.array([description.tasks.index(task)], dtype=np.int64)}
         if description.condition_on_observation:
             size = len(description.contract.observation)
-            found = "none" if observation is None else f"shape {np.shape(observation)}"
-            if np.shape(observation) == (size,) and not np.isfinite(observation).all():
-                found = f"{np.count_nonzero(~np.isfinite(observation))} that are not finite"
-            elif np.shape(observation) == (size,):
-                found = ""
-            if found:
+            given = np.empty(0) if observation is None else np.asarray(observation, dtype=np.float32)
+            finite = np.count_nonzero(np.isfinite(given))
+            if given.shape != (size,) or finite < size:
                 raise ModelError(
-                    f"{self.path.name} is conditioned on an observation: found {found}, expected {size} finite scalars"
+                    f"{self.path.name} is conditioned on an observation: found {finite} finite scalars in shape "
+                    f"{given.shape}, expected {size}"
                 )
-            feed["observation"] = np.asarray(observation, dtype=np.float32)[None]
-        values = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
+            feed["observation"] = given[None]
+        try:
+            values = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
+        except Exception as error:  # onnxruntime's own exceptions share no narrower base class
+            reason = str(error).split("\n")[0][:160]
+            raise ModelError(f"{self.path.name}: its graph does not fit its metadata ({reason})") from error
         latent = hashlib.sha256(self.digest.encode())
         for name in sorted(feed):
             latent.update(name.encode() + feed[name].tobytes())

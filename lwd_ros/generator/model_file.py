@@ -83,11 +83,16 @@ class ModelDescription:
                 training=dict(content["training"]),
                 license=content["license"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ModelError):
                 raise
             kind = "" if isinstance(error, (ContractError, PolicyError)) else f"{type(error).__name__}: "
             raise ModelError(f"{where}: its metadata is broken ({kind}{error})") from error
+        names = all(isinstance(task, str) and task for task in description.tasks)
+        if not description.tasks or not names or len(set(description.tasks)) < len(description.tasks):
+            raise ModelError(f"{where}: found tasks {list(description.tasks)}, expected different names, at least one")
+        if description.latent_size < 1:
+            raise ModelError(f"{where}: found latent_size {description.latent_size}, expected at least 1")
         if description.contract.digest != content.get("contract_digest"):
             raise ModelError(f"{where}: its contract does not have the digest that the file states")
         return description

@@ -7,6 +7,10 @@ from pathlib import Path
 import yaml
 
 
+_POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std")
+_SHARES = ("own_share", "ema_decay")
+
+
 class ConfigError(ValueError):
     """A training configuration is wrong; names the key, what was found and what was expected."""
 
@@ -62,7 +66,7 @@ class TrainConfig:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a training config") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
             raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
         return cls.from_dict(content, str(path))
 
@@ -104,9 +108,14 @@ def _value(value, expected, where: str, path: str):
     if expected is bool:
         return value if isinstance(value, bool) else refuse("true or false")
     if expected in (int, float):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or value < 0 or (expected is int and value != int(value)):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**63
+        if not number or (expected is int and value != int(value)):
             refuse("a whole number, 0 or more" if expected is int else "a number, 0 or more")
+        key = path.rpartition(".")[2]
+        if key in _POSITIVE and value == 0:
+            refuse("a number above 0")
+        if key in _SHARES and value > 1:
+            refuse("a number from 0 to 1")
         return expected(value)
     kind = str if expected == tuple[str, ...] else int
     if not isinstance(value, list) or not all(isinstance(item, kind) and item for item in value):

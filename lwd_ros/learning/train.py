@@ -36,25 +36,26 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
 
     Raises:
         ConfigError: the folder belongs to another config or dataset.
-        DatasetError: the config asks for what the dataset lacks.
+        DatasetError: the config hides a scalar that the dataset lacks.
+        PolicyError: the config describes a policy that cannot be.
     """
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
     identity = json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest}))
-    folder.mkdir(parents=True, exist_ok=True)
     run = folder / RUN
     if run.exists():
         found = json.loads(run.read_text(encoding="utf-8"))
         if {k: found.get(k) for k in identity} != identity:
             raise ConfigError(f"{folder}: holds a run of another config or dataset; name another folder")
-    else:
+    data = TrainingData(demonstrations, config)
+    outputs = len(demonstrations.contract.command)
+    layout = PolicyLayout((len(data.indices), *config.hidden_layers, outputs), config.hidden_activation)
+    if not run.exists():  # not before here: a config that cannot be trained must not claim the folder
+        folder.mkdir(parents=True, exist_ok=True)
         temporary = run.with_suffix(".partial")
         content = {**identity, "data": str(demonstrations.folder.resolve())}
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(temporary, run)
 
-    data = TrainingData(demonstrations, config)
-    outputs = len(demonstrations.contract.command)
-    layout = PolicyLayout((len(data.indices), *config.hidden_layers, outputs), config.hidden_activation)
     torch.manual_seed(config.seed)
     autoencoder = Autoencoder(data, layout, config.autoencoder)
     stage = config.autoencoder

@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -146,20 +147,30 @@ def run(node_class, args=None) -> int:
     """Run one node until SIGINT or SIGTERM; returns the exit status.
 
     The node is shut down through its lifecycle, so a robot is told to stand still before the process ends. A contract
-    that is wrong ends an autostarted node with status 1: there is nothing that it could do.
+    that is wrong ends an autostarted node with status 1: there is nothing that it could do. So do ROS arguments and
+    parameters that cannot be read.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = threading.Event()
-    node = node_class()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    stop, executor = threading.Event(), None
 
     def end(signum, frame):
         stop.set()
-        executor.wake()
+        if executor is not None:
+            executor.wake()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = node_class()
+    except (RuntimeError, ParameterException) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
+        rclpy.logging.get_logger(node_class.__name__).fatal(f"cannot start: {_sentence(error)}")
+        rclpy.try_shutdown()
+        return 1
+    unknown = [name for name in node._parameter_overrides if not node.has_parameter(name)]
+    if unknown:  # rclpy is silent, and a misspelt policy_timeout_s would never stop a robot
+        node.get_logger().warning(f"ignored, for this node has no such parameter: {', '.join(sorted(unknown))}")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
     status = 0
     try:
         if node.get_parameter("autostart").value:

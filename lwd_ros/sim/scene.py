@@ -43,6 +43,7 @@ class Scene:
             raise SceneError(f"task '{task}' is unknown; Metaworld has {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
         self.task, self.contract = task, contract
         self._places = _places(contract.observation_names, _FIELDS, "observation")
+        _places(contract.command_names, _COMMANDS, "command")
         self._command_places = _places(_COMMANDS, list(contract.command_names), "command")
         self._env = ALL_V3_ENVIRONMENTS[task]()
         if abs(self._env.dt - contract.period_s) > 1e-9:
@@ -151,6 +152,7 @@ class Scene:
 
 
 def _places(wanted, available, kind: str) -> np.ndarray:
+    """Where each wanted scalar stands among those available; ContractError where one does not."""
     for name in wanted:
         if name not in available:
             raise ContractError(f"contract: key '{kind}.{name}': found nothing like it, expected {', '.join(available)}")

@@ -32,6 +32,7 @@ SCALAR_FIRST_QUATERNIONS = frozenset(
         "button-press-topdown-wall-v3",
         "button-press-v3",
         "button-press-wall-v3",
+        "coffee-button-v3",
         "dial-turn-v3",
         "disassemble-v3",
         "door-lock-v3",

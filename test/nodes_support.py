@@ -1,0 +1,120 @@
+"""What the node tests share: real node processes on a ROS domain of their own, and a client to talk to them."""
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import rclpy
+from lwd_msgs.msg import ControllerStatus, TaskStatus
+from lwd_msgs.srv import GeneratePolicy, LoadTask
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# Domains that no neighbour on this machine is likely to use at the same time, one after the other.
+_DOMAINS = itertools.cycle(range(1 + os.getpid() % 50, 1 + os.getpid() % 50 + 50))
+
+PATIENCE_S = 30.0
+
+
+class Cell(Supervisor):
+    """Node processes and a client on one ROS domain."""
+
+    def __init__(self, folder: Path):
+        self.domain = next(_DOMAINS)
+        super().__init__(folder, {**isolated_environment(), "ROS_DOMAIN_ID": str(self.domain)})
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=self.domain, args=[])
+        self.node = Node("test_client", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self.controller: ControllerStatus | None = None
+        self.task: TaskStatus | None = None
+        self.subscribe(ControllerStatus, "policy_controller/status", lambda m: setattr(self, "controller", m))
+        self.subscribe(TaskStatus, "metaworld_bridge/task_status", lambda m: setattr(self, "task", m))
+
+    def __exit__(self, *exception) -> None:
+        super().__exit__(*exception)
+        self.node.destroy_node()
+        self._executor.shutdown()
+        rclpy.try_shutdown(context=self.context)
+
+    def subscribe(self, kind, topic: str, callback, qos=100):
+        """A subscription of the client's."""
+        return self.node.create_subscription(kind, topic, callback, qos)
+
+    def spin(self, seconds: float) -> None:
+        """Serve the client's callbacks for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def wait(self, what: str, condition, seconds: float = PATIENCE_S) -> None:
+        """Serve callbacks until `condition()`; fails the test, with the nodes' last words, when it never holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            words = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self.processes)
+            assert time.monotonic() < end, f"waited {seconds:g} s for {what}\n{words}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, kind, service: str, request=None, seconds: float = PATIENCE_S):
+        """Call a service and return its response."""
+        client = self.node.create_client(kind, service)
+        try:
+            self.wait(f"service {service}", client.service_is_ready, seconds)
+            future = client.call_async(request or kind.Request())
+            self.wait(f"an answer of {service}", future.done, seconds)
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def load(self, task: str, layout: int, keep_state: bool = False) -> LoadTask.Response:
+        """Load a task, which must work."""
+        request = LoadTask.Request(task=task, layout=layout, keep_state=keep_state)
+        response = self.call(LoadTask, "metaworld_bridge/load_task", request)
+        assert response.success, response.message
+        self.wait("the task's status", lambda: self.task is not None and self.task.task == task)
+        return response
+
+    def generate(self, task: str, seed: int = 0) -> GeneratePolicy.Response:
+        """Ask for a policy, whatever comes of it."""
+        return self.call(
+            GeneratePolicy, "policy_generator/generate_policy", GeneratePolicy.Request(task=task, seed=seed)
+        )
+
+    def wait_for_policy(self, policy_id: str) -> None:
+        """Wait until the controller runs this policy."""
+        self.wait(
+            f"policy {policy_id} to run",
+            lambda: self.controller is not None
+            and self.controller.policy_id == policy_id
+            and self.controller.outcome == ControllerStatus.OUTCOME_CONTINUE,
+        )
+
+    def assert_still_runs(self, policy_id: str) -> None:
+        """The controller goes on commanding with this policy."""
+        self.controller = None
+        self.wait("a status", lambda: self.controller is not None)
+        before = self.controller
+        assert (before.policy_id, before.outcome) == (policy_id, ControllerStatus.OUTCOME_CONTINUE)
+        self.wait("more ticks", lambda: self.controller.ticks > before.ticks + 20)
+        assert self.controller.policy_id == policy_id
+
+
+@contextlib.contextmanager
+def running_cell(folder: Path, bridge: dict | None = None, generator: dict | None = None) -> Iterator[Cell]:
+    """A cell with all three nodes up and known to each other."""
+    with Cell(folder) as cell:
+        cell.start_node("metaworld_bridge", bridge)
+        cell.start_node("policy_generator", generator)
+        cell.start_node("policy_controller")
+        cell.wait("the controller", lambda: cell.controller is not None)
+        if "task" in (bridge or {}):
+            cell.wait("the bridge", lambda: cell.task is not None)
+        yield cell

@@ -1,0 +1,457 @@
+"""Pins the contract: its digest, every error that its author can make, message fields, and the command limits."""
+
+import copy
+import math
+import types
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lwd_ros.contract import CommandLimiter, Contract, ContractError
+from lwd_ros.contract.fields import SUPPORTED_TYPES, check_field, reader, writer
+from lwd_ros.resources import share_path
+
+SHIPPED = yaml.safe_load(share_path("config", "metaworld.yaml").read_text(encoding="utf-8"))
+DELETE = object()
+
+
+def _changed(path: str, value) -> dict:
+    """The shipped contract with the key at `path` ("a.b.0.c") set, or removed for DELETE."""
+    content = copy.deepcopy(SHIPPED)
+    *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
+    place = content
+    for part in parents:
+        place = place[part]
+    if value is DELETE:
+        del place[last]
+    else:
+        place[last] = value
+    return content
+
+
+# Digest
+
+
+def test_digest_is_that_of_the_shipped_models():
+    # Changing this number orphans every policy and model file that exists.
+    assert Contract.from_dict(SHIPPED).digest == "580b105cd0b3ebc00369aa9c8e9219641a1de78ab444828517cf889ae3c0b7c7"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("name", "another"),
+        ("period_s", 0.02),
+        ("observation.hand_x.unit", "mm"),
+        ("observation.hand_x.limits", [-0.6, 0.7]),
+        ("observation.goal_x", DELETE),
+        ("observation.extra", {"unit": "m", "limits": [0, 1]}),
+        ("command.hand_velocity_x.unit", "mm/s"),
+        ("command.hand_velocity_x.limits", [-0.8, 0.7]),
+        ("command.gripper_effort.slew_per_s", 79.0),
+        ("command.gripper_effort", DELETE),
+    ],
+)
+def test_digest_changes_with_every_meaningful_key(path, value):
+    content = _changed(path, value)
+    del content["binding"]
+    assert Contract.from_dict(content).digest != Contract.from_dict(SHIPPED).digest
+
+
+@pytest.mark.parametrize("key", ["observation", "command"])
+def test_digest_changes_with_the_order(key):
+    content = copy.deepcopy(SHIPPED)
+    content[key] = dict(reversed(content[key].items()))
+    contract = Contract.from_dict(content)
+    assert contract.digest != Contract.from_dict(SHIPPED).digest
+    assert contract.observation_names == tuple(content["observation"])
+    assert contract.command_names == tuple(content["command"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("binding", DELETE),
+        ("binding.observation.sync", "latest"),
+        ("binding.observation.streams.0.topic", "arm/tip"),
+        ("binding.observation.streams.0.stale_after_s", 1),
+        ("binding.command.on_fault", "zero"),
+        ("binding.command.limits", {"hand_velocity_x": [-0.1, 0.1]}),
+    ],
+)
+def test_digest_does_not_cover_the_binding(path, value):
+    assert Contract.from_dict(_changed(path, value)).digest == Contract.from_dict(SHIPPED).digest
+
+
+def test_whole_numbers_and_decimals_mean_the_same():
+    content = _changed("observation.gripper_opening.limits", [0, 1])
+    assert Contract.from_dict(content).digest == Contract.from_dict(SHIPPED).digest
+
+
+def test_meaning_reads_back():
+    contract = Contract.from_dict(SHIPPED)
+    again = Contract.from_dict(contract.meaning())
+    assert again.binding is None
+    assert again.meaning() == contract.meaning()
+    assert (again.digest, again.observation, again.command) == (contract.digest, contract.observation, contract.command)
+    with pytest.raises(ContractError, match=r"'metaworld_sawyer'.*'binding'.*found nothing"):
+        again.require_binding()
+
+
+def test_a_binding_knows_where_its_scalars_stand():
+    content = _changed("binding.observation.streams", list(reversed(SHIPPED["binding"]["observation"]["streams"])))
+    contract = Contract.from_dict(content)
+    for stream in contract.binding.observation_streams:
+        assert tuple(contract.observation_names[i] for i in stream.indices) == stream.names
+
+
+# What its author can get wrong: (path, value, key named in the error, what was found, what was expected)
+
+BAD = {
+    "missing": ("period_s", DELETE, "period_s", "'nothing'", "a finite number above 0"),
+    "missing section": ("command", DELETE, "command", "'nothing'", "a mapping"),
+    "missing in a scalar": ("observation.hand_x.unit", DELETE, "observation.hand_x.unit", "'nothing'", "a text"),
+    "misspelt": ("perod_s", 0.1, "perod_s", "'perod_s'", "one of name, period_s"),
+    "misspelt in a scalar": ("command.gripper_effort.slew", 1, "command.gripper_effort.slew", "'slew'", "slew_per_s"),
+    "misspelt in the binding": ("binding.comand", {}, "binding.comand", "'comand'", "one of observation, command"),
+    "misspelt in a stream": ("binding.observation.streams.0.qos", 1, "binding.observation.streams[0].qos", "'qos'", "topic"),
+    "NaN": ("period_s", math.nan, "period_s", "nan", "a finite number above 0"),
+    "infinite": ("command.gripper_effort.slew_per_s", math.inf, "command.gripper_effort.slew_per_s", "inf", "finite"),
+    "beyond float64": ("period_s", 10**400, "period_s", "1000", "a finite number above 0"),
+    "zero period": ("period_s", 0, "period_s", "0", "above 0"),
+    "a truth value": ("period_s", True, "period_s", "True", "a finite number"),
+    "a text for a number": ("period_s", "0.0125", "period_s", "'0.0125'", "a finite number"),
+    "two frames": ("history", 2, "history", "2", "1 (one frame"),
+    "history true": ("history", True, "history", "True", "a finite number"),
+    "empty name": ("name", "", "name", "''", "a text"),
+    "reversed": ("observation.hand_x.limits", [1, -1], "observation.hand_x.limits", "[1, -1]", "the first the smaller"),
+    "equal limits": ("observation.hand_x.limits", [1, 1], "observation.hand_x.limits", "[1, 1]", "the first the smaller"),
+    "equal as float64": ("observation.hand_x.limits", [2**60, 2**60 + 1], "observation.hand_x.limits", "1152", "smaller"),
+    "three limits": ("observation.hand_x.limits", [0, 1, 2], "observation.hand_x.limits", "[0, 1, 2]", "two finite"),
+    "NaN limit": ("observation.hand_x.limits", [0, math.nan], "observation.hand_x.limits", "nan", "two finite"),
+    "huge limit": ("observation.hand_x.limits", [0, 10**400], "observation.hand_x.limits", "[0, 1000", "two finite"),
+    "limits not around 0": ("command.gripper_effort.limits", [0.1, 1], "command.gripper_effort.limits", "[0.1", "around 0"),
+    "a list for a mapping": ("observation", [1], "observation", "[1]", "a mapping"),
+    "no scalars": ("observation", {}, "observation", "'nothing'", "at least one scalar"),
+    "a name that YAML read as true": (
+        "observation",
+        {True: {"unit": "m", "limits": [0, 1]}},
+        "observation.True",
+        "True",
+        "a text",
+    ),
+    "unknown sync": ("binding.observation.sync", "newest", "binding.observation.sync", "'newest'", "same_stamp, latest"),
+    "unknown outcome": ("binding.command.on_fault", "go", "binding.command.on_fault", "'go'", "one of hold, zero"),
+    "unknown kept": ("binding.command.keep_on_hold", ["x"], "binding.command.keep_on_hold", "['x']", "gripper_effort"),
+    "no streams": ("binding.command.streams", [], "binding.command.streams", "[]", "not empty"),
+    "absolute topic": (
+        "binding.observation.streams.0.topic",
+        "/hand",
+        "binding.observation.streams[0].topic",
+        "'/hand'",
+        "a relative ROS topic",
+    ),
+    "topic with a newline": (
+        "binding.observation.streams.0.topic",
+        "hand\n",
+        "binding.observation.streams[0].topic",
+        "'hand\\n'",
+        "a relative ROS topic",
+    ),
+    "one topic twice": ("binding.observation.streams.0.topic", "goal", "binding", "topic 'goal' twice", "every topic once"),
+    "a command on an observation's topic": ("binding.command.streams.0.topic", "goal", "binding", "'goal' twice", "once"),
+    "unknown type": (
+        "binding.observation.streams.0.type",
+        "std_msgs/msg/Float64",
+        "binding.observation.streams[0].type",
+        "'std_msgs/msg/Float64'",
+        "geometry_msgs/msg/PoseStamped",
+    ),
+    "unknown field": (
+        "binding.observation.streams.0.fields.hand_x",
+        "pose.position.w",
+        "binding.observation.streams[0].fields.hand_x",
+        "'pose.position.w'",
+        "one of pose.position.x",
+    ),
+    "a number as a field": (
+        "binding.observation.streams.0.fields.hand_x",
+        3,
+        "binding.observation.streams[0].fields.hand_x",
+        "3",
+        "a text",
+    ),
+    "a joint without a name": (
+        "binding.command.streams.1.fields.gripper_effort",
+        "effort[]",
+        "binding.command.streams[1].fields.gripper_effort",
+        "'effort[]'",
+        "effort[JOINT]",
+    ),
+    "one field for two scalars": (
+        "binding.command.streams.0.fields.hand_velocity_y",
+        "twist.linear.x",
+        "binding.command.streams[0].fields.hand_velocity_x",
+        "'twist.linear.x'",
+        "one scalar only",
+    ),
+    "a stream of nothing": (
+        "binding.observation.streams.0.fields",
+        {},
+        "binding.observation.streams[0].fields",
+        "'nothing'",
+        "at least one scalar",
+    ),
+    "never stale": (
+        "binding.observation.streams.0.stale_after_s",
+        0,
+        "binding.observation.streams[0].stale_after_s",
+        "0",
+        "above 0",
+    ),
+    "unknown scalar": (
+        "binding.observation.streams.0.fields.elbow",
+        "pose.position.x",
+        "binding.observation.streams[0].fields.elbow",
+        "'elbow'",
+        "one of hand_x",
+    ),
+    "bound never": (
+        "binding.observation.streams.0.fields.hand_x",
+        DELETE,
+        "binding.observation.streams",
+        "'hand_x' bound 0 times",
+        "once",
+    ),
+    "bound twice": (
+        "binding.observation.streams.4.fields",
+        {"goal_x": "point.x", "goal_y": "point.y", "hand_x": "point.z"},
+        "binding.observation.streams",
+        "'hand_x' bound 2 times",
+        "once",
+    ),
+    "widened": (
+        "binding.command.limits",
+        {"gripper_effort": [-1, 1.5]},
+        "binding.command.limits.gripper_effort",
+        "[-1.0, 1.5]",
+        "inside the contract's [-1, 1]",
+    ),
+    "tightened away from 0": (
+        "binding.command.limits",
+        {"gripper_effort": [0.5, 0.9]},
+        "binding.command.limits.gripper_effort",
+        "[0.5, 0.9]",
+        "limits around 0",
+    ),
+    "limits of an unknown command": (
+        "binding.command.limits",
+        {"elbow": [-1, 1]},
+        "binding.command.limits.elbow",
+        "'elbow'",
+        "one of hand_velocity_x",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_an_error_names_the_key_what_was_found_and_what_was_expected(case):
+    path, value, key, found, expected = BAD[case]
+    with pytest.raises(ContractError) as caught:
+        Contract.from_dict(_changed(path, value), where="my.yaml")
+    head, _, rest = str(caught.value).partition(": found ")
+    was, _, wanted = rest.partition(", expected ")
+    assert head == f"my.yaml: key '{key}'"
+    assert found in was
+    assert expected in wanted
+    assert "\n" not in str(caught.value)
+
+
+def _load(tmp_path, content: bytes) -> str:
+    path = tmp_path / "contract.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ContractError) as caught:
+        Contract.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"name: [", "is not YAML"),
+        (b"\x7fELF\x02\x01\xff\xfe\x00\x00", "is not YAML"),
+        (b"PK\x03\x04\x00\x00", "is not YAML"),
+        (b"name: 2020-13-45", "is not YAML"),
+        (b"[" * 20_000, "is not YAML"),
+        (b"", "found None, expected a mapping"),
+        (b"- 1\n", "found [1], expected a mapping"),
+        (b"name: a\nname: b\n", "key 'name': found 2 times"),
+        (b"observation:\n  x: {unit: m}\n  x: {unit: m}\n", "key 'x': found 2 times"),
+        (b"name: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_contract_is_refused_in_one_sentence(tmp_path, content, expected):
+    assert expected in _load(tmp_path, content)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ContractError, match="nothing.yaml: cannot be read .*expected a contract in YAML"):
+        Contract.load(tmp_path / "nothing.yaml")
+    with pytest.raises(ContractError, match="cannot be read"):
+        Contract.load(tmp_path)
+
+
+_KEYS = st.sampled_from(
+    ["name", "period_s", "history", "observation", "command", "binding", "unit", "limits", "slew_per_s", "streams", "x"]
+)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(10**400)
+_JSON = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS | st.text(max_size=3), inner, max_size=4)
+)
+_PATHS = [path for path, *_ in BAD.values()]
+
+
+@settings(max_examples=200)
+@given(_JSON)
+def test_arbitrary_data_raises_nothing_but_contract_errors(content):
+    with pytest.raises(ContractError):
+        Contract.from_dict(content)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(_PATHS), _JSON | st.just(DELETE))
+def test_a_contract_with_one_arbitrary_value_is_read_or_refused_with_a_contract_error(path, value):
+    try:
+        contract = Contract.from_dict(_changed(path, value))
+    except KeyError:
+        assert value is DELETE  # _changed cannot delete what is not there
+        return
+    except ContractError:
+        return
+    assert Contract.from_dict(contract.meaning()).digest == contract.digest
+    assert np.isfinite(contract.command_limits).all()
+
+
+def test_tightened_limits_apply():
+    contract = Contract.from_dict(_changed("binding.command.limits", {"hand_velocity_y": [-0.1, 0.0]}))
+    assert contract.command_limits.T.tolist() == [[-0.8, 0.8], [-0.1, 0.0], [-0.8, 0.8], [-1.0, 1.0]]
+    limiter = CommandLimiter(contract)
+    for _ in range(5):
+        command = limiter.apply(np.array([9.0, 9.0, -9.0, -9.0]))
+    assert command.tolist() == [0.8, 0.0, -0.8, -1.0]
+    assert limiter.apply(np.array([0.0, -9.0, 0.0, 0.0]))[1] == -0.1
+
+
+# Message fields
+
+_AXES = ("x", "y", "z")
+_FIELDS = {
+    "geometry_msgs/msg/PoseStamped": [f"pose.position.{a}" for a in _AXES]
+    + [f"pose.orientation.{a}" for a in (*_AXES, "w")],
+    "geometry_msgs/msg/PointStamped": [f"point.{a}" for a in _AXES],
+    "geometry_msgs/msg/TwistStamped": [f"twist.{p}.{a}" for p in ("linear", "angular") for a in _AXES],
+    "sensor_msgs/msg/JointState": [
+        f"{array}[{joint}]" for array in ("position", "velocity", "effort") for joint in ("gripper", "arm 1", "x/y")
+    ],
+}
+
+
+def _message(message_type: str):
+    """An object shaped like an empty message of `message_type`."""
+    if message_type == "sensor_msgs/msg/JointState":
+        return types.SimpleNamespace(name=[], position=[], velocity=[], effort=[])
+    message = types.SimpleNamespace()
+    for field in _FIELDS[message_type]:
+        owner = message
+        for part in field.split(".")[:-1]:
+            if not hasattr(owner, part):
+                setattr(owner, part, types.SimpleNamespace())
+            owner = getattr(owner, part)
+        setattr(owner, field.rpartition(".")[2], 0.0)
+    return message
+
+
+_FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def test_the_round_trip_covers_every_supported_type():
+    assert set(_FIELDS) == set(SUPPORTED_TYPES)
+    for message_type, fields in _FIELDS.items():
+        for field in fields:
+            check_field(message_type, field)
+
+
+@given(st.data(), st.sampled_from(sorted(_FIELDS)))
+def test_what_is_written_into_a_message_is_read_back(data, message_type):
+    fields = data.draw(st.lists(st.sampled_from(_FIELDS[message_type]), min_size=1, unique=True))
+    values = data.draw(st.lists(_FINITE, min_size=len(fields), max_size=len(fields)))
+    message = _message(message_type)
+    writer(message_type, fields)(message, np.array(values))
+    result = reader(message_type, fields)(message)
+    assert result.dtype == np.float64
+    assert result.tolist() == values
+    shuffled = data.draw(st.permutations(list(zip(fields, values, strict=True))))
+    assert reader(message_type, [f for f, _ in shuffled])(message).tolist() == [v for _, v in shuffled]
+
+
+@given(st.permutations(["gripper", "elbow", "wrist"]))
+def test_joints_are_found_by_name(order):
+    message = _message("sensor_msgs/msg/JointState")
+    message.name, message.position = order, [float(len(joint)) for joint in order]
+    assert reader("sensor_msgs/msg/JointState", ["position[wrist]", "position[gripper]"])(message).tolist() == [5.0, 7.0]
+
+
+def test_a_joint_state_without_the_joint_or_its_value_is_refused():
+    read, message = reader("sensor_msgs/msg/JointState", ["effort[gripper]"]), _message("sensor_msgs/msg/JointState")
+    message.name, message.effort = ["arm"], [0.0]
+    with pytest.raises(ContractError, match=r"joint 'gripper' is not among \['arm'\]"):
+        read(message)
+    message.name = ["arm", "gripper"]
+    with pytest.raises(ContractError, match="'effort' has 1 entries for 2 joints"):
+        read(message)
+
+
+# Limits
+
+_COMMANDS = st.lists(st.lists(_FINITE, min_size=4, max_size=4), min_size=1, max_size=8)
+
+
+@given(_COMMANDS)
+def test_commands_stay_within_limits_and_slew(commands):
+    contract = Contract.from_dict(SHIPPED)
+    limiter, previous = CommandLimiter(contract), np.zeros(4)
+    minimum, maximum = contract.command_limits
+    for command in commands:
+        given_array = np.array(command)
+        result = limiter.apply(given_array)
+        assert result is given_array
+        assert (result >= minimum).all() and (result <= maximum).all()
+        assert (np.abs(result - previous) <= contract.command_slew * (1 + 1e-12)).all()
+        # Never away from what was asked for: the result lies between the last command and the limited wish.
+        wish = np.clip(np.array(command), minimum, maximum)
+        assert (result >= np.minimum(previous, wish)).all() and (result <= np.maximum(previous, wish)).all()
+        assert (limiter.previous == result).all()
+        previous = result.copy()
+
+
+@given(st.lists(st.floats(-1, 1), min_size=4, max_size=4))
+def test_a_command_that_needs_no_limiting_passes_unchanged(fractions):
+    contract = Contract.from_dict(SHIPPED)
+    limiter = CommandLimiter(contract)
+    command = np.array(fractions) * np.minimum(contract.command_limits[1], contract.command_slew)
+    for _ in range(2):
+        assert limiter.apply(command.copy()).tolist() == command.tolist()
+
+
+def test_the_limiter_starts_at_rest_and_from_what_reset_says(contract):
+    limiter = CommandLimiter(contract)
+    assert limiter.previous.tolist() == [0.0] * 4
+    limiter.reset(np.array([0.8, 0.0, 0.0, 1.0]))
+    assert limiter.apply(np.array([-0.8, 0.0, 0.0, -1.0])).tolist() == pytest.approx([0.0, 0.0, 0.0, 0.0])
+    limiter.previous[:] = 9.0  # a copy
+    assert limiter.previous.tolist() == pytest.approx([0.0] * 4)

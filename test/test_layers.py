@@ -1,0 +1,136 @@
+"""Pins who may import whom (DESIGN.md): layers point down only, and the small processes never load the large libraries."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lwd_ros
+
+PACKAGE = Path(lwd_ros.__file__).parent
+ROOT = PACKAGE.parent
+
+ALLOWED = {
+    "contract": set(),
+    "policy": {"contract"},
+    "control": {"contract", "policy"},
+    "generator": {"contract", "policy"},
+    "dataset": {"contract"},
+    "sim": {"contract", "dataset"},
+    "learning": {"contract", "policy", "dataset", "generator"},
+    "evaluation": {"contract", "policy", "control", "generator", "dataset", "sim", "learning"},
+    "nodes": {"contract", "policy", "control", "generator", "sim"},
+    "demo": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes"},
+    "resources": set(),
+    "cli": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes", "demo"},
+}
+EVERYWHERE = {"__init__", "resources"}  # lwd_ros.__version__, share_path
+
+LIBRARIES = {  # all that these layers may import from outside the standard library
+    "contract": {"numpy", "yaml"},
+    "policy": {"numpy"},
+    "control": {"numpy"},
+    "generator": {"numpy", "onnxruntime"},
+    "dataset": {"numpy", "pyarrow"},
+    "resources": {"ament_index_python"},
+    "__init__": set(),
+}
+FORBIDDEN = {
+    "sim": {"torch", "onnxruntime"},
+    "learning": {"onnxruntime", "mujoco", "metaworld"},
+    "nodes": {"torch", "onnxruntime", "diffusers", "onnx"},
+}
+LARGE = ("torch", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow")
+
+
+def _layer(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _modules(tree: ast.AST, package: tuple[str, ...]):
+    """Full names of all modules that are imported anywhere below `tree`, relative ones resolved."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield module
+            if module == "lwd_ros":
+                yield from (f"lwd_ros.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in (
+            "import_module",
+            "__import__",
+        ):
+            if node.args and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+
+
+def _imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    package = path.relative_to(ROOT).parent.parts
+    return set(_modules(tree, package))
+
+
+def _ours(modules: set[str]) -> set[str]:
+    parts = {module.split(".")[1] for module in modules if module.startswith("lwd_ros.")}
+    return {part for part in parts if not part.startswith("__")}
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_layer_is_in_the_table():
+    assert {_layer(path) for path in SOURCES} == set(ALLOWED) | {"__init__"}
+
+
+def test_the_walk_sees_lazy_relative_and_dynamic_imports():
+    tree = ast.parse("def f():\n from lwd_ros import sim\n from ..nodes import x\n import_module('torch')\n import a.b")
+    assert set(_modules(tree, ("lwd_ros", "policy"))) == {"lwd_ros", "lwd_ros.sim", "lwd_ros.nodes", "torch", "a.b"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down_only(path):
+    layer = _layer(path)
+    modules = _imports(path)
+    upward = _ours(modules) - ALLOWED.get(layer, set()) - {layer} - EVERYWHERE
+    assert not upward, f"{layer} must not import {sorted(upward)}"
+    outside = {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"lwd_ros"}
+    if layer in LIBRARIES:
+        assert outside <= LIBRARIES[layer]
+    assert not outside & FORBIDDEN.get(layer, set())
+
+
+def test_rclpy_is_imported_where_nodes_live_only():
+    ros = {"rclpy", "lwd_msgs", "launch_ros"}
+    allowed = {"nodes", "demo", "bench", "test", "launch"}
+    checked = [*SOURCES, *(ROOT / "scripts").glob("*.py"), ROOT / "setup.py"]
+    for path in checked:
+        place = path.relative_to(ROOT).parts[1 if path.is_relative_to(PACKAGE) else 0]
+        if place not in allowed:
+            found = {module.split(".")[0] for module in _imports(path)} & ros
+            assert not found, f"{path.relative_to(ROOT)} imports {sorted(found)}"
+
+
+def _loaded(statement: str) -> set[str]:
+    """Which large libraries a fresh process holds after `statement`."""
+    code = f"import sys\n{statement}\nprint(*[name for name in {LARGE!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "loaded"),
+    [
+        ("import lwd_ros.contract, lwd_ros.policy, lwd_ros.control, lwd_ros.resources", set()),
+        ("import lwd_ros.generator", {"onnxruntime"}),
+        ("import lwd_ros.cli", set()),
+        ("import lwd_ros.demo", set()),
+        ("import lwd_ros.nodes.policy_controller", {"rclpy"}),
+        ("import lwd_ros.nodes.policy_generator", {"rclpy", "onnxruntime"}),
+    ],
+)
+def test_a_fresh_process_loads_nothing_large(statement, loaded):
+    assert _loaded(statement) == loaded

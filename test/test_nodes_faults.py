@@ -1,0 +1,236 @@
+"""Pins what users get for bad input and dead neighbours: a named outcome, one sentence, nothing lost."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from lwd_msgs.msg import ControllerStatus
+from lwd_msgs.srv import GetPolicy, LoadTask
+from nodes_support import Cell, running_cell
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from lwd_ros.demo.supervisor import NODES, isolated_environment
+from lwd_ros.resources import share_path
+
+TASK = "drawer-open-v3"
+MODEL = share_path("models", "metaworld_mt10_visible.onnx")
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    """All three nodes, a task loaded, in real time."""
+    with running_cell(tmp_path_factory.mktemp("cell")) as cell:
+        cell.load(TASK, 700_020)
+        yield cell
+
+
+_WITH_MODULES = """
+import json, sys
+from lwd_ros.nodes import {node}
+status = {node}.main()
+json.dump(sorted(sys.modules), open({path!r}, "w"))
+sys.exit(status)
+"""
+
+
+def test_robot_side_loads_neither_torch_nor_a_simulator(tmp_path):
+    """The modules of the very processes that ran a policy, written when they end."""
+    forbidden = {
+        "policy_controller": ("torch", "onnxruntime", "mujoco", "metaworld", "pyarrow"),
+        "policy_generator": ("torch", "mujoco", "metaworld"),
+    }
+    with Cell(tmp_path) as cell:
+        for node in forbidden:
+            code = _WITH_MODULES.format(node=node, path=str(tmp_path / f"{node}.json"))
+            cell.processes[node] = subprocess.Popen([sys.executable, "-c", code], env=cell.environment)
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_021})
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+        assert set(cell.stop().values()) == {0}
+    for node, packages in forbidden.items():
+        loaded = {name.partition(".")[0] for name in json.loads((tmp_path / f"{node}.json").read_text())}
+        assert "rclpy" in loaded and "lwd_ros" in loaded
+        assert not loaded & set(packages)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "cannot be read"),
+        (MODEL.read_bytes()[:100_000], "is not a whole ONNX file"),
+        (b"", "is not a whole ONNX file"),
+    ],
+    ids=["missing", "truncated", "empty"],
+)
+def test_generator_without_a_model_answers_in_one_sentence(tmp_path, content, sentence):
+    model = tmp_path / "model.onnx"
+    if content is not None:
+        model.write_bytes(content)
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator", {"model_file": model})
+        response = cell.generate(TASK)
+        assert not response.success
+        assert str(model) in response.message and sentence in response.message
+        assert "\n" not in response.message
+        # The user mends the file and configures again; no restart is needed.
+        model.write_bytes(MODEL.read_bytes())
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert _change(cell, "policy_generator", transition)
+        assert cell.generate(TASK).success
+
+
+def test_generator_that_is_not_active_says_so(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator", {"autostart": False})
+        for response in (cell.generate(TASK), cell.call(GetPolicy, "policy_generator/get_policy")):
+            assert not response.success and "unconfigured, not active" in response.message
+        assert _change(cell, "policy_generator", Transition.TRANSITION_CONFIGURE)
+        assert "inactive, not active" in cell.generate(TASK).message
+
+
+@pytest.mark.parametrize("node", ["policy_controller", "metaworld_bridge", "policy_generator"])
+def test_bad_contract_stops_the_node_naming_the_key(tmp_path, node):
+    text = share_path("config", "metaworld.yaml").read_text()
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(text.replace("limits: [-0.8, 0.8], slew_per_s: 64.0", "limits: [0.8, -0.8], slew_per_s: 64.0", 1))
+    with Cell(tmp_path) as cell:
+        process = cell.start_node(node, {"contract_file": broken})
+        assert process.wait(30) == 1
+        log = cell.tail(node)
+    assert "key 'command.hand_velocity_x.limits': found [0.8, -0.8], expected" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_invalid_transition_does_not_kill(cell, node):
+    assert not _change(cell, node, Transition.TRANSITION_CONFIGURE)
+    assert cell.call(GetState, f"{node}/get_state").current_state.label == "active"
+
+
+def test_load_task_refuses_what_it_cannot_do(cell):
+    policy = cell.generate(TASK).policy_id
+    cell.wait_for_policy(policy)
+    for task, keep_state, sentence in (
+        ("no-such-task", False, "'no-such-task' is unknown"),
+        ("door-open-v3", True, "has another scene than 'drawer-open-v3'"),
+    ):
+        request = LoadTask.Request(task=task, keep_state=keep_state)
+        response = cell.call(LoadTask, "metaworld_bridge/load_task", request)
+        assert not response.success and sentence in response.message
+    assert cell.task.task == TASK
+    cell.assert_still_runs(policy)
+
+
+def test_reset_starts_the_same_layout_again(cell):
+    cell.wait("some steps", lambda: cell.task.step > 20)
+    episode, layout = cell.task.episode, cell.task.layout
+    assert cell.call(Trigger, "metaworld_bridge/reset").success
+    cell.wait("the new episode", lambda: cell.task.episode == episode + 1)
+    assert cell.task.layout == layout
+
+
+def test_dead_bridge_means_hold_and_its_return_goes_on(tmp_path):
+    """kill -9 of the robot's side: velocities 0, the gripper keeps its command; back again, the policy goes on."""
+    hand, gripper = [], []
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_022}) as cell:
+        cell.subscribe(TwistStamped, "hand/velocity_command", hand.append)
+        cell.subscribe(JointState, "gripper/command", gripper.append)
+        policy = cell.generate(TASK).policy_id
+        cell.wait_for_policy(policy)
+        cell.wait("a moving arm", lambda: hand and abs(hand[-1].twist.linear.y) > 0.1)
+        bridge = cell.processes["metaworld_bridge"]
+        bridge.kill()
+        bridge.wait()
+        cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+        assert "hand/pose: silent" in cell.controller.reason
+        cell.spin(0.3)
+        linear = hand[-1].twist.linear
+        assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)
+        assert gripper[-1].effort[0] == pytest.approx(-1.0, abs=0.05)
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_023})
+        cell.wait_for_policy(policy)
+
+
+def test_interrupted_controller_leaves_the_arm_still(tmp_path):
+    """SIGINT in mid-motion: the last command is the safe one, the exit status 0."""
+    hand = []
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_024}) as cell:
+        cell.subscribe(TwistStamped, "hand/velocity_command", hand.append)
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+        cell.wait("a moving arm", lambda: hand and abs(hand[-1].twist.linear.y) > 0.1)
+        controller = cell.processes["policy_controller"]
+        controller.send_signal(signal.SIGINT)
+        assert controller.wait(20) == 0
+        cell.spin(0.5)
+        linear = hand[-1].twist.linear
+        assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)
+        cell.wait("the bridge to hold", lambda: cell.task.holding)
+
+
+def test_missing_and_mistyped_streams_are_named(tmp_path):
+    """A controller that waits says for what: nothing there, or there with another type."""
+    with Cell(tmp_path) as cell:
+        cell.node.create_publisher(TwistStamped, "goal", 10)
+        cell.start_node("policy_controller")
+        cell.wait("a status", lambda: cell.controller is not None and len(cell.controller.missing_streams) == 5)
+        entries = {entry.partition(":")[0]: entry for entry in cell.controller.missing_streams}
+        assert "no publisher" in entries["hand/pose"]
+        cell.wait(
+            "the type to be named",
+            lambda: any("published as geometry_msgs/msg/TwistStamped" in e for e in cell.controller.missing_streams),
+        )
+
+
+def test_observation_in_a_wrong_frame_is_refused(tmp_path):
+    with Cell(tmp_path) as cell:
+        publisher = cell.node.create_publisher(PoseStamped, "hand/pose", 10)
+        cell.start_node("policy_controller")
+        cell.wait("the subscription", lambda: publisher.get_subscription_count() > 0)
+        message = PoseStamped()
+        message.header.frame_id = "camera"
+
+        def named() -> bool:
+            publisher.publish(message)
+            return "found frame_id 'camera', expected 'base'" in cell.tail("policy_controller")
+
+        cell.wait("the log line", named)
+
+
+def test_lifecycle_goes_round_and_the_latched_policy_comes_back(tmp_path):
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_025}) as cell:
+        policy = cell.generate(TASK).policy_id
+        cell.wait_for_policy(policy)
+        for transition in (
+            Transition.TRANSITION_DEACTIVATE,
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_ACTIVATE,
+        ):
+            assert _change(cell, "policy_controller", transition)
+        cell.controller = None
+        cell.wait_for_policy(policy)
+        for node in ("metaworld_bridge", "policy_generator"):
+            assert _change(cell, node, Transition.TRANSITION_DEACTIVATE)
+            assert _change(cell, node, Transition.TRANSITION_ACTIVATE)
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+
+
+def test_nodes_say_what_is_wrong_without_ros(tmp_path):
+    """`lwd` names the missing extra in one sentence."""
+    code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect', '--out', 'x']; "
+    code += "from lwd_ros.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=isolated_environment(), capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert "lwd_ros[sim]" in done.stderr and "Traceback" not in done.stderr
+
+
+def _change(cell: Cell, node: str, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return cell.call(ChangeState, f"{node}/change_state", request).success

@@ -1,0 +1,190 @@
+"""Pins how policies reach the controller, and that a bad one never disturbs the policy that runs."""
+
+import array
+import dataclasses
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from lwd_msgs.msg import ControllerStatus, PolicyWeights
+from lwd_msgs.srv import GetPolicy, ListTasks
+from nodes_support import Cell, running_cell
+from std_srvs.srv import Trigger
+
+from lwd_ros.generator import PolicyGenerator
+from lwd_ros.nodes.conversions import policy_to_message
+from lwd_ros.nodes.streams import LATCHED
+from lwd_ros.resources import share_path
+from lwd_ros.sim.tasks import MT10
+
+TASK = "drawer-open-v3"
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    """All three nodes, a task loaded, in real time."""
+    with running_cell(tmp_path_factory.mktemp("cell")) as cell:
+        cell.load(TASK, 700_010)
+        yield cell
+
+
+@pytest.fixture
+def running(cell) -> str:
+    """The id of a policy that runs."""
+    response = cell.generate(TASK)
+    assert response.success, response.message
+    cell.wait_for_policy(response.policy_id)
+    return response.policy_id
+
+
+def test_late_controller_receives_the_latched_policy(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator")
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_011})
+        response = cell.generate(TASK)
+        assert response.success, response.message
+        cell.start_node("policy_controller", {"get_policy_service": "nobody/get_policy"})
+        cell.wait_for_policy(response.policy_id)
+
+
+def test_late_controller_asks_for_the_policy_when_latching_fails(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator")
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_012})
+        response = cell.generate(TASK)
+        # The topic leads nowhere, as a broken transient-local delivery would.
+        cell.start(
+            "policy_controller", "lwd_ros.nodes.policy_controller", ["--ros-args", "-r", "policy:=policy_elsewhere"]
+        )
+        cell.wait_for_policy(response.policy_id)
+        assert "get_policy" in cell.tail("policy_controller")
+
+
+def test_latched_policy_moves_no_robot_that_forbids_it(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator")
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_013})
+        old = cell.generate(TASK)
+        cell.start_node("policy_controller", {"run_latched": False})
+        cell.wait("the refusal", lambda: cell.controller is not None and cell.controller.rejections > 0)
+        assert "before this node was activated" in cell.controller.rejected_reason
+        assert cell.controller.rejected_policy_id == old.policy_id
+        assert cell.controller.ticks == 0
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+
+
+def test_get_policy_and_list_tasks_answer(cell, running):
+    response = cell.call(GetPolicy, "policy_generator/get_policy")
+    assert response.success and response.policy.policy_id == running
+    assert tuple(cell.call(ListTasks, "policy_generator/list_tasks").tasks) == MT10
+
+
+def test_a_seed_gives_the_same_policy_again(cell):
+    first, again, other = (cell.generate(TASK, seed) for seed in (7, 7, 8))
+    assert first.policy_id == again.policy_id != other.policy_id
+    drawn = [cell.generate(TASK, 0) for _ in range(2)]
+    assert drawn[0].seed != drawn[1].seed and 0 not in (drawn[0].seed, drawn[1].seed)
+
+
+def test_unknown_task_lists_the_known_ones(cell, running):
+    response = cell.generate("juggle-v3")
+    assert not response.success and response.policy_id == ""
+    assert "'juggle-v3' is unknown" in response.message
+    assert all(task in response.message for task in MT10)
+    cell.assert_still_runs(running)
+
+
+def _message() -> PolicyWeights:
+    generator = PolicyGenerator(share_path("models", "metaworld_mt10_visible.onnx"))
+    return policy_to_message(generator.generate(TASK, 99), Time(sec=1))
+
+
+def _truncate(message):
+    message.weights = message.weights[:-1]
+
+
+def _flip_a_bit(message):
+    bits = np.array(message.weights, dtype=np.float32).view(np.uint32)
+    bits[100] ^= 1 << 12
+    message.weights = array.array("f", bits.view(np.float32).tobytes())
+
+
+def _not_a_number(message):
+    message.weights[5] = float("nan")
+
+
+def _huge(message):
+    message.weights[5] = 1e30
+
+
+def _zero_std(message):
+    message.observation_std[0] = 0.0
+
+
+def _wrong_layers(message):
+    message.layer_sizes = array.array("I", [21, 16, 4])
+
+
+def _no_layers(message):
+    message.layer_sizes = array.array("I")
+
+
+def _unknown_activation(message):
+    message.hidden_activation = "step"
+
+
+def _bad_index(message):
+    message.observation_indices[0] = 4_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_truncate, "weights"),
+        (_flip_a_bit, "policy_id"),
+        (_not_a_number, "weights"),
+        (_huge, "weights"),
+        (_zero_std, "observation_std"),
+        (_wrong_layers, "weights"),
+        (_no_layers, "layer_sizes"),
+        (_unknown_activation, "hidden_activation"),
+        (_bad_index, "policy_id"),
+    ],
+)
+def test_malformed_policy_is_refused_and_the_old_one_runs_on(cell, running, damage, named):
+    message = _message()
+    damage(message)
+    _publish_and_expect_refusal(cell, message, named)
+    cell.assert_still_runs(running)
+
+
+def test_policy_for_another_contract_is_refused_and_the_old_one_runs_on(cell, running):
+    generator = PolicyGenerator(share_path("models", "metaworld_mt10_visible.onnx"))
+    foreign = dataclasses.replace(generator.generate(TASK, 99), contract_digest="0" * 64)
+    _publish_and_expect_refusal(cell, policy_to_message(foreign, Time(sec=1)), "contract_digest")
+    cell.assert_still_runs(running)
+
+
+def _publish_and_expect_refusal(cell, message: PolicyWeights, named: str) -> None:
+    publisher = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+    cell.wait("the controller's subscription", lambda: publisher.get_subscription_count() > 0)
+    cell.wait("a status", lambda: cell.controller is not None)
+    before = cell.controller.rejections
+    publisher.publish(message)
+    cell.wait("the refusal", lambda: cell.controller.rejections == before + 1)
+    cell.node.destroy_publisher(publisher)
+    assert cell.controller.rejected_reason.startswith(named), cell.controller.rejected_reason
+    assert cell.controller.rejected_policy_id == message.policy_id
+
+
+def test_stop_holds_until_a_new_policy_arrives(cell, running):
+    assert cell.call(Trigger, "policy_controller/stop").success
+    cell.wait("stopped", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED)
+    assert cell.controller.policy_id == ""
+    ticks = cell.controller.ticks
+    cell.controller = None
+    cell.wait("a status", lambda: cell.controller is not None)
+    assert cell.controller.ticks == ticks
+    cell.wait("the bridge to hold", lambda: cell.task.holding)
+    cell.wait_for_policy(cell.generate(TASK).policy_id)
+    cell.wait("the bridge to move again", lambda: not cell.task.holding)

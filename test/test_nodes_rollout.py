@@ -1,0 +1,89 @@
+"""Pins that the nodes do what the in-process rollout does, and that the demo tells its story."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TwistStamped
+from nodes_support import running_cell
+from sensor_msgs.msg import JointState
+
+from lwd_ros.contract import Contract
+from lwd_ros.demo.supervisor import isolated_environment
+from lwd_ros.evaluation.rollout import rollout
+from lwd_ros.generator import PolicyGenerator
+from lwd_ros.resources import share_path
+from lwd_ros.sim.scene import Scene
+
+STEPS = 150
+
+
+@pytest.mark.parametrize(("task", "layout", "seed"), [("drawer-open-v3", 700_001, 5), ("pick-place-v3", 700_002, 6)])
+def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed):
+    """Same commands, bit for bit but for 1e-6, and the same step of success: one contract, one code path."""
+    hand, gripper = {}, {}
+    with running_cell(tmp_path, bridge={"mode": "lockstep"}) as cell:
+
+        def stamp(message) -> int:
+            return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+        def on_hand(message: TwistStamped) -> None:
+            linear = message.twist.linear
+            hand[stamp(message)] = (linear.x, linear.y, linear.z)
+
+        cell.subscribe(TwistStamped, "hand/velocity_command", on_hand, 1000)
+        cell.subscribe(JointState, "gripper/command", lambda m: gripper.__setitem__(stamp(m), m.effort[0]), 1000)
+        cell.load(task, layout)
+        assert cell.generate(task, seed).success
+        cell.wait(f"{STEPS} steps", lambda: cell.task.step >= STEPS and len(gripper) >= STEPS and len(hand) >= STEPS)
+        first_success = cell.task.first_success_step
+    stamps = sorted(hand)[:STEPS]
+    assert np.all(np.diff(stamps) == 12_500_000), "a step was left out"
+    commands = np.array([(*hand[key], gripper[key]) for key in stamps])
+
+    scene = Scene(task, Contract.load(share_path("config", "metaworld.yaml")))
+    scene.reset(layout)
+    policy = PolicyGenerator(share_path("models", "metaworld_mt10_visible.onnx")).generate(task, seed)
+    expected = rollout(scene, policy, steps=STEPS)
+    assert expected.success, "the comparison is weaker for a policy that does not do the task"
+    np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
+    assert first_success == expected.first_success_step
+
+
+def test_demo_tells_its_story(tmp_path):
+    """The command line a user types: status 0, three successes, every promised figure in the summary."""
+    command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]
+    done = subprocess.run(
+        command, env=isolated_environment(), capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert summary["success"]
+    tasks = [request["task"] for request in summary["requests"]]
+    assert tasks == ["drawer-open-v3", "drawer-close-v3", "drawer-open-v3"]
+    assert len({request["policy_id"] for request in summary["requests"]}) == 3
+    for request in summary["requests"]:
+        assert request["success"] and 0 < request["steps_to_success"] < 500
+        assert request["request_to_response_ms"] > 0
+        assert request["parameters"] == 692
+        assert request["seed"] > 0
+        assert {"response_to_first_command_ms", "ticks_missed"} <= request.keys()
+    assert (tmp_path / "demo" / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_fails_where_the_model_cannot_do_it(tmp_path):
+    """The exit status means something: a model file that is not there ends in status 1 and the generator's sentence."""
+    command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]
+    done = subprocess.run(
+        [*command, "--model", str(tmp_path / "nothing.onnx")],
+        env=isolated_environment(),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "nothing.onnx: cannot be read" in done.stdout
+    assert not json.loads((tmp_path / "demo" / "summary.json").read_text())["success"]
