@@ -75,9 +75,10 @@ $(VENV)/stamp-venv:
 
 $(PINS): constraints/$(if $(SOURCED_PYTHON),jazzy,$(ROS)).txt $(VENV)/stamp-venv
 ifneq ($(SOURCED_PYTHON),)
-	@# NumPy and what generates messages must be the sourced ROS 2's own.
-	@grep -v -E '^(ros-|numpy|catkin-pkg|empy|lark)' $< > $@
+	@# NumPy and what generates messages must be the sourced ROS 2's own; later pyarrow refuses NumPy 1.
+	@grep -v -E '^(ros-|numpy|pyarrow|catkin-pkg|empy|lark)' $< > $@
 	@$(PYTHON) -c 'import numpy; print(f"numpy=={numpy.__version__}")' >> $@
+	@grep -q '^numpy==1' $@ && echo 'pyarrow==21.0.0' >> $@ || grep '^pyarrow' $< >> $@
 else
 	@cp $< $@
 endif

@@ -44,7 +44,7 @@ def run(*command, cwd, **environment) -> str:
 
 
 def pip_install(source: Path, prefix: Path, work: Path) -> Path:
-    """Build `source` into a wheel and install it below `prefix`, leaving the test environment alone; its site-packages."""
+    """Build `source` into a wheel and install it below `prefix`, beside the test environment; its site-packages."""
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", work / "wheel", source, cwd=work)
     (wheel,) = (work / "wheel").iterdir()

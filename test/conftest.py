@@ -29,8 +29,8 @@ def model_path():
 def make_policy(contract):
     """A function that builds a valid random policy for the shipped contract; keywords replace fields."""
 
-    def make(seed: int = 0, layout: PolicyLayout | None = None, indices=None, **changes) -> Policy:
-        rng = np.random.default_rng(seed)
+    def make(draw: int = 0, layout: PolicyLayout | None = None, indices=None, **changes) -> Policy:
+        rng = np.random.default_rng(draw)
         indices = np.arange(len(contract.observation)) if indices is None else np.asarray(indices)
         layout = layout or PolicyLayout((len(indices), 16, 16, len(contract.command)))
         inputs, outputs = layout.layer_sizes[0], layout.layer_sizes[-1]

@@ -91,7 +91,7 @@ def test_layouts_tile_the_weights():
             places[w] += 1
             places[b] += 1
         assert (places == 1).all()
-    assert PolicyLayout((21, 16, 16, 4)).parameters == 692  # as FACTS and the README state
+    assert PolicyLayout((21, 16, 16, 4)).parameters == 692  # the shipped policies
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 
 from lwd_ros.contract import Contract
 
-_PENDING = 8  # stamps that may be incomplete at once; older ones lost a message for good
+_PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _JUMP_NS = 1_000_000_000  # a stamp further back than this is a clock that was reset, not a late message
 
 
@@ -70,11 +70,12 @@ class ObservationAssembler:
         if not np.isfinite(values).all():
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
-        if self._stamps[stream] - stamp_ns > _JUMP_NS:
+        newest = self._stamps[stream] if self._latest else self._newest
+        if newest - stamp_ns > _JUMP_NS:
             self._forget_stamps()
-        if stamp_ns < (self._stamps[stream] if self._latest else self._newest):
+        elif stamp_ns < newest:
             return None
-        self._stamps[stream] = max(stamp_ns, self._stamps[stream])
+        self._stamps[stream] = stamp_ns
         self._arrived[stream] = now
         if self._latest:
             self._values[self._places[stream]] = values
@@ -87,7 +88,7 @@ class ObservationAssembler:
         if len(seen) == len(self.streams):
             return self._complete(vector, stamp_ns, now)
         if len(self._pending) > _PENDING:
-            del self._pending[min(self._pending)]
+            del self._pending[next(iter(self._pending))]  # the first to arrive: stamps may have jumped back since
         return None
 
     def _complete(self, vector: np.ndarray, stamp_ns: int, now: float) -> Observation:

@@ -5,6 +5,7 @@ import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.task import Future
 
 from lwd_msgs.msg import PolicyWeights
@@ -35,7 +36,9 @@ class PolicyGeneratorNode(ManagedNode):
         self._observations = self._assembler = None
         self._waiting: list[tuple[int, Future]] = []
         self._generated = 0
-        self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate)
+        # A group of its own: while a request waits for an observation, the default group must go on receiving them.
+        group = MutuallyExclusiveCallbackGroup()
+        self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate, callback_group=group)
         self.create_service(GetPolicy, "~/get_policy", self._on_get)
         self.create_service(ListTasks, "~/list_tasks", self._on_list)
 

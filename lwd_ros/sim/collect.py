@@ -10,7 +10,7 @@ from tqdm import tqdm
 from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
 from lwd_ros.sim.experts import Expert
-from lwd_ros.sim.scene import EPISODE_STEPS, Scene
+from lwd_ros.sim.scene import EPISODE_STEPS, Scene, require_task
 from lwd_ros.sim.tasks import REVERSES
 
 TRAINING_LAYOUTS = range(0, 100_000)
@@ -74,7 +74,7 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
         return found["counts"]
     reverse = REVERSES.get(task)
     scenes = {name: Scene(name, contract) for name in ([task, reverse] if reverse else [task])}
-    episodes, counts = [], {"episodes": 0, "frames": 0, "failed": 0}
+    episodes, counts = [], {"episodes": 0, "failed": 0, "frames": 0}
     wanted = settings.episodes * (2 if reverse else 1)
     attempt = 0
     while len(episodes) < wanted:
@@ -101,7 +101,10 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
 
     Raises:
         DatasetError: the layouts asked for are kept for evaluation, an expert keeps failing, the disk is full.
+        SceneError: Metaworld lacks one of the tasks.
     """
+    for task in tasks:
+        require_task(task)
     last = settings.first_layout + 4 * settings.episodes
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
         raise DatasetError(

@@ -25,6 +25,12 @@ class SceneError(ValueError):
     """A task or a layout that cannot be loaded; says what was found and what was expected."""
 
 
+def require_task(task: str) -> None:
+    """Raise SceneError, naming what there is, unless Metaworld has `task`."""
+    if task not in ALL_V3_ENVIRONMENTS:
+        raise SceneError(f"task '{task}' is unknown; Metaworld has {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
+
+
 class Scene:
     """A Metaworld environment with the goal visible, that a contract's commands drive.
 
@@ -39,8 +45,7 @@ class Scene:
             SceneError: Metaworld has no such task.
             ContractError: the contract names a scalar that Metaworld does not have, or another period.
         """
-        if task not in ALL_V3_ENVIRONMENTS:
-            raise SceneError(f"task '{task}' is unknown; Metaworld has {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
+        require_task(task)
         self.task, self.contract = task, contract
         self._places = _places(contract.observation_names, _FIELDS, "observation")
         _places(contract.command_names, _COMMANDS, "command")

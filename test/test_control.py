@@ -1,0 +1,470 @@
+"""Pins the control tick without ROS: how observations are put together, and one named outcome for every fault."""
+
+import copy
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lwd_ros
+from lwd_ros.contract import Contract
+from lwd_ros.control import ControllerCore, Observation, ObservationAssembler, Outcome, StreamError, TickStatistics
+from lwd_ros.policy import PolicyError, PolicyLayout
+from lwd_ros.resources import share_path
+
+SHIPPED = yaml.safe_load(share_path("config", "metaworld.yaml").read_text(encoding="utf-8"))
+STREAMS = len(SHIPPED["binding"]["observation"]["streams"])
+PERIOD = 12_500_000  # ns
+
+
+def _contract(**changes) -> Contract:
+    """The shipped contract with keys of its binding replaced: sync, on_fault, stale (s, one per stream)."""
+    content = copy.deepcopy(SHIPPED)
+    observation, command = content["binding"]["observation"], content["binding"]["command"]
+    observation["sync"] = changes.get("sync", observation["sync"])
+    command["on_fault"] = changes.get("on_fault", command["on_fault"])
+    for stream, stale in zip(observation["streams"], changes.get("stale", []), strict=False):
+        stream["stale_after_s"] = stale
+    return Contract.from_dict(content)
+
+
+def _vector(number: float) -> np.ndarray:
+    return np.arange(21) + 100.0 * number
+
+
+class Feeder:
+    """Gives an assembler the messages of whole observations; `now` is the steady clock, s."""
+
+    def __init__(self, assembler: ObservationAssembler):
+        self.assembler, self.now = assembler, 0.0
+
+    def message(self, stream: int, stamp: int, vector=None, frame_id="base"):
+        """One message of one stream at the stamp `stamp` periods after 0."""
+        vector = _vector(stamp) if vector is None else vector
+        values = vector[np.array(self.assembler.streams[stream].indices)]
+        return self.assembler.add(stream, stamp * PERIOD, frame_id, values, self.now)
+
+    def observation(self, stamp: int, vector=None) -> Observation:
+        """All streams; the observation that the last of them completes."""
+        found = [self.message(stream, stamp, vector) for stream in reversed(range(STREAMS))]
+        assert found[:-1] == [None] * (STREAMS - 1)
+        return found[-1]
+
+
+# Same stamp
+
+
+@given(st.permutations(range(STREAMS)))
+def test_same_stamp_completes_in_any_order_with_the_last_message(order):
+    feeder = Feeder(ObservationAssembler(_contract()))
+    results = [feeder.message(stream, 3) for stream in order]
+    assert results[:-1] == [None] * (STREAMS - 1)
+    assert results[-1].stamp_ns == 3 * PERIOD
+    assert results[-1].vector.tolist() == _vector(3).tolist()
+
+
+@given(st.permutations([(stream, stamp) for stamp in range(1, 6) for stream in range(STREAMS)]))
+def test_interleaved_stamps_never_mix_and_never_go_back(messages):
+    feeder, done = Feeder(ObservationAssembler(_contract())), []
+    for stream, stamp in messages:
+        observation = feeder.message(stream, stamp)
+        if observation is not None:
+            done.append(observation.stamp_ns // PERIOD)
+            assert observation.vector.tolist() == _vector(done[-1]).tolist()
+    assert done == sorted(set(done))
+    # The stamp whose last message comes first is complete at once; the newest is never lost.
+    last_seen = {stamp: max(i for i, (_, s) in enumerate(messages) if s == stamp) for stamp in range(1, 6)}
+    assert done[0] == min(last_seen, key=last_seen.get)
+    assert done[-1] == 5
+
+
+def test_late_messages_are_dropped_and_the_newest_stamp_can_be_asked_for_again():
+    feeder = Feeder(ObservationAssembler(_contract()))
+    feeder.message(0, 1)
+    assert feeder.observation(2) is not None
+    assert [feeder.message(stream, 1) for stream in range(STREAMS)] == [None] * STREAMS
+    again = feeder.observation(2)
+    assert (again.stamp_ns, again.vector.tolist()) == (2 * PERIOD, _vector(2).tolist())
+    assert feeder.observation(3).stamp_ns == 3 * PERIOD
+
+
+def test_lost_messages_do_not_pile_up():
+    feeder = Feeder(ObservationAssembler(_contract()))
+    for stamp in range(1, 1000):
+        assert feeder.message(0, stamp) is None
+    assert feeder.message(1, 1) is None
+    assert [feeder.message(stream, 1) for stream in range(2, STREAMS)] == [None] * (STREAMS - 2)  # forgotten long ago
+    found = [feeder.message(stream, 999) for stream in range(1, STREAMS)]
+    assert found[-1].vector.tolist() == _vector(999).tolist()
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_non_finite_values_and_wrong_frames_never_enter_an_observation(sync):
+    feeder = Feeder(ObservationAssembler(_contract(sync=sync)))
+    for bad in (np.nan, np.inf, -np.inf):
+        vector = _vector(1)
+        vector[1] = bad
+        with pytest.raises(StreamError, match="hand/pose: found a non-finite hand_y, expected a finite number"):
+            feeder.message(0, 1, vector)
+    with pytest.raises(StreamError, match="goal: found frame_id 'map', expected 'base'"):
+        feeder.message(4, 1, frame_id="map")
+    assert feeder.assembler.missing(0.0) == [f"{s.topic}: nothing received" for s in feeder.assembler.streams]
+    assert feeder.observation(1).vector.tolist() == _vector(1).tolist()
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_a_clock_that_jumps_back_starts_the_assembly_anew(sync):
+    feeder = Feeder(ObservationAssembler(_contract(sync=sync)))
+    assert feeder.observation(10_000) is not None
+    for stream in range(STREAMS - 1, 0, -1):
+        assert feeder.message(stream, 1) is None
+    assert feeder.message(0, 1).vector.tolist() == _vector(1).tolist()  # nothing of stamp 10,000 is left in it
+    assert feeder.observation(2).stamp_ns == 2 * PERIOD
+
+
+def test_after_a_jump_latest_waits_until_every_stream_has_delivered_again():
+    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
+    assert feeder.observation(10_000) is not None
+    assert feeder.message(0, 1) is None  # the others' values are from before the jump
+
+
+def test_a_clock_that_jumps_back_before_anything_was_complete_does_not_block_what_follows():
+    # A stream that starts late leaves incomplete stamps behind; a simulation that is reset meanwhile counts from 0.
+    feeder = Feeder(ObservationAssembler(_contract()))
+    for stamp in range(10_000, 10_020):
+        for stream in range(STREAMS - 1):
+            feeder.message(stream, stamp)
+    assert [feeder.observation(stamp).stamp_ns for stamp in (1, 2, 3)] == [PERIOD, 2 * PERIOD, 3 * PERIOD]
+
+
+# Latest
+
+
+def test_latest_is_paced_by_the_first_stream():
+    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
+    assert feeder.message(0, 1) is None  # the others have not delivered anything
+    for stream in range(1, STREAMS):
+        assert feeder.message(stream, 1) is None
+    assert feeder.message(0, 2).stamp_ns == 2 * PERIOD
+    assert feeder.message(1, 3, _vector(7)) is None
+    observation = feeder.message(0, 4)
+    expected = _vector(1)
+    expected[:3], expected[3] = _vector(4)[:3], _vector(7)[3]
+    assert (observation.stamp_ns, observation.vector.tolist()) == (4 * PERIOD, expected.tolist())
+
+
+def test_latest_accepts_a_stream_that_is_always_behind_the_pace():
+    # A camera's poses are stamped at exposure and come 100 ms later, when the arm has sent eight newer stamps.
+    feeder = Feeder(ObservationAssembler(_contract(sync="latest", stale=[0.1, 0.1, 0.1, 0.1, 0.1])))
+    feeder.observation(100)
+    for stamp in range(101, 140):
+        feeder.now += 0.0125
+        for stream in range(1, STREAMS):
+            feeder.message(stream, stamp - 8)
+        assert feeder.message(0, stamp) is not None
+        assert feeder.assembler.fault(feeder.now) == ""
+    assert feeder.message(0, 140).vector[4] == _vector(131)[4]
+    assert feeder.message(2, 125) is None  # late even for its own stream
+    assert feeder.message(0, 141).vector[4] == _vector(131)[4]
+
+
+def test_latest_observations_do_not_change_when_the_next_one_arrives():
+    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
+    observation = feeder.observation(1)
+    feeder.observation(2)
+    assert observation.vector.tolist() == _vector(1).tolist()
+
+
+# Faults of observations
+
+
+def test_missing_names_each_stream_and_why():
+    feeder = Feeder(ObservationAssembler(_contract()))
+    feeder.message(0, 1)
+    feeder.now = 0.25
+    assert feeder.assembler.missing(0.25)[:2] == ["hand/pose: silent for 0.25 s", "gripper/state: nothing received"]
+    assert "gripper/state: nothing received" in feeder.assembler.fault(0.25)
+
+
+def test_fault_is_empty_while_observations_are_fresh_and_names_differing_stamps():
+    feeder = Feeder(ObservationAssembler(_contract()))
+    feeder.observation(1)
+    assert feeder.assembler.fault(0.1) == ""
+    assert feeder.assembler.fault(0.11).startswith("hand/pose: silent for 0.11 s; gripper/state: silent")
+    feeder.now = 0.11
+    for stream in range(STREAMS):
+        feeder.message(stream, 2 + stream)
+    assert feeder.assembler.missing(0.11) == []
+    assert feeder.assembler.fault(0.11) == (
+        "no complete observation for more than 0.1 s, though every stream delivers: stamps differ"
+    )
+
+
+def test_a_slow_pace_with_latest_is_no_fault():
+    feeder = Feeder(ObservationAssembler(_contract(sync="latest", stale=[0.5, 0.05, 0.05, 0.05, 0.05])))
+    feeder.observation(1)
+    feeder.now = 0.2
+    for stream in range(1, STREAMS):
+        feeder.message(stream, 17)
+    assert feeder.assembler.fault(0.2) == ""
+    feeder.now = 0.51
+    for stream in range(1, STREAMS):
+        feeder.message(stream, 40)
+    assert feeder.assembler.fault(0.51) == "hand/pose: silent for 0.51 s"
+
+
+# The controller
+
+
+@pytest.fixture
+def start(make_policy):
+    """A function: (core, feeder) that have run `policy` for three ticks at `stale` and the other binding changes."""
+
+    def begin(policy=None, timeout=0.0, **changes):
+        core = ControllerCore(_contract(**changes), timeout)
+        feeder = Feeder(core.assembler)
+        core.offer(policy or _constant(make_policy, [0.5, -0.5, 0.25, -1.0]))
+        for stamp in (1, 2, 3):
+            _tick(core, feeder, stamp)
+        return core, feeder
+
+    return begin
+
+
+def _constant(make_policy, command, draw=0):
+    """A policy that commands one vector whatever it sees."""
+    layout = PolicyLayout((21, 4))
+    return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command)
+
+
+def _tick(core, feeder, stamp, vector=None):
+    feeder.now = max(feeder.now, stamp * PERIOD * 1e-9)
+    return core.tick(feeder.observation(stamp, vector), feeder.now)
+
+
+def test_outcomes_are_those_of_the_status_message():
+    text = (Path(lwd_ros.__file__).parents[1] / "lwd_msgs/msg/ControllerStatus.msg").read_text(encoding="utf-8")
+    assert {name: int(value) for name, value in re.findall(r"OUTCOME_(\w+)=(\d+)", text)} == dict(Outcome.__members__)
+
+
+def test_waiting_commands_nothing():
+    core = ControllerCore(_contract())
+    feeder = Feeder(core.assembler)
+    assert (core.outcome, core.reason) == (Outcome.WAITING, "no policy yet")
+    assert _tick(core, feeder, 1) is None
+    assert core.watch(100.0) is None
+    assert core.stop("asked to") is None
+    assert core.outcome is Outcome.STOPPED
+
+
+def test_an_offered_policy_waits_for_an_observation(make_policy):
+    core = ControllerCore(_contract())
+    core.offer(make_policy())
+    assert (core.outcome, core.reason) == (Outcome.WAITING, "no complete observation yet")
+    assert core.watch(100.0) is None
+
+
+def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make_policy):
+    policy = make_policy(3)
+    core = ControllerCore(_contract())
+    feeder = Feeder(core.assembler)
+    core.offer(policy)
+    previous, limits, slew = np.zeros(4), core.contract.command_limits, core.contract.command_slew
+    for stamp in range(1, 6):
+        vector = np.random.default_rng(stamp).normal(size=21)
+        command = _tick(core, feeder, stamp, vector)
+        wish = np.clip(policy.forward(vector, np.empty(4)), *limits)
+        expected = np.clip(wish, previous - slew, previous + slew)
+        assert command.stamp_ns == stamp * PERIOD
+        np.testing.assert_allclose(command.vector, expected, atol=1e-12)
+        assert (core.outcome, core.reason) == (Outcome.CONTINUE, "")
+        previous = command.vector
+    assert core.first_stamp_ns == PERIOD
+    assert core.slot.active is policy
+
+
+def test_hold_stops_the_hand_and_keeps_the_gripper(start):
+    core, feeder = start(on_fault="hold")
+    assert core.watch(feeder.now + 0.09) is None
+    command = core.watch(feeder.now + 0.11)
+    assert (core.outcome, command.vector.tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0, -1.0])
+    assert "hand/pose: silent for 0.11 s" in core.reason
+    assert core.watch(feeder.now + 5.0).vector.tolist() == [0.0, 0.0, 0.0, -1.0]  # for as long as it lasts
+    assert command.stamp_ns == 3 * PERIOD
+
+
+def test_zero_stops_the_gripper_too(start):
+    core, feeder = start(on_fault="zero")
+    command = core.watch(feeder.now + 0.11)
+    assert (core.outcome, command.vector.tolist()) == (Outcome.ZERO, [0.0, 0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("on_fault", ["hold", "zero"])
+def test_the_policy_goes_on_when_observations_return_and_slews_from_the_safe_command(start, on_fault):
+    core, feeder = start(on_fault=on_fault)
+    policy, safe = core.slot.active, core.watch(feeder.now + 0.11).vector.copy()
+    feeder.now += 0.2
+    command = _tick(core, feeder, 4)
+    assert (core.outcome, core.slot.active, core.slot.swaps) == (Outcome.CONTINUE, policy, 1)
+    assert (np.abs(command.vector - safe) <= core.contract.command_slew + 1e-12).all()
+
+
+def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
+    core, feeder = start()
+    ticks_at = core.statistics.starved_ticks
+    last = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
+    again = core.tick(Observation(_vector(99), 3 * PERIOD), feeder.now + 1.0)  # the answer stands, whatever is asked
+    assert again is last
+    assert core.statistics.starved_ticks == ticks_at
+
+
+def test_a_repeated_stamp_after_a_hold_gets_the_safe_command(start):
+    core, feeder = start()
+    safe = core.watch(feeder.now + 0.11)
+    assert core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now + 0.12) is safe
+
+
+def test_stop_commands_the_safe_command_once_and_then_nothing_until_a_new_policy(start, make_policy):
+    core, feeder = start()
+    command = core.stop("~/stop was called")
+    assert command.vector.tolist() == [0.0, 0.0, 0.0, -1.0]
+    assert (core.outcome, core.reason, core.slot.active) == (Outcome.STOPPED, "~/stop was called", None)
+    assert _tick(core, feeder, 4) is None
+    assert core.watch(feeder.now + 100.0) is None
+    assert core.outcome is Outcome.STOPPED
+    core.offer(make_policy(5))
+    assert core.outcome is Outcome.WAITING
+    feeder.now += 100.0
+    assert _tick(core, feeder, 5) is not None
+    assert (core.outcome, core.first_stamp_ns) == (Outcome.CONTINUE, 5 * PERIOD)
+    assert core.statistics.starved_ticks == 0  # without a policy no period is starved
+
+
+def test_a_refused_policy_does_not_end_a_stop_and_keeps_the_running_one(start, make_policy):
+    core, feeder = start()
+    running, foreign = core.slot.active, make_policy(5, contract_digest="c" * 64)
+    with pytest.raises(PolicyError, match="contract_digest"):
+        core.offer(foreign)
+    assert (core.outcome, core.slot.newest) == (Outcome.CONTINUE, running)
+    assert _tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
+    core.stop("asked to")
+    with pytest.raises(PolicyError):
+        core.offer(foreign)
+    assert core.outcome is Outcome.STOPPED
+
+
+def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
+    core, feeder = start(timeout=1.0)  # first answered at 0.0125 s
+    for stamp in range(4, 81):
+        _tick(core, feeder, stamp)
+        assert core.watch(feeder.now) is None
+    _tick(core, feeder, 82)
+    command = core.watch(feeder.now)
+    assert (core.outcome, command.vector.tolist()) == (Outcome.STOPPED, [0.0, 0.0, 0.0, -1.0])
+    assert core.reason == "the policy ran for policy_timeout_s = 1 s without a successor"
+    assert _tick(core, feeder, 83) is None
+    core.offer(make_policy(5))
+    assert _tick(core, feeder, 84) is not None
+    assert core.watch(feeder.now + 0.05) is None
+
+
+def test_a_successor_that_waits_for_an_observation_is_not_thrown_away_by_the_timeout(start, make_policy):
+    core, feeder = start(timeout=1.0)
+    successor = make_policy(5)
+    core.offer(successor)
+    safe = core.watch(feeder.now + 2.0)  # observations are gone as well
+    assert (core.outcome, safe.vector[:3].tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0])
+    feeder.now += 2.0
+    _tick(core, feeder, 4)
+    assert (core.outcome, core.slot.active) == (Outcome.CONTINUE, successor)
+    assert core.watch(feeder.now + 0.05) is None
+
+
+def test_a_non_finite_command_stops_the_policy(make_policy):
+    overflows = make_policy(
+        layout=PolicyLayout((1, 1, 1, 4), "relu"),
+        indices=[0],
+        weights=[1e4, 0, 1e4, 0, *[1e4] * 4, *[0] * 4],
+        observation_mean=[0],  # the middle of hand_x, which the check of an offer sees
+        observation_std=[1e-30],
+    )
+    core = ControllerCore(_contract())
+    feeder = Feeder(core.assembler)
+    core.offer(overflows)
+    vector = np.full(21, 1e300)
+    with np.errstate(over="ignore"):
+        command = _tick(core, feeder, 1, vector)
+    assert command.vector.tolist() == [0.0] * 4
+    assert (core.outcome, core.reason) == (Outcome.STOPPED, "the policy computed a non-finite command")
+    assert _tick(core, feeder, 2) is None
+
+
+def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy):
+    core, feeder = start()
+    core.activate()
+    assert (core.outcome, core.slot.active, core.slot.newest, core.slot.swaps) == (Outcome.WAITING, None, None, 0)
+    assert core.watch(feeder.now + 100.0) is None
+    assert core.stop("asked to") is None  # no stale command
+    core.activate()
+    core.offer(make_policy(5))
+    for stream in range(STREAMS - 1):
+        assert feeder.message(stream, 4) is None
+    core.activate()
+    core.offer(make_policy(5))
+    assert feeder.message(STREAMS - 1, 4) is None  # the rest of stamp 4 came before the activation
+    feeder.now += 100.0
+    command = _tick(core, feeder, 3)  # the very stamp that was answered before: computed anew, from rest
+    assert (np.abs(command.vector) <= core.contract.command_slew + 1e-12).all()
+    assert core.statistics.starved_ticks == 0
+
+
+def test_slew_holds_across_swaps(make_policy):
+    core = ControllerCore(_contract())
+    feeder = Feeder(core.assembler)
+    previous, slew = np.zeros(4), core.contract.command_slew + 1e-12
+    for stamp in range(1, 40):
+        if stamp % 3 == 1:  # from one extreme to the other
+            core.offer(_constant(make_policy, [0.8, -0.8, 0.8, 1.0] if stamp % 2 else [-0.8, 0.8, -0.8, -1.0]))
+        command = _tick(core, feeder, stamp).vector
+        assert (np.abs(command - previous) <= slew).all()
+        previous = command
+    assert core.slot.swaps == 13
+    assert abs(previous[0]) == 0.8
+
+
+def test_a_swap_takes_effect_with_the_next_observation(start, make_policy):
+    core, feeder = start()
+    old, new = core.slot.active, _constant(make_policy, [0.1, 0.1, 0.1, 0.1])
+    core.offer(new)
+    assert core.slot.active is old
+    assert core.first_stamp_ns == PERIOD
+    _tick(core, feeder, 4)
+    assert (core.slot.active, core.first_stamp_ns, core.slot.swaps) == (new, 4 * PERIOD, 2)
+
+
+def test_starved_ticks_count_the_periods_without_an_observation(start):
+    core, feeder = start()
+    assert core.statistics.starved_ticks == 0
+    feeder.now += 0.0125 * 1.4  # late, but none is missing
+    core.tick(feeder.observation(4), feeder.now)
+    assert core.statistics.starved_ticks == 0
+    feeder.now += 0.0125 * 4
+    core.tick(feeder.observation(8), feeder.now)
+    assert core.statistics.starved_ticks == 3
+
+
+@given(st.lists(st.floats(0.0, 0.05), max_size=12), st.integers(0, 12))
+def test_statistics_of_two_stretches_add_up(works, cut):
+    whole, first, second = TickStatistics(), TickStatistics(), TickStatistics()
+    for place, work in enumerate(works):
+        whole.tick(work, 0.0125)
+        (first if place < cut else second).tick(work, 0.0125)
+    total = first + second
+    assert (total.ticks, total.overruns, total.work_max_s) == (whole.ticks, whole.overruns, whole.work_max_s)
+    assert whole.overruns == sum(work > 0.0125 for work in works)
+    assert total.work_mean_s == pytest.approx(whole.work_mean_s)
+    assert TickStatistics().work_mean_s == 0.0

@@ -1,0 +1,140 @@
+"""Pins the whole pipeline through the command line, with a tiny budget, and a model conditioned on observations."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from lwd_msgs.srv import GeneratePolicy
+from nodes_support import Cell
+
+from lwd_ros.demo.supervisor import isolated_environment
+from lwd_ros.generator import PolicyGenerator
+
+TASKS = "drawer-open-v3,drawer-close-v3"
+CONFIG = """
+name: tiny_hidden
+hidden_layers: [8]
+hide: [goal_x, goal_y, goal_z]
+condition_on_observation: true
+autoencoder: {steps: 30, demonstrations: 4, pairs: 16}
+diffusion: {steps: 30, batch: 8}
+"""
+
+
+def lwd(*arguments, status: int = 0) -> str:
+    """Run the command a user types; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lwd_ros.cli", *map(str, arguments)],
+        env=isolated_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert status == 0 or "Traceback" not in done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Demonstrations, a run and a model file that the commands made."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "config.yaml").write_text(CONFIG)
+    assert "demonstrations" in lwd("collect", "--tasks", TASKS, "--episodes", 2, "--out", folder / "data")
+    lwd("train", "--config", folder / "config.yaml", "--data", folder / "data", "--out", folder / "run")
+    assert "sha256" in lwd("export", "--run", folder / "run", "--out", folder / "model.onnx")
+    return folder
+
+
+def test_evaluate_reports_what_the_protocol_asks_for(folder):
+    path = folder / "result.json"
+    arguments = ["--model", folder / "model.onnx", "--tasks", "drawer-open-v3", "--episodes", 2]
+    lwd("evaluate", *arguments, "--first-layout", 150_000, "--json", path)
+    result = json.loads(path.read_text())
+    row = result["tasks"]["drawer-open-v3"]
+    assert row["episodes"] == 2 and row["success"] == row["successes"] / 2
+    assert 0 <= row["interval"][0] <= row["success"] <= row["interval"][1] <= 1
+    assert "steps_to_success" in row
+    assert result["policy_parameters"] == 18 * 8 + 8 + 8 * 4 + 4
+    assert result["flops_per_step"] == 2 * (18 * 8 + 8 * 4)
+    assert result["generation_ms"] > 0 and result["mean_success"] == row["success"]
+
+
+def test_evaluate_does_not_depend_on_the_number_of_processes(folder):
+    results = []
+    for workers in (1, 2):
+        path = folder / f"workers_{workers}.json"
+        arguments = ["--model", folder / "model.onnx", "--episodes", 2, "--first-layout", 150_010]
+        lwd("evaluate", *arguments, "--workers", workers, "--json", path)
+        results.append(json.loads(path.read_text())["tasks"])
+    assert results[0] == results[1]
+
+
+def test_collect_gives_the_same_bytes_again_and_resumes(folder):
+    lwd("collect", "--tasks", TASKS, "--episodes", 2, "--out", folder / "again", "--workers", 1)
+    meta = (folder / "again" / "meta.json").read_bytes()
+    assert meta == (folder / "data" / "meta.json").read_bytes()
+    (folder / "again" / "drawer-close-v3.parquet").unlink()
+    before = (folder / "again" / "drawer-open-v3.parquet").stat().st_mtime_ns
+    lwd("collect", "--tasks", TASKS, "--episodes", 2, "--out", folder / "again")
+    assert (folder / "again" / "meta.json").read_bytes() == meta
+    assert (folder / "again" / "drawer-open-v3.parquet").stat().st_mtime_ns == before
+
+
+def test_model_file_tells_what_made_it(folder):
+    content = json.loads(lwd("describe", "--model", folder / "model.onnx"))
+    meta = json.loads((folder / "data" / "meta.json").read_text())
+    assert content["training"]["data_digest"] == meta["digest"]
+    assert content["training"]["config"]["name"] == "tiny_hidden"
+    assert content["contract_digest"] == meta["contract_digest"]
+    assert content["tasks"] == TASKS.split(",")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["evaluate", "--model", "nothing.onnx"], "nothing.onnx: cannot be read"),
+        (["evaluate", "--model", "{}/model.onnx", "--tasks", "juggle-v3"], "'juggle-v3' is unknown"),
+        (["evaluate", "--model", "{}/model.onnx", "--first-layout", "5"], "belong to demonstrations"),
+        (["evaluate", "--model", "{}/config.yaml"], "is not a whole ONNX file"),
+        (["train", "--config", "{}/none.yaml", "--data", "{}/data", "--out", "{}/x"], "none.yaml: cannot be read"),
+        (["train", "--config", "{}/config.yaml", "--data", "{}/run", "--out", "{}/x"], "expected a dataset"),
+        (["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/run", "--seed", "9"], "another config"),
+        (["export", "--run", "{}/data", "--out", "{}/x.onnx"], "'lwd train' made"),
+        (["collect", "--tasks", "juggle-v3", "--out", "{}/y"], "'juggle-v3' is unknown"),
+        (["collect", "--first-layout", "200000", "--out", "{}/y"], "kept for validation and reporting"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(folder, arguments, sentence):
+    error = lwd(*[argument.replace("{}", str(folder)) for argument in arguments], status=2)
+    assert sentence in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_conditioned_generator_waits_for_a_fresh_observation(folder, tmp_path):
+    """Without the robot's streams the request fails in one sentence; with them the goal goes into the weights."""
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator", {"model_file": folder / "model.onnx", "observation_timeout_s": 0.5})
+        response = cell.generate("drawer-open-v3", 3)
+        assert not response.success
+        assert "conditioned on an observation and none came within 0.5 s" in response.message
+        assert "hand/pose: nothing received" in response.message
+        cell.start_node("metaworld_bridge", {"mode": "lockstep"})
+        cell.start_node("policy_controller")
+        policies = {}
+        for layout in (700_030, 700_031):
+            loaded = cell.load("drawer-open-v3", layout)
+            request = GeneratePolicy.Request(task="drawer-open-v3", seed=3, not_before=loaded.stamp)
+            response = cell.call(GeneratePolicy, "policy_generator/generate_policy", request)
+            assert response.success, response.message
+            policies[layout] = response.policy_id
+        assert len(set(policies.values())) == 2, "another layout must give other weights"
+        cell.wait_for_policy(policies[700_031])
+    from lwd_ros.sim.scene import Scene
+
+    generator = PolicyGenerator(folder / "model.onnx")
+    scene = Scene("drawer-open-v3", generator.description.contract)
+    expected = generator.generate("drawer-open-v3", 3, scene.reset(700_030))
+    assert expected.policy_id == policies[700_030], "the generator saw another observation than the scene's first"

@@ -1,0 +1,290 @@
+"""Pins Metaworld behind the contract: order and units of observations, quaternions, visible goal, state carried over."""
+
+import inspect
+
+import mujoco
+import numpy as np
+import pytest
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+from lwd_ros.contract import Contract, ContractError
+from lwd_ros.sim.experts import Expert
+from lwd_ros.sim.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError
+from lwd_ros.sim.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
+
+
+@pytest.fixture(scope="module")
+def scenes(contract):
+    """A function that builds each scene once; every test resets what it uses."""
+    built = {}
+
+    def scene(task: str) -> Scene:
+        if task not in built:
+            built[task] = Scene(task, contract)
+        return built[task]
+
+    return scene
+
+
+def _named(scene: Scene, *names: str) -> np.ndarray:
+    return scene.observe()[[scene.contract.observation_names.index(name) for name in names]]
+
+
+def _rotation(xyzw) -> np.ndarray:
+    x, y, z, w = xyzw
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.array([w, x, y, z]))
+    return matrix.reshape(3, 3)
+
+
+@pytest.mark.parametrize("task", MT10)
+def test_observations_in_the_contracts_order_and_units(scenes, task):
+    scene = scenes(task)
+    scene.reset(11)
+    for _ in range(3):
+        scene.step(np.array([0.2, -0.1, 0.1, 1.0]))
+    raw = scene.raw_observation
+    assert scene.observe().shape == (21,)
+    # Metaworld: hand, gripper, object 1 (position, quaternion), object 2, the same of the frame before, goal.
+    assert _named(scene, "hand_x", "hand_y", "hand_z").tolist() == raw[:3].tolist()
+    assert _named(scene, "hand_x", "hand_y", "hand_z") == pytest.approx(scene._env.get_endeff_pos(), abs=1e-9)
+    assert _named(scene, "gripper_opening").tolist() == raw[3:4].tolist()
+    assert _named(scene, "object_1_x", "object_1_y", "object_1_z").tolist() == raw[4:7].tolist()
+    assert _named(scene, "object_2_x", "object_2_y", "object_2_z").tolist() == raw[11:14].tolist()
+    assert _named(scene, "goal_x", "goal_y", "goal_z").tolist() == raw[36:39].tolist()
+    for name, value, scalar in zip(
+        scene.contract.observation_names, scene.observe(), scene.contract.observation, strict=True
+    ):
+        assert scalar.minimum <= value <= scalar.maximum, name
+
+
+def test_the_order_is_the_contracts_and_not_metaworlds(contract):
+    meaning = contract.meaning()
+    meaning["observation"] = dict(reversed(meaning["observation"].items()))
+    meaning["command"] = dict(reversed(meaning["command"].items()))
+    backwards, forwards = Scene("reach-v3", Contract.from_dict(meaning)), Scene("reach-v3", contract)
+    for scene, step in ((backwards, -1), (forwards, 1)):
+        scene.reset(3)
+        for _ in range(5):
+            scene.step(np.array([0.5, 0.1, -0.2, 1.0])[::step])
+    assert backwards.observe()[::-1].tolist() == forwards.observe().tolist()
+
+
+@pytest.mark.parametrize("task", MT10)
+def test_quaternions_are_unit_and_scalar_last(scenes, task):
+    scene = scenes(task)
+    scene.reset(5)
+    for number in (1, 2):
+        found = _named(scene, *(f"object_{number}_{part}" for part in ("qx", "qy", "qz", "qw")))
+        assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-6)
+        raw = scene.raw_observation[7 * number : 7 * number + 4]
+        if not raw.any():
+            assert found.tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("task", "matrix"),
+    [
+        ("button-press-topdown-v3", lambda env: env.data.body("button").xmat),
+        ("drawer-open-v3", lambda env: env.data.body("drawer_link").xmat),
+        ("peg-insert-side-v3", lambda env: env.data.site("pegGrasp").xmat),
+        ("push-v3", lambda env: env.data.geom("objGeom").xmat),
+        ("door-open-v3", lambda env: env.data.geom("handle").xmat),
+    ],
+)
+def test_quaternions_turn_as_the_object_does(scenes, task, matrix):
+    scene = scenes(task)
+    scene.reset(5)
+    found = _rotation(_named(scene, "object_1_qx", "object_1_qy", "object_1_qz", "object_1_qw"))
+    np.testing.assert_allclose(found, np.asarray(matrix(scene._env)).reshape(3, 3), atol=1e-5)
+
+
+@pytest.mark.parametrize("task", sorted(ALL_V3_ENVIRONMENTS))
+def test_the_list_of_scalar_first_tasks_is_metaworlds(task):
+    source = inspect.getsource(ALL_V3_ENVIRONMENTS[task]._get_quat_objects)
+    scalar_first = ".xquat" in source or "[1.0, 0.0, 0.0, 0.0]" in source  # MuJoCo's order; its identity
+    scalar_last = ".as_quat()" in source  # SciPy's order
+    padded = "np.zeros(4)" in source
+    assert [scalar_first, scalar_last, padded].count(True) == 1
+    assert (task in SCALAR_FIRST_QUATERNIONS) == scalar_first
+
+
+def test_the_task_lists_name_tasks_of_metaworld():
+    assert set(SCALAR_FIRST_QUATERNIONS) | set(MT10) | set(REVERSES) <= set(ALL_V3_ENVIRONMENTS)
+    assert all(REVERSES[REVERSES[task]] == task for task in REVERSES)
+
+
+@pytest.mark.parametrize("task", MT10)
+def test_the_goal_is_visible_from_reset_on_and_stays(scenes, task):
+    scene = scenes(task)
+    goals = []
+    for layout in (1, 2):
+        goal = scene.reset(layout)[-3:].copy()
+        assert goal.any()
+        for _ in range(5):
+            scene.step(np.array([0.1, 0.1, 0.1, -1.0]))
+            assert scene.observe()[-3:].tolist() == goal.tolist()
+        goals.append(goal.tolist())
+    assert goals[0] != goals[1]
+
+
+def test_a_velocity_moves_the_hand_by_velocity_times_time(scenes):
+    scene = scenes("reach-v3")
+    scene.reset(0)
+    scale = ACTION_SCALE_M / scene.contract.period_s
+    assert scale == pytest.approx(0.8)  # m/s, the limits of the contract
+    for axis in range(3):
+        scene.reset(0)
+        target = scene.data.mocap_pos[0].copy()
+        command = np.zeros(4)
+        command[axis] = 0.4 if axis < 2 else -0.4
+        scene.step(command)
+        moved = scene.data.mocap_pos[0] - target
+        expected = np.zeros(3)
+        expected[axis] = command[axis] * scene.contract.period_s
+        np.testing.assert_allclose(moved, expected, atol=1e-9)
+
+
+def test_commands_beyond_the_limits_do_no_more_than_the_limits(contract):
+    first, second = Scene("reach-v3", contract), Scene("reach-v3", contract)
+    for _ in range(10):
+        first.step(np.array([0.8, -0.8, 0.8, 1.0]))
+        second.step(np.array([80.0, -80.0, 80.0, 100.0]))
+    assert first.qpos.tolist() == second.qpos.tolist()
+
+
+@pytest.mark.parametrize("task", ["pick-place-v3", "drawer-open-v3", "peg-insert-side-v3"])
+def test_one_layout_gives_one_rollout(scenes, contract, task):
+    def run(scene):
+        trace = [scene.reset(123)]
+        commands = np.random.default_rng(0).uniform(-0.8, 0.8, size=(30, 4))
+        for command in commands:
+            scene.step(command)
+            trace.append(scene.observe())
+        return np.array(trace)
+
+    used, fresh = scenes(task), Scene(task, contract)
+    used.reset(7)
+    used.step(np.ones(4))
+    assert run(used).tobytes() == run(fresh).tobytes() == run(used).tobytes()
+    assert used.reset(123).tolist() != used.reset(124).tolist()
+
+
+def test_the_scripted_expert_solves_a_layout_through_the_contracts_units(scenes):
+    scene = scenes("drawer-close-v3")
+    scene.reset(2)
+    expert = Expert(scene)
+    assert any(scene.step(expert.command()) for _ in range(EPISODE_STEPS))
+
+
+def test_more_than_metaworlds_500_steps(scenes):
+    scene = scenes("reach-v3")
+    scene.reset(0)
+    for _ in range(EPISODE_STEPS + 20):
+        scene.step(np.zeros(4))
+    goal = scene.observe()[-3:]
+    scene.step(np.zeros(4))
+    assert scene.observe()[-3:].tolist() == goal.tolist()
+    assert np.isfinite(scene.observe()).all()
+
+
+# Taking a state over
+
+
+def _integration_state(scene: Scene) -> np.ndarray:
+    state = np.empty(mujoco.mj_stateSize(scene.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_getState(scene.model, scene.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+    return state
+
+
+@pytest.mark.parametrize("task", sorted(REVERSES))
+def test_take_over_moves_nothing_and_changes_the_goal(scenes, task):
+    before, after = scenes(task), scenes(REVERSES[task])
+    after.reset(77)  # another layout, which must leave no trace
+    before.reset(4)
+    expert = Expert(before)
+    for _ in range(60):
+        before.step(expert.command())
+    observed, layout, state = before.observe(), before.layout, _integration_state(before)
+    taken = after.take_over(before)
+
+    assert after.qpos.tobytes() == before.qpos.tobytes()
+    assert _integration_state(after).tobytes() == state.tobytes()
+    assert after.data.xpos.tobytes() == before.data.xpos.tobytes()
+    assert after.layout == layout
+    assert before.observe().tolist() == observed.tolist()  # and the giver is left alone
+    names = after.contract.observation_names
+    changed = {name for name, a, b in zip(names, observed, taken, strict=True) if abs(a - b) > 1e-9}
+    # The hand, the gripper and the second object are what they were; the goal differs, and each task has its own
+    # point of the drawer's or window's handle.
+    assert any(name.startswith("goal_") for name in changed)
+    assert not {name for name in changed if not name.startswith(("goal_", "object_1_"))}
+    if not task.startswith("drawer"):
+        assert not {name for name in changed if name.startswith("object_1_q")}
+
+    # The goal is the one that the task has in this layout.
+    fresh = after.observe()[-3:].copy()
+    after.reset(4)
+    np.testing.assert_allclose(fresh, after.observe()[-3:], atol=1e-9)
+
+
+def test_after_take_over_both_scenes_step_alike(scenes):
+    before, after = scenes("drawer-open-v3"), scenes("drawer-close-v3")
+    before.reset(4)
+    for _ in range(20):
+        before.step(np.array([0.3, 0.3, -0.3, 1.0]))
+    after.take_over(before)
+    for _ in range(20):
+        command = np.array([-0.2, 0.4, 0.1, -1.0])
+        before.step(command)
+        after.step(command)
+    assert after.qpos.tobytes() == before.qpos.tobytes()
+
+
+def test_the_way_back_is_exact_as_well(scenes):
+    first, second = scenes("window-open-v3"), scenes("window-close-v3")
+    start = first.reset(9)
+    second.take_over(first)
+    back = first.take_over(second)
+    np.testing.assert_allclose(back, start, atol=1e-9)
+    assert first.reset(9).tolist() == start.tolist()  # a later reset moves the hand to its start again
+
+
+def test_take_over_from_another_scene_is_refused_and_harmless(scenes):
+    drawer, window = scenes("drawer-open-v3"), scenes("window-open-v3")
+    drawer.reset(1)
+    before = drawer.qpos
+    window.reset(1)
+    with pytest.raises(SceneError, match="'drawer-open-v3' has another scene than 'window-open-v3'.*without keep_state"):
+        drawer.take_over(window)
+    assert drawer.qpos.tobytes() == before.tobytes()
+
+
+# What a user can get wrong
+
+
+def test_an_unknown_task_lists_the_known_ones(contract):
+    with pytest.raises(SceneError) as caught:
+        Scene("drawer-open-v2", contract)
+    assert all(name in str(caught.value) for name in ("'drawer-open-v2'", *ALL_V3_ENVIRONMENTS))
+
+
+def _altered(contract, section=None, rename=(), add=None, **top):
+    meaning = contract.meaning() | top
+    if section:
+        old, new = rename or (None, None)
+        meaning[section] = {new if name == old else name: value for name, value in meaning[section].items()}
+        meaning[section] |= add or {}
+    return Contract.from_dict(meaning)
+
+
+def test_contracts_that_metaworld_cannot_serve(contract):
+    with pytest.raises(ContractError, match=r"'period_s': found 0.02, expected 0.0125"):
+        Scene("reach-v3", _altered(contract, period_s=0.02))
+    with pytest.raises(ContractError, match=r"key 'observation.elbow_x': found nothing like it, expected hand_x"):
+        Scene("reach-v3", _altered(contract, "observation", ("hand_x", "elbow_x")))
+    with pytest.raises(ContractError, match=r"key 'command.\w+'"):
+        Scene("reach-v3", _altered(contract, "command", ("gripper_effort", "gripper")))
+    extra = {"hand_yaw": {"unit": "rad/s", "limits": [-1, 1], "slew_per_s": 1}}
+    with pytest.raises(ContractError, match=r"key 'command.hand_yaw': found nothing like it"):
+        Scene("reach-v3", _altered(contract, "command", add=extra))
