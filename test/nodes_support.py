@@ -31,7 +31,7 @@ class Cell(Supervisor):
         super().__init__(folder, {**isolated_environment(), "ROS_DOMAIN_ID": str(self.domain)})
         self.context = Context()
         rclpy.init(context=self.context, domain_id=self.domain, args=[])
-        self.node = Node("test_client", context=self.context)
+        self.node = Node("test_client", context=self.context, namespace=self.namespace)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self.controller: ControllerStatus | None = None

@@ -33,7 +33,7 @@ def cell(tmp_path_factory):
 _WITH_MODULES = """
 import json, sys
 from lwd_ros.nodes import {node}
-status = {node}.main()
+status = {node}.main(sys.argv)
 json.dump(sorted(sys.modules), open({path!r}, "w"))
 sys.exit(status)
 """
@@ -48,7 +48,8 @@ def test_robot_side_loads_neither_torch_nor_a_simulator(tmp_path):
     with Cell(tmp_path) as cell:
         for node in forbidden:
             code = _WITH_MODULES.format(node=node, path=str(tmp_path / f"{node}.json"))
-            cell.processes[node] = subprocess.Popen([sys.executable, "-c", code], env=cell.environment)
+            command = [sys.executable, "-c", code, *cell.ros_arguments()]
+            cell.processes[node] = subprocess.Popen(command, env=cell.environment)
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_021})
         cell.wait_for_policy(cell.generate(TASK).policy_id)
         assert set(cell.stop().values()) == {0}

@@ -53,9 +53,8 @@ def test_late_controller_asks_for_the_policy_when_latching_fails(tmp_path):
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_012})
         response = cell.generate(TASK)
         # The topic leads nowhere, as a broken transient-local delivery would.
-        cell.start(
-            "policy_controller", "lwd_ros.nodes.policy_controller", ["--ros-args", "-r", "policy:=policy_elsewhere"]
-        )
+        arguments = [*cell.ros_arguments(), "-r", "policy:=policy_elsewhere"]
+        cell.start("policy_controller", "lwd_ros.nodes.policy_controller", arguments)
         cell.wait_for_policy(response.policy_id)
         assert "get_policy" in cell.tail("policy_controller")
 

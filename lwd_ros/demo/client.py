@@ -109,7 +109,8 @@ class DemoClient(Node):
         self.wait("metaworld_bridge's load_task", self._load.service_is_ready, timeout_s)
         self.wait("policy_generator's generate_policy", self._generate.service_is_ready, timeout_s)
         self.wait("policy_controller's status", lambda: self.controller_status is not None, timeout_s)
-        self.wait("object_1/pose", lambda: self.count_publishers("object_1/pose") > 0, timeout_s)
+        for topic in ("object_1/pose", "hand/velocity_command", "gripper/command"):
+            self.wait(topic, lambda topic=topic: self.count_publishers(topic) > 0, timeout_s)
 
     def _call(self, client, request, timeout_s: float = 10.0):
         future = client.call_async(request)
@@ -122,6 +123,10 @@ class DemoClient(Node):
     def load(self, task: str, layout: int, keep_state: bool) -> LoadTask.Response:
         """Put a task into the simulator."""
         return self._call(self._load, LoadTask.Request(task=task, layout=layout, keep_state=keep_state))
+
+    def _arrivals_from(self, stamp) -> list[float]:
+        """When the commands that answer observations from `stamp` on arrived here."""
+        return [t for key, t in self._command_arrivals.items() if key >= (stamp.sec, stamp.nanosec)]
 
     def perform(self, task: str) -> Request:
         """Ask for a policy for the loaded task and wait for its success."""
@@ -138,12 +143,11 @@ class DemoClient(Node):
             status = self.controller_status
             if status.rejected_policy_id == result.policy_id:
                 raise DemoFailed(f"the controller refused the policy: {status.rejected_reason}")
-            stamp = status.policy_first_stamp
-            return status.policy_id == result.policy_id and (stamp.sec, stamp.nanosec) in self._command_arrivals
+            return status.policy_id == result.policy_id and bool(self._arrivals_from(status.policy_first_stamp))
 
-        self.wait(f"the first command of policy {result.policy_id}", running, 5.0)
+        self.wait(f"the first command of policy {result.policy_id}", running, 10.0)
         stamp = self.controller_status.policy_first_stamp
-        first = self._command_arrivals[stamp.sec, stamp.nanosec]
+        first = min(self._arrivals_from(stamp))
         result.response_to_first_command_ms = 1e3 * (first - answered)
         result.swap_time_s = _seconds(stamp)
         print(
@@ -177,8 +181,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for requests and series")
     parser.add_argument("--layout", type=int, default=0, help="seed of the start layout; 0 draws one")
-    options = parser.parse_args(arguments)
-    rclpy.init(args=[])
+    options, ros_arguments = parser.parse_known_args(arguments)
+    rclpy.init(args=ros_arguments)
     client = DemoClient()
     requests, layout = [], 0
     try:

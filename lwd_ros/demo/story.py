@@ -44,9 +44,8 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
         supervisor.start_node("metaworld_bridge", {"record_file": folder / "states.npz"})
         supervisor.start_node("policy_generator", {"model_file": model_file} if model_file else {})
         supervisor.start_node("policy_controller")
-        client = supervisor.start(
-            "client", "lwd_ros.demo.client", ["--out", str(notes), "--layout", str(layout)], output=sys.stdout
-        )
+        arguments = ["--out", str(notes), "--layout", str(layout), *supervisor.ros_arguments()]
+        client = supervisor.start("client", "lwd_ros.demo.client", arguments, output=sys.stdout)
         try:
             while client.poll() is None:
                 time.sleep(0.05)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -32,10 +33,15 @@ def isolated_environment() -> dict[str, str]:
 
 
 class Supervisor:
-    """A context in which processes run; leaving it interrupts them all and waits for their end."""
+    """A context in which processes run; leaving it interrupts them all and waits for their end.
+
+    All nodes live in one namespace, whose name nobody else has: even where a robot shares the ROS domain, its topics are
+    others.
+    """
 
     def __init__(self, log_folder: Path, environment: Mapping[str, str]):
         self.log_folder, self.environment = log_folder, dict(environment)
+        self.namespace = f"/cell_{secrets.token_hex(3)}"
         self.processes: dict[str, subprocess.Popen] = {}
         log_folder.mkdir(parents=True, exist_ok=True)
 
@@ -56,13 +62,17 @@ class Supervisor:
             )
         return self.processes[name]
 
-    def start_node(self, executable: str, parameters: Mapping[str, object] | None = None) -> subprocess.Popen:
-        """Run one of our nodes with ROS parameters."""
-        arguments = ["--ros-args"]
+    def ros_arguments(self, parameters: Mapping[str, object] | None = None) -> list[str]:
+        """Command-line arguments that put a node into the namespace and set its parameters."""
+        arguments = ["--ros-args", "-r", f"__ns:={self.namespace}"]
         for key, value in (parameters or {}).items():
             text = str(value).lower() if isinstance(value, bool) else value
             arguments += ["-p", f"{key}:={text}"]
-        return self.start(executable, f"lwd_ros.nodes.{executable}", arguments)
+        return arguments
+
+    def start_node(self, executable: str, parameters: Mapping[str, object] | None = None) -> subprocess.Popen:
+        """Run one of our nodes with ROS parameters."""
+        return self.start(executable, f"lwd_ros.nodes.{executable}", self.ros_arguments(parameters))
 
     def check(self) -> None:
         """Raise ProcessDied if a process ended."""

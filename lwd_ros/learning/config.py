@@ -9,6 +9,7 @@ import yaml
 
 _POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std")
 _SHARES = ("own_share", "ema_decay")
+_NOT_EMPTY = ("encoder_layers", "hypernetwork_layers")
 
 
 class ConfigError(ValueError):
@@ -82,7 +83,7 @@ class TrainConfig:
 
 def _build(kind, content, where: str, prefix: str):
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: key '{prefix or '(the whole file)'}': found {content!r}, expected a mapping")
+        raise ConfigError(f"{where}: key '{prefix.rstrip('.') or '(the whole file)'}': found {content!r}, expected a mapping")
     known = {item.name: item for item in fields(kind)}
     values = {}
     for key, value in content.items():
@@ -118,6 +119,7 @@ def _value(value, expected, where: str, path: str):
             refuse("a number from 0 to 1")
         return expected(value)
     kind = str if expected == tuple[str, ...] else int
-    if not isinstance(value, list) or not all(isinstance(item, kind) and item for item in value):
+    fitting = isinstance(value, list) and all(type(item) is kind and item > kind() for item in value)
+    if not fitting or (path.rpartition(".")[2] in _NOT_EMPTY and not value):
         refuse("a list of " + ("names" if kind is str else "whole numbers above 0"))
     return tuple(value)

@@ -73,8 +73,8 @@ class Trainer:
                 progress.update()
                 if self._step % LOG_EVERY == 0:
                     for name, value in scalars.items():
-                        log.add_scalar(f"{self.stage}/{name}", float(value), self._step)
-                    progress.set_postfix(loss=f"{float(scalars['loss']):.4f}")
+                        log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
+                    progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
                 if self._step % CHECKPOINT_EVERY == 0 or self._step == steps:
                     self._save(optimiser)
         with torch.no_grad():
