@@ -60,7 +60,11 @@ def test_what_is_written_is_read_back(folder, contract):
 _FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(arrays.arrays(np.float64, st.tuples(st.integers(1, 4), st.just(3)), elements=_FINITE), min_size=1, max_size=4))
+@given(
+    st.lists(
+        arrays.arrays(np.float64, st.tuples(st.integers(1, 4), st.just(3)), elements=_FINITE), min_size=1, max_size=4
+    )
+)
 def test_every_float64_survives(tmp_path_factory, observations):
     file = TaskFile(tmp_path_factory.mktemp("any") / "x.parquet")
     episodes = [Episode(o, o[:, :1], layout=i) for i, o in enumerate(observations)]
@@ -142,7 +146,7 @@ def test_a_changed_file(folder):
 
 def test_a_missing_file(folder):
     (folder / "push-v3.parquet").unlink()
-    _refused(folder, "push-v3.parquet: missing; expected the demonstrations of 'push-v3'")
+    _refused(folder, r"push-v3.parquet: missing; expected the demonstrations of 'push-v3'")
 
 
 def test_a_folder_that_is_not_a_dataset(tmp_path):
@@ -216,7 +220,7 @@ def test_another_contract(folder, contract):
 
 def test_a_disk_that_cannot_be_written_leaves_no_partial_file(tmp_path, contract):
     (tmp_path / "reach-v3.parquet").mkdir()
-    with pytest.raises(DatasetError, match="reach-v3.parquet: cannot be written"):
+    with pytest.raises(DatasetError, match=r"reach-v3.parquet: cannot be written"):
         TaskFile.of(tmp_path, "reach-v3").write("reach-v3", 0, contract.period_s, _episodes(), {})
     assert [path.name for path in tmp_path.iterdir()] == ["reach-v3.parquet"]
 

@@ -1,4 +1,4 @@
-"""Pins model file -> policy: the shipped file, determinism, one thread, and a plain sentence for every unusable file."""
+"""Pins model file -> policy: the shipped file, determinism, one thread, a plain sentence for every unusable file."""
 
 import json
 import os
@@ -171,7 +171,10 @@ def _set(value, *path):
         (_set(["x"] * 4, "policy", "action_scale"), "action_scale: found values of type"),
         (_set(65, "latent_size"), "its graph does not fit its metadata"),
         (_set(0, "latent_size"), "found latent_size 0, expected at least 1"),
-        (_set(True, "condition_on_observation"), "found inputs ['noise', 'task'], expected ['noise', 'observation', 'task']"),
+        (
+            _set(True, "condition_on_observation"),
+            "found inputs ['noise', 'task'], expected ['noise', 'observation', 'task']",
+        ),
     ],
 )
 def test_metadata_that_contradicts_itself_or_the_graph(tmp_path, model_path, change, expected):

@@ -1,4 +1,4 @@
-"""Pins who may import whom (DESIGN.md): layers point down only, and the small processes never load the large libraries."""
+"""Pins who may import whom: layers point down only, and the small processes never load the large libraries."""
 
 import ast
 import subprocess
@@ -60,11 +60,9 @@ def _modules(tree: ast.AST, package: tuple[str, ...]):
             yield module
             if module == "lwd_ros":
                 yield from (f"lwd_ros.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in (
-            "import_module",
-            "__import__",
-        ):
-            if node.args and isinstance(node.args[0], ast.Constant):
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in ("import_module", "__import__") and isinstance(node.args[0], ast.Constant):
                 yield node.args[0].value
 
 

@@ -64,7 +64,9 @@ def _weights(run, noise: np.ndarray, task: int, observation=None) -> np.ndarray:
     """What torch decodes for one noise vector."""
     condition = None
     if observation is not None:
-        condition = (torch.tensor(observation, dtype=torch.float32)[None] - run.data.condition_mean) / run.data.condition_std
+        condition = (
+            torch.tensor(observation, dtype=torch.float32)[None] - run.data.condition_mean
+        ) / run.data.condition_std
     with torch.no_grad():
         latent = run.diffusion(torch.tensor(noise), torch.tensor([task]), condition)
         return run.autoencoder.hypernetwork(latent)[0].numpy()
@@ -135,7 +137,7 @@ def test_a_goal_hidden_model_leaves_the_goal_to_its_generator(hidden, tmp_path, 
     assert other.weights.tobytes() != policy.weights.tobytes()
     assert other.latent_digest != policy.latent_digest
     for wrong in (None, first[:20], first[None], np.full(21, np.nan)):
-        with pytest.raises(ValueError, match="is conditioned on an observation: found .* expected 21"):
+        with pytest.raises(ValueError, match=r"is conditioned on an observation: found .* expected 21"):
             generator.generate(TASKS[1], 5, wrong)
 
 
@@ -213,7 +215,7 @@ def test_the_behaviour_cloning_error_falls(data, tmp_path):
 
 
 def test_another_config_in_the_same_folder_is_refused(run, data):
-    folder, trained = run
+    folder, _ = run
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     for change in ({"seed": 1}, {"hidden_layers": [7]}, {"diffusion": {**CONFIG["diffusion"], "steps": 31}}):
         with pytest.raises(ConfigError, match="holds a run of another config or dataset; name another folder"):
@@ -223,7 +225,7 @@ def test_another_config_in_the_same_folder_is_refused(run, data):
 
 def test_a_checkpoint_of_another_run_is_refused(run, data, tmp_path):
     (tmp_path / "autoencoder.safetensors").write_bytes((run[0] / "autoencoder.safetensors").read_bytes())
-    with pytest.raises(ConfigError, match="autoencoder.safetensors: was made by another config or dataset"):
+    with pytest.raises(ConfigError, match=r"autoencoder.safetensors: was made by another config or dataset"):
         train(TrainConfig.from_dict(CONFIG | {"seed": 1}), data, tmp_path)
 
 
@@ -256,20 +258,32 @@ def test_a_folder_without_a_run(tmp_path):
         ({"name": "x", "seed": float("inf")}, "key 'seed': found inf, expected a whole number"),
         ({"name": "x", "seed": 2**64}, "key 'seed': found 18446744073709551616, expected a whole number"),
         ({"name": "x", "hidden_layers": 16}, "key 'hidden_layers': found 16, expected a list of whole numbers"),
-        ({"name": "x", "hidden_layers": [0]}, r"key 'hidden_layers': found \[0\], expected a list of whole numbers above 0"),
-        ({"name": "x", "hidden_layers": [-16]}, r"key 'hidden_layers': found \[-16\], expected a list of whole numbers above"),
-        ({"name": "x", "hidden_layers": [True]}, r"key 'hidden_layers': found \[True\], expected a list of whole numbers"),
+        ({"name": "x", "hidden_layers": [0]}, r"key 'hidden_layers': found \[0\], expected a list"),
+        ({"name": "x", "hidden_layers": [-16]}, r"key 'hidden_layers': found \[-16\], expected a list"),
+        ({"name": "x", "hidden_layers": [True]}, r"key 'hidden_layers': found \[True\], expected a list"),
         ({"name": "x", "hide": "goal_x"}, "key 'hide': found 'goal_x', expected a list of names"),
         ({"name": "x", "hide": [1]}, r"key 'hide': found \[1\], expected a list of names"),
-        ({"name": "x", "condition_on_observation": 1}, "key 'condition_on_observation': found 1, expected true or false"),
+        (
+            {"name": "x", "condition_on_observation": 1},
+            "key 'condition_on_observation': found 1, expected true or false",
+        ),
         ({"name": "x", "smallest_std": 0}, "key 'smallest_std': found 0, expected a number above 0"),
         ({"name": "x", "smallest_std": float("nan")}, "key 'smallest_std': found nan, expected a number"),
         ({"name": "x", "autoencoder": 3}, "key 'autoencoder': found 3, expected a mapping"),
         ({"name": "x", "autoencoder": {"step": 3}}, "key 'autoencoder.step': found 'step', expected one of steps"),
-        ({"name": "x", "autoencoder": {"encoder_layers": []}}, r"key 'autoencoder.encoder_layers': found \[\], expected a list"),
+        (
+            {"name": "x", "autoencoder": {"encoder_layers": []}},
+            r"key 'autoencoder.encoder_layers': found \[\], expected a list",
+        ),
         ({"name": "x", "autoencoder": {"pairs": 0}}, "key 'autoencoder.pairs': found 0, expected a number above 0"),
-        ({"name": "x", "autoencoder": {"own_share": 1.1}}, "key 'autoencoder.own_share': found 1.1, expected a number from 0"),
-        ({"name": "x", "diffusion": {"ema_decay": 2}}, "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1"),
+        (
+            {"name": "x", "autoencoder": {"own_share": 1.1}},
+            "key 'autoencoder.own_share': found 1.1, expected a number from 0",
+        ),
+        (
+            {"name": "x", "diffusion": {"ema_decay": 2}},
+            "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1",
+        ),
         ({"name": "x", "diffusion": {"batch": "8"}}, "key 'diffusion.batch': found '8', expected a whole number"),
     ],
 )
@@ -282,7 +296,7 @@ def test_a_config_error_names_the_key_what_was_found_and_what_was_expected(conte
 def test_a_config_file_that_is_not_yaml(tmp_path, content):
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="config.yaml: is not YAML"):
+    with pytest.raises(ConfigError, match=r"config.yaml: is not YAML"):
         TrainConfig.load(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         TrainConfig.load(tmp_path / "nothing.yaml")

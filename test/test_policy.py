@@ -3,6 +3,7 @@
 import math
 import tracemalloc
 from dataclasses import FrozenInstanceError, fields
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def _reference(policy: Policy, observation: np.ndarray) -> np.ndarray:
     """The formula of Policy's docstring, in float64, without folding anything."""
     x = (observation[policy.observation_indices] - policy.observation_mean) / policy.observation_std.astype(float)
     start, sizes = 0, policy.layout.layer_sizes
-    for place, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
         matrix = policy.weights[start : start + inputs * outputs].reshape(outputs, inputs).astype(float)
         start += inputs * outputs
         x = matrix @ x + policy.weights[start : start + outputs]
@@ -203,7 +204,7 @@ def test_policy_id_does_not_depend_on_how_the_sizes_are_typed(make_policy):
 
 def test_require_contract_names_both_contracts(make_policy, contract):
     make_policy().require_contract(contract)
-    with pytest.raises(PolicyError, match=f"found cccccccccccc, expected {contract.digest[:12]} of contract 'metaworld"):
+    with pytest.raises(PolicyError, match=f"found cccccccccccc, expected {contract.digest[:12]} of"):
         make_policy(contract_digest="c" * 64).require_contract(contract)
     with pytest.raises(PolicyError, match="reads place 21 and commands 4 scalars"):
         make_policy(indices=range(1, 22)).require_contract(contract)
@@ -269,7 +270,7 @@ def test_a_bad_offer_changes_nothing(make_policy, contract):
         observation_std=[1e-6],
         contract_digest=wide.digest,
     )
-    with pytest.raises(PolicyError, match="expected .* of contract 'metaworld_sawyer'"):
+    with pytest.raises(PolicyError, match=r"expected .* of contract 'metaworld_sawyer'"):
         slot.offer(overflows)
     assert (slot.active, slot.newest) == (running, waiting)
     other = PolicySlot(wide)

@@ -90,7 +90,7 @@ class ControllerCore:
         return self._last
 
     def watch(self, now: float) -> Command | None:
-        """Judge the observations' age and the policy's, apart from the ticks; a command is the safe one, to send now."""
+        """Judge the observations' age and the policy's, apart from the ticks; returns the safe command if needed."""
         if self.slot.active is None or self.outcome in (Outcome.WAITING, Outcome.STOPPED):
             return None
         succeeded = self.slot.newest is not self.slot.active  # its successor waits for an observation

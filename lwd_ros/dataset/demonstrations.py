@@ -184,9 +184,7 @@ def _statistics(episodes: Sequence[Episode]) -> dict:
     result = {}
     for key in ("observation", "action"):
         values = np.concatenate([getattr(episode, key) for episode in episodes])
-        result[key] = {
-            name: getattr(values, name)(axis=0).round(6).tolist() for name in ("min", "max", "mean", "std")
-        }
+        result[key] = {name: getattr(values, name)(axis=0).round(6).tolist() for name in ("min", "max", "mean", "std")}
     return result
 
 

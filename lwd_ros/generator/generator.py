@@ -40,9 +40,7 @@ class PolicyGenerator:
             reason = str(error).split("\n")[0][:160]
             raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
         self.digest = hashlib.sha256(content).hexdigest()
-        self.description = ModelDescription.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, str(path)
-        )
+        self.description = ModelDescription.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         expected = set(INPUTS if self.description.condition_on_observation else INPUTS[:2])
         found = {item.name for item in self._session.get_inputs()}
         if found != expected or {item.name for item in self._session.get_outputs()} != set(OUTPUTS):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import yaml
 
-
 _POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std")
 _SHARES = ("own_share", "ema_decay")
 _NOT_EMPTY = ("encoder_layers", "hypernetwork_layers")
@@ -83,7 +82,8 @@ class TrainConfig:
 
 def _build(kind, content, where: str, prefix: str):
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: key '{prefix.rstrip('.') or '(the whole file)'}': found {content!r}, expected a mapping")
+        key = prefix.rstrip(".") or "(the whole file)"
+        raise ConfigError(f"{where}: key '{key}': found {content!r}, expected a mapping")
     known = {item.name: item for item in fields(kind)}
     values = {}
     for key, value in content.items():

@@ -46,7 +46,7 @@ class TrainingData:
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
 
         episodes = [(t, e) for t, task in enumerate(self.tasks) for e in demonstrations.episodes[task]]
-        per_task = [np.concatenate([e.observation for s, e in episodes if s == t])[:, kept] for t in range(len(self.tasks))]
+        per_task = [np.concatenate([e.observation for e in demonstrations.episodes[t]])[:, kept] for t in self.tasks]
         self.normalisation = TaskNormalisation(
             mean=_stack([v.mean(0) for v in per_task]),
             std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
@@ -94,7 +94,7 @@ class TrainingData:
         The first share comes from the demonstration itself, the rest from all of its task: alone, the first teaches
         nothing about other layouts, and the second makes the latent a mere name of the task.
         """
-        own = int(round(config.pairs * config.own_share))
+        own = round(config.pairs * config.own_share)
         size = (len(chosen), own)
         mine = self.start[chosen, None] + (torch.rand(size, generator=generator) * self.length[chosen, None]).long()
         task = self.task[chosen, None]

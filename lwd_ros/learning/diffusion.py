@@ -1,5 +1,7 @@
 """Stage 2: the distribution of latents, learned by rectified flow on standardised posterior means."""
 
+from itertools import pairwise
+
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import nn
@@ -45,7 +47,7 @@ class LatentDiffusion(nn.Module):
         The sigmas are the scheduler's, the steps those of its `step`, whose own code does not trace.
         """
         x = noise
-        for now, after in zip(self._sampling_sigmas, self._sampling_sigmas[1:]):
+        for now, after in pairwise(self._sampling_sigmas):
             velocity = self.denoiser(x, torch.full_like(x[:, 0], now), task, condition)
             x = x + (after - now) * velocity
         return x * self.std + self.mean

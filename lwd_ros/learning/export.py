@@ -51,7 +51,7 @@ def export(run: TrainedRun, path: Path) -> None:
         example.append(torch.zeros(1, len(data.contract.observation)))
     temporary = path.with_suffix(".partial")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs onnxscript and gains nothing here
+        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter gains nothing here
         torch.onnx.export(
             sampler,
             tuple(example),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from lwd_ros.policy import PolicyLayout
 def mlp(sizes: Sequence[int], norm: bool = False) -> nn.Sequential:
     """Linear layers with SiLU after each, LayerNorm before it where asked."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:]):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), *([nn.LayerNorm(outputs)] if norm else []), nn.SiLU()]
     return nn.Sequential(*layers)
 
@@ -56,7 +57,7 @@ class HyperNetwork(nn.Module):
 
 
 class LatentDenoiser(nn.Module):
-    """The velocity of rectified flow: noisy latent [B, latent], time [B] in 0..1, task [B], condition -> [B, latent]."""
+    """Velocity of rectified flow: noisy latent [B, latent], time [B] in 0..1, task [B], condition -> [B, latent]."""
 
     def __init__(self, latent_size: int, tasks: int, condition_size: int, width: int, blocks: int):
         super().__init__()

@@ -88,6 +88,7 @@ def load(folder: Path) -> TrainedRun:
     try:
         content = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder / RUN}: cannot be read ({error}); expected a folder that 'lwd train' made") from error
+        text = f"{folder / RUN}: cannot be read ({error}); expected a folder that 'lwd train' made"
+        raise ConfigError(text) from error
     config = TrainConfig.from_dict(content["config"], where=str(folder / RUN))
     return train(config, Demonstrations(content["data"]), folder)

@@ -11,6 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from lwd_ros.contract import ContractError
@@ -20,7 +21,11 @@ class ManagedNode(LifecycleNode):
     """A lifecycle node whose subclasses write `configure`, `activate`, `deactivate`, `cleanup` and `diagnose`.
 
     An exception in one of them fails the transition and is logged in one sentence; rclpy would swallow it.
+
+    `fatal` are the errors that end an autostarted node: those after which there is nothing that it could do.
     """
+
+    fatal: tuple[type[Exception], ...] = (ContractError,)
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -46,6 +51,10 @@ class ManagedNode(LifecycleNode):
 
     def declare(self, name: str, default, description: str, minimum: float | None = None, maximum: float = 1e9):
         """Declare a parameter with its description, read-only after start-up, with a range where one is given."""
+        given = self._parameter_overrides.get(name)
+        if isinstance(default, float) and given is not None and given.type_ is Parameter.Type.INTEGER:
+            # `-p policy_timeout_s:=5` means 5.0 to everybody but rclpy.
+            self._parameter_overrides[name] = Parameter(name, value=float(given.value))
         ranges = []
         if minimum is not None:
             ranges = [FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)]
@@ -175,7 +184,7 @@ def run(node_class, args=None) -> int:
     try:
         if node.get_parameter("autostart").value:
             node.trigger_configure()
-            if isinstance(node.failure, ContractError):
+            if isinstance(node.failure, node.fatal):
                 return 1
             if node.failure is None:
                 node.trigger_activate()

@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import TaskStatus
 from lwd_msgs.srv import LoadTask
-from lwd_ros.contract import Contract
+from lwd_ros.contract import Contract, ContractError
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
@@ -30,6 +30,8 @@ _GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 
 class MetaworldBridge(ManagedNode):
     """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
+
+    fatal = (ContractError, SceneError)
 
     def __init__(self):
         super().__init__("metaworld_bridge")
@@ -55,6 +57,11 @@ class MetaworldBridge(ManagedNode):
         self._command_stamps = [-1] * len(binding.command_streams)
         self._period_ns = round(contract.period_s * 1e9)
         self._stamp_ns = 0
+        if self.get_parameter("record_file").value:
+            self._recorder = Recorder(Path(self.get_parameter("record_file").value))
+        task = self.get_parameter("task").value
+        if task:
+            self._load(task, self.get_parameter("layout").value, keep_state=False)
         self._observations = StreamPublisher(self, binding.observation_streams, self._warn)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._status = self.create_publisher(TaskStatus, "~/task_status", 10)
@@ -62,11 +69,6 @@ class MetaworldBridge(ManagedNode):
             self.create_service(LoadTask, "~/load_task", self._on_load),
             self.create_service(Trigger, "~/reset", self._on_reset),
         ]
-        if self.get_parameter("record_file").value:
-            self._recorder = Recorder(Path(self.get_parameter("record_file").value))
-        task = self.get_parameter("task").value
-        if task:
-            self._load(task, self.get_parameter("layout").value, keep_state=False)
 
     def _mode(self) -> str:
         mode = self.get_parameter("mode").value

@@ -1,6 +1,7 @@
 """Where each layer's weights and biases lie in a policy's flat vector."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 
 HIDDEN_ACTIVATIONS = ("tanh", "relu")
@@ -38,12 +39,12 @@ class PolicyLayout:
     @property
     def parameters(self) -> int:
         """Number of weights and biases."""
-        return sum(outputs * (inputs + 1) for inputs, outputs in zip(self.layer_sizes, self.layer_sizes[1:]))
+        return sum(outputs * (inputs + 1) for inputs, outputs in pairwise(self.layer_sizes))
 
     def slices(self) -> list[tuple[slice, slice, tuple[int, int]]]:
         """For each layer: the slice of W, the slice of b, and the shape (outputs, inputs) of W."""
         result, start = [], 0
-        for inputs, outputs in zip(self.layer_sizes, self.layer_sizes[1:]):
+        for inputs, outputs in pairwise(self.layer_sizes):
             middle, end = start + outputs * inputs, start + outputs * (inputs + 1)
             result.append((slice(start, middle), slice(middle, end), (outputs, inputs)))
             start = end

@@ -111,8 +111,8 @@ class Policy:
         sizes = (int(self.observation_indices.max()) + 1, self.layout.layer_sizes[-1])
         if sizes[0] > len(contract.observation) or sizes[1] != len(contract.command):
             raise PolicyError(
-                f"layer_sizes: found a policy that reads place {sizes[0] - 1} and commands {sizes[1]} scalars, expected "
-                f"places below {len(contract.observation)} and {len(contract.command)} commands"
+                f"layer_sizes: found a policy that reads place {sizes[0] - 1} and commands {sizes[1]} scalars, "
+                f"expected places below {len(contract.observation)} and {len(contract.command)} commands"
             )
 
     @property
@@ -122,7 +122,7 @@ class Policy:
 
     @property
     def policy_id(self) -> str:
-        """16 hex digits: the beginning of the SHA-256 over all that decides what the policy does and where it is from."""
+        """16 hex digits: the start of the SHA-256 over all that decides what the policy does and its origin."""
         if "_id" not in self.__dict__:
             total = hashlib.sha256()
             for item in fields(self):

@@ -160,5 +160,6 @@ def _places(wanted, available, kind: str) -> np.ndarray:
     """Where each wanted scalar stands among those available; ContractError where one does not."""
     for name in wanted:
         if name not in available:
-            raise ContractError(f"contract: key '{kind}.{name}': found nothing like it, expected {', '.join(available)}")
+            expected = ", ".join(available)
+            raise ContractError(f"contract: key '{kind}.{name}': found nothing like it, expected {expected}")
     return np.array([available.index(name) for name in wanted])

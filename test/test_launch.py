@@ -1,0 +1,300 @@
+"""Launch files and parameter files agree with the nodes, with what setup.py installs, and with docs/nodes.md.
+
+Launch files are run against a small stand-in for `launch` and `launch_ros`, which are not on PyPI. Where a ROS 2 is
+sourced, the last test runs the launch files with the real ones as well.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+NODES = ("policy_generator", "policy_controller", "metaworld_bridge")
+STARTS = {"metaworld": set(NODES), "robot": {"policy_generator", "policy_controller"}}
+REQUIRED = {"metaworld": {}, "robot": {"contract_file": "robot.yaml", "model_file": "model.onnx"}}
+OF_RCLPY = {"use_sim_time", "start_type_description_service"}
+
+DUMP = """
+import importlib, json, os, sys
+import rclpy
+name, file = sys.argv[1:]
+module = importlib.import_module(f"lwd_ros.nodes.{name}")
+kinds = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
+result = {}
+for key, args in (("plain", []), ("with_file", ["--ros-args", "--params-file", file])):
+    rclpy.init(args=args)
+    node = kinds[0]()
+    names = node.list_parameters([], 0).names
+    result[key] = {n: node.get_parameter(n).value for n in names}
+    result["described"] = [n for n in names if node.describe_parameter(n).description]
+    result["unknown"] = [n for n in node._parameter_overrides if not node.has_parameter(n)]
+    node.destroy_node()
+    rclpy.shutdown()
+print(json.dumps(result))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+class Built:
+    """What a launch file declares and starts, run with `given` arguments against the stand-in."""
+
+    def __init__(self, name: str, given: dict, monkeypatch):
+        self.values = dict(given)
+        self.arguments, self.included, self.nodes = {}, [], {}
+        for module, contents in self._stand_in().items():
+            stub = types.ModuleType(module)
+            vars(stub).update(contents)
+            monkeypatch.setitem(sys.modules, module, stub)
+        self._include(ROOT / "launch" / f"{name}.launch.py")
+        unknown = set(given) - set(self.arguments)
+        assert not unknown, f"no such launch argument: {unknown}"
+
+    def _include(self, path: Path):
+        self.included.append(path)
+        spec = importlib.util.spec_from_file_location(path.name.replace(".", "_"), path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for action in module.generate_launch_description():
+            action()
+
+    def _declare(self, name, *, description, default_value=None, choices=None):
+        def execute():
+            assert default_value is not None or name in self.values, f"required argument {name} is not given"
+            value = self.values.setdefault(name, default_value)
+            assert choices is None or value in choices, f"{name}: {value!r} is not one of {choices}"
+            self.arguments.setdefault(name, (default_value, description))
+
+        return execute
+
+    def _node(self, *, executable, parameters, **others):
+        assert others["package"] == "lwd_ros" and others["name"] == executable
+        self.nodes[executable] = types.SimpleNamespace(parameters=parameters, **others)
+
+    def _stand_in(self):
+        class LaunchConfiguration:
+            def __init__(this, name):
+                this.name = name
+
+            def perform(this, context):
+                assert this.name in self.arguments, f"argument {this.name} is used and not declared before"
+                return self.values[this.name]
+
+            def __str__(this):
+                return this.perform(None)
+
+        class FindPackageShare(str):
+            def __new__(cls, package):
+                assert package == "lwd_ros"
+                return str.__new__(cls, ROOT)
+
+            def perform(this, context):
+                return str(this)
+
+        def include(source, launch_arguments=()):
+            self.values.update({name: str(value) for name, value in launch_arguments})
+            self._include(Path(source))
+
+        def lazily(function):  # actions run in order, when the description is executed
+            return lambda *args, **kwargs: lambda: function(*args, **kwargs)
+
+        return {
+            "launch": {"LaunchDescription": list},
+            "launch.actions": {
+                "DeclareLaunchArgument": self._declare,
+                "IncludeLaunchDescription": lazily(include),
+                "OpaqueFunction": lazily(lambda function: function(None)),
+            },
+            "launch.launch_description_sources": {"PythonLaunchDescriptionSource": str},
+            "launch.substitutions": {
+                "LaunchConfiguration": LaunchConfiguration,
+                "PathJoinSubstitution": lambda parts: os.path.join(*parts),
+            },
+            "launch_ros": {},
+            "launch_ros.actions": {"Node": self._node},
+            "launch_ros.parameter_descriptions": {"ParameterValue": lambda value, value_type: value_type(value)},
+            "launch_ros.substitutions": {"FindPackageShare": FindPackageShare},
+        }
+
+
+@pytest.fixture
+def build(monkeypatch):
+    return lambda name, **given: Built(name, {**REQUIRED[name], **given}, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory):
+    """Parameters of each real node: {node: {plain, with_file, described, unknown}}."""
+    pytest.importorskip("rclpy", reason="rclpy is not installed: `make setup`, or source a ROS 2")
+    pytest.importorskip("metaworld", reason="metaworld is not installed: the bridge's parameters cannot be read")
+    environment = {**os.environ, "ROS_DOMAIN_ID": "49", "ROS_LOG_DIR": str(tmp_path_factory.mktemp("log"))}
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    result = {}
+    for node in NODES:
+        command = [sys.executable, "-c", DUMP, node, str(ROOT / "config" / f"{node}.yaml")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        result[node] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def parameter_file(node: str) -> dict:
+    return yaml.safe_load((ROOT / "config" / f"{node}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_nodes_and_files_that_a_launch_file_names_exist(name, build):
+    built = build(name)
+    assert set(built.nodes) == STARTS[name]
+    assert all(path.is_file() for path in built.included)
+    for node, action in built.nodes.items():
+        assert [ROOT / "config" / f"{node}.yaml"] == [Path(p) for p in action.parameters if isinstance(p, str)]
+        assert (ROOT / "config" / f"{node}.yaml").is_file()
+
+
+def test_setup_installs_every_executable():
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    lists = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "NODES"]
+    assert set(ast.literal_eval(lists[0])) == set(NODES)
+    for node in NODES:
+        module = ast.parse((ROOT / "lwd_ros" / "nodes" / f"{node}.py").read_text())
+        assert "main" in [f.name for f in module.body if isinstance(f, ast.FunctionDef)]
+        assert os.access(ROOT / "scripts" / node, os.X_OK)  # lib/lwd_ros/NODE after a pip install
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_arguments_have_descriptions_and_defaults(name, build):
+    arguments = build(name).arguments
+    assert all(description for _, description in arguments.values())
+    assert {n for n, (default, _) in arguments.items() if default is None} == set(REQUIRED[name])
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_parameter_files_hold_every_parameter_at_its_default(node, declared):
+    content = parameter_file(node)
+    assert list(content) == ["/**"], "a section named after the node would beat launch arguments and params_file"
+    found, real = content["/**"]["ros__parameters"], declared[node]
+    assert real["unknown"] == []
+    assert found == {n: v for n, v in real["plain"].items() if n not in OF_RCLPY}
+    assert real["with_file"] == real["plain"]
+    assert set(found) <= set(real["described"])
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_launch_arguments_become_parameters_of_the_right_type(name, build, declared):
+    texts = {"policy_timeout_s": "5", "observation_timeout_s": "2"}
+    if name == "metaworld":
+        texts |= {"task": "1", "layout": "7", "mode": "lockstep", "record_file": "a.npz"}
+    built = build(name, **texts)
+    for node, action in built.nodes.items():
+        for parameter, value in action.parameters[-1].items():
+            default = declared[node]["plain"][parameter]  # KeyError: the node has no such parameter
+            assert type(value) is type(default), (node, parameter, value)
+    passed = {k: v for action in built.nodes.values() for k, v in action.parameters[-1].items()}
+    assert {k: str(passed[k]) for k in texts} == texts | {"policy_timeout_s": "5.0", "observation_timeout_s": "2.0"}
+
+
+@pytest.mark.parametrize(("name", "latched"), [("metaworld", True), ("robot", False)])
+def test_arguments_that_are_not_given_leave_the_parameter_files_alone(name, latched, build):
+    nodes = build(name).nodes
+    assert nodes["policy_controller"].parameters[-1]["run_latched"] is latched
+    passed = {k for action in nodes.values() for k in action.parameters[-1]} - set(REQUIRED[name])
+    assert passed == {"run_latched", "autostart", "use_sim_time"}
+    for action in nodes.values():
+        assert action.parameters[-1]["autostart"] is True
+        assert str(action.namespace) == ""
+
+
+def test_params_file_comes_between_ours_and_the_arguments(build, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**: {ros__parameters: {}}")
+    for action in build("metaworld", params_file=str(file), namespace="cell").nodes.values():
+        assert [str(p) for p in action.parameters[1:2]] == [str(file)]
+        assert len(action.parameters) == 3 and isinstance(action.parameters[2], dict)
+        assert str(action.namespace) == "cell"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("robot", {"policy_timeout_s": "abc"}, "argument policy_timeout_s: found 'abc', expected a number"),
+        ("robot", {"params_file": "nowhere.yaml"}, "argument params_file: found no file 'nowhere.yaml'"),
+        ("metaworld", {"policy_timeout_s": "abc"}, "argument policy_timeout_s: found 'abc', expected a number"),
+        ("metaworld", {"layout": "-1"}, "argument layout: found '-1', expected a number"),
+        ("metaworld", {"params_file": "nowhere.yaml"}, "argument params_file: found no file 'nowhere.yaml'"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_starts(name, given, sentence, build, monkeypatch):
+    started = []
+    monkeypatch.setattr(Built, "_node", lambda self, executable, **others: started.append(executable))
+    with pytest.raises(RuntimeError) as error:
+        build(name, **given)
+    assert sentence in str(error.value)
+    assert started == []  # `ros2 launch` would end and leave them running
+
+
+def test_docs_name_every_parameter_and_argument(build, declared):
+    text = (ROOT / "docs" / "nodes.md").read_text()
+    names = {n for node in NODES for n in declared[node]["plain"]} - OF_RCLPY
+    names |= set(build("metaworld").arguments) | set(build("robot").arguments)
+    assert [n for n in sorted(names) if f"`{n}`" not in text] == []
+
+
+RUN = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+arguments = [argument.split(":=") for argument in sys.argv[2:]]
+service = LaunchService()
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_with_the_real_launch(name, tmp_path):
+    """Executables that write down their arguments stand in for the nodes; the rest is launch's own."""
+    if importlib.util.find_spec("launch_ros") is None:
+        pytest.skip("launch_ros is not installed (it is not on PyPI): source a ROS 2 to run this")
+    (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
+    (tmp_path / "share/ament_index/resource_index/packages/lwd_ros").touch()
+    (tmp_path / "share/lwd_ros").mkdir()
+    (tmp_path / "lib/lwd_ros").mkdir(parents=True)
+    for folder in ("launch", "config"):
+        (tmp_path / "share/lwd_ros" / folder).symlink_to(ROOT / folder)
+    for node in NODES:
+        script = tmp_path / "lib/lwd_ros" / node
+        script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/{node}.txt\n')
+        script.chmod(0o755)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("policy_controller: {ros__parameters: {policy_timeout_s: 1.0}}")
+    given = {**REQUIRED[name], "namespace": "cell", "policy_timeout_s": "5", "params_file": str(mine)}
+    environment = {**os.environ, "ROS_LOG_DIR": str(tmp_path / "log")}
+    environment["AMENT_PREFIX_PATH"] = os.pathsep.join([str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")])
+    command = [sys.executable, "-c", RUN, str(ROOT / "launch" / f"{name}.launch.py")]
+    command += [f"{key}:={value}" for key, value in given.items()]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = {path.stem: path.read_text().split() for path in tmp_path.glob("*.txt")}
+    assert set(written) == STARTS[name]
+    for node, words in written.items():
+        assert f"__node:={node}" in words and "__ns:=/cell" in words and "--log-level" in words
+        files = [words[i + 1] for i, word in enumerate(words) if word == "--params-file"]
+        assert files[:2] == [str(tmp_path / "share/lwd_ros/config" / f"{node}.yaml"), str(mine)]
+        # Named after the node, or mine.yaml's section of that name would win over the arguments.
+        assert list(yaml.safe_load(Path(files[2]).read_text())) == [f"/cell/{node}"]
+    controller = written["policy_controller"]
+    arguments = yaml.safe_load(Path(controller[-1]).read_text())["/cell/policy_controller"]["ros__parameters"]
+    assert arguments["policy_timeout_s"] == 5.0 and isinstance(arguments["policy_timeout_s"], float)
+    assert arguments["run_latched"] is (name == "metaworld")
