@@ -77,6 +77,9 @@ class Built:
 
     def _node(self, *, executable, parameters, **others):
         assert others["package"] == "lwd_ros" and others["name"] == executable
+        for value in [*others.values(), *others["ros_arguments"]]:
+            if hasattr(value, "perform"):
+                value.perform(None)
         self.nodes[executable] = types.SimpleNamespace(parameters=parameters, **others)
 
     def _stand_in(self):
@@ -131,13 +134,21 @@ def build(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def declared(tmp_path_factory):
-    """Parameters of each real node: {node: {plain, with_file, described, unknown}}."""
+def environment(tmp_path_factory):
+    """Environment of a node that talks to nobody."""
     pytest.importorskip("rclpy", reason="rclpy is not installed: `make setup`, or source a ROS 2")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF",
+        "ROS_LOG_DIR": str(tmp_path_factory.mktemp("log")),
+    }
+
+
+@pytest.fixture(scope="module")
+def declared(environment):
+    """Parameters of each real node: {node: {plain, with_file, described, unknown}}."""
     pytest.importorskip("metaworld", reason="metaworld is not installed: the bridge's parameters cannot be read")
-    environment = {**os.environ, "ROS_DOMAIN_ID": "49", "ROS_LOG_DIR": str(tmp_path_factory.mktemp("log"))}
-    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     result = {}
     for node in NODES:
         command = [sys.executable, "-c", DUMP, node, str(ROOT / "config" / f"{node}.yaml")]
@@ -187,6 +198,24 @@ def test_parameter_files_hold_every_parameter_at_its_default(node, declared):
     assert found == {n: v for n, v in real["plain"].items() if n not in OF_RCLPY}
     assert real["with_file"] == real["plain"]
     assert set(found) <= set(real["described"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("policy_timeout_s: 5", "cannot start: InvalidParameterTypeException: Trying to set parameter"),
+        ("policy_timeout_s: -1.0", "cannot start: InvalidParameterValueException: "),
+        ("policy_timeout_s: [1.0", "cannot start: RCLError: "),
+        ("policy_timout_s: 5.0, contract_file: nowhere.yaml", "has no such parameter: policy_timout_s"),
+    ],
+)
+def test_a_bad_parameter_file_gives_one_sentence(content, sentence, environment, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"/**: {{ros__parameters: {{{content}}}}}")
+    command = [sys.executable, "-m", "lwd_ros.nodes.policy_controller", "--ros-args", "--params-file", str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", STARTS)

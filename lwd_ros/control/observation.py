@@ -7,7 +7,7 @@ import numpy as np
 from lwd_ros.contract import Contract
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
-_JUMP_NS = 1_000_000_000  # a stamp further back than this is a clock that was reset, not a late message
+_JUMP_NS = 100_000_000  # a stamp further back than this is a clock that was reset, not a late message
 
 
 class StreamError(ValueError):

@@ -73,7 +73,8 @@ class Scene:
         """Place objects and goal as the seed `layout` says, the arm at its start; return the observation."""
         self._env.seed(int(layout))
         self._env._freeze_rand_vec = False
-        self._raw = self._clipped(self._env.reset()[0])
+        self._env.reset()
+        self._look()
         self.layout = int(layout)
         return self.observe()
 
@@ -109,10 +110,7 @@ class Scene:
         state = np.empty(mujoco.mj_stateSize(theirs.model, kind))
         mujoco.mj_getState(theirs.model, theirs.data, state, kind)
         mujoco.mj_setState(mine.model, mine.data, state, kind)
-        mujoco.mj_forward(mine.model, mine.data)
-        frame = mine._get_curr_obs_combined_no_goal()
-        mine._prev_obs = frame
-        self._raw = self._clipped(np.hstack((frame, frame, mine._get_pos_goal())))
+        self._look()
         self.layout = other.layout
         return self.observe()
 
@@ -143,6 +141,18 @@ class Scene:
     def data(self) -> mujoco.MjData:
         """The MuJoCo data, for rendering."""
         return self._env.data
+
+    def _look(self) -> None:
+        """Observe the present state anew, as if it had always been so.
+
+        What Metaworld's own reset() returns is older than the layout in some tasks: drawers, windows, faucets stand up to
+        20 cm elsewhere until the first step.
+        """
+        env = self._env
+        mujoco.mj_forward(env.model, env.data)
+        frame = env._get_curr_obs_combined_no_goal()
+        env._prev_obs = frame
+        self._raw = self._clipped(np.hstack((frame, frame, env._get_pos_goal())))
 
     def _clipped(self, raw: np.ndarray) -> np.ndarray:
         """Metaworld clips what step() returns but not what reset() returns; a policy must see one convention."""
