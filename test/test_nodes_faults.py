@@ -221,7 +221,7 @@ def test_lifecycle_goes_round_and_the_latched_policy_comes_back(tmp_path):
         cell.wait_for_policy(cell.generate(TASK).policy_id)
 
 
-def test_nodes_say_what_is_wrong_without_ros(tmp_path):
+def test_the_command_names_a_missing_extra(tmp_path):
     """`lwd` names the missing extra in one sentence."""
     code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect', '--out', 'x']; "
     code += "from lwd_ros.cli import main; main()"

@@ -9,7 +9,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.sim.experts import Expert
-from lwd_ros.sim.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError
+from lwd_ros.sim.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError, sharing
 from lwd_ros.sim.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
 
 
@@ -325,3 +325,11 @@ def test_the_first_observation_shows_the_layout(contract, task):
     scene.step(np.zeros(len(contract.command)))
     places = [contract.observation_names.index(f"object_1_{axis}") for axis in "xyz"]
     assert np.abs(scene.observe() - first)[places].max() < 0.01
+
+
+def test_tasks_that_share_a_scene_are_found_without_building_them(contract):
+    assert sharing("drawer-open-v3") == ("drawer-close-v3", "drawer-open-v3")
+    assert sharing("reach-v3") == ("reach-v3",)
+    for task, reverse in REVERSES.items():
+        assert reverse in sharing(task)
+    assert Scene("drawer-open-v3", contract)._env.model_name == Scene("drawer-close-v3", contract)._env.model_name

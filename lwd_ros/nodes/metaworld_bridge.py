@@ -20,8 +20,7 @@ from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.resources import share_path
 from lwd_ros.sim.recording import Recorder
-from lwd_ros.sim.scene import Scene, SceneError
-from lwd_ros.sim.tasks import REVERSES
+from lwd_ros.sim.scene import Scene, SceneError, require_shared_scene, sharing
 
 MODES = ("realtime", "lockstep")
 _REPUBLISH_S = 0.2  # lock step: an observation that nobody answered is sent again this often
@@ -113,17 +112,21 @@ class MetaworldBridge(ManagedNode):
 
     def _load(self, task: str, layout: int, keep_state: bool) -> None:
         """Put `task` in place; raises SceneError, and leaves the present one running, where that cannot be."""
-        scene, previous = self._build(task), self._scene
+        previous = self._scene
         if keep_state:
             if previous is None:
                 raise SceneError("keep_state needs a loaded task; load one without it first")
+            require_shared_scene(task, previous.task)
+            scene = self._build(task)
             if scene is not previous:
                 scene.take_over(previous)
         else:
-            if task in REVERSES:
-                self._build(REVERSES[task])  # now, while nothing moves, and not when it is asked for
+            scene = self._build(task)
+            for other in sharing(task):
+                self._build(other)  # now, and not while an arm moves that must not pause
             scene.reset(layout or int(np.random.default_rng().integers(1_000_000, 2**31)))
             self._command[:] = np.where(self._kept, _GRIPPER_OPEN, 0.0)
+            self._deadline = time.monotonic()  # building took time that the new layout has not missed
         self._scene = scene
         self._episode += 1
         self._step_count = self._first_success = self._missed = 0
