@@ -99,7 +99,7 @@ def export(folder, out) -> None:
 @click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10.")
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
 @click.option("--episodes", default=50, help="Episodes a task.")
-@click.option("--first-layout", default=200_000, help="Seed of the first layout: 100,000 up validate, 200,000 up report.")
+@click.option("--first-layout", default=200_000, help="First layout seed: 100,000 up validate, 200,000 up report.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @_WORKERS
 def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None:
@@ -157,7 +157,8 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF and package != "rclpy":
             raise
-        hint = "source a ROS 2, or run 'make setup'" if package == "rclpy" else f"pip install 'lwd_ros[{_EXTRA_OF[package]}]'"
+        extra = f"pip install 'lwd_ros[{_EXTRA_OF.get(package)}]'"
+        hint = "source a ROS 2, or run 'make setup'" if package == "rclpy" else extra
         click.echo(f"lwd: needs the package '{package}': {hint}", err=True)
         sys.exit(2)
     except (ContractError, OSError, ValueError) as error:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rclpy
-from lwd_msgs.msg import ControllerStatus, TaskStatus
-from lwd_msgs.srv import GeneratePolicy, LoadTask
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from lwd_msgs.msg import ControllerStatus, TaskStatus
+from lwd_msgs.srv import GeneratePolicy, LoadTask
 from lwd_ros.demo.supervisor import Supervisor, isolated_environment
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -92,9 +92,11 @@ class Cell(Supervisor):
         """Wait until the controller runs this policy."""
         self.wait(
             f"policy {policy_id} to run",
-            lambda: self.controller is not None
-            and self.controller.policy_id == policy_id
-            and self.controller.outcome == ControllerStatus.OUTCOME_CONTINUE,
+            lambda: (
+                self.controller is not None
+                and self.controller.policy_id == policy_id
+                and self.controller.outcome == ControllerStatus.OUTCOME_CONTINUE
+            ),
         )
 
     def assert_still_runs(self, policy_id: str) -> None:

@@ -9,12 +9,12 @@ import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from lwd_msgs.msg import ControllerStatus
-from lwd_msgs.srv import GetPolicy, LoadTask
 from nodes_support import Cell, running_cell
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from lwd_msgs.msg import ControllerStatus
+from lwd_msgs.srv import GetPolicy, LoadTask
 from lwd_ros.demo.supervisor import NODES, isolated_environment
 from lwd_ros.resources import share_path
 
@@ -226,7 +226,12 @@ def test_the_command_names_a_missing_extra(tmp_path):
     code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect', '--out', 'x']; "
     code += "from lwd_ros.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=isolated_environment(), capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-c", code],
+        env=isolated_environment(),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 2
     assert "lwd_ros[sim]" in done.stderr and "Traceback" not in done.stderr

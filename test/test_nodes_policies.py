@@ -6,11 +6,11 @@ import dataclasses
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from lwd_msgs.msg import ControllerStatus, PolicyWeights
-from lwd_msgs.srv import GetPolicy, ListTasks
 from nodes_support import Cell, running_cell
 from std_srvs.srv import Trigger
 
+from lwd_msgs.msg import ControllerStatus, PolicyWeights
+from lwd_msgs.srv import GetPolicy, ListTasks
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import policy_to_message
 from lwd_ros.nodes.streams import LATCHED

@@ -55,9 +55,7 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
 def test_demo_tells_its_story(tmp_path):
     """The command line a user types: status 0, three successes, every promised figure in the summary."""
     command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]
-    done = subprocess.run(
-        command, env=isolated_environment(), capture_output=True, text=True, timeout=150, check=False
-    )
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert summary["success"]

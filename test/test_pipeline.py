@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from lwd_msgs.srv import GeneratePolicy
 from nodes_support import Cell
 
+from lwd_msgs.srv import GeneratePolicy
 from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.generator import PolicyGenerator
 
@@ -101,7 +101,10 @@ def test_model_file_tells_what_made_it(folder):
         (["evaluate", "--model", "{}/config.yaml"], "is not a whole ONNX file"),
         (["train", "--config", "{}/none.yaml", "--data", "{}/data", "--out", "{}/x"], "none.yaml: cannot be read"),
         (["train", "--config", "{}/config.yaml", "--data", "{}/run", "--out", "{}/x"], "expected a dataset"),
-        (["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/run", "--seed", "9"], "another config"),
+        (
+            ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/run", "--seed", "9"],
+            "another config",
+        ),
         (["export", "--run", "{}/data", "--out", "{}/x.onnx"], "'lwd train' made"),
         (["collect", "--tasks", "juggle-v3", "--out", "{}/y"], "'juggle-v3' is unknown"),
         (["collect", "--first-layout", "200000", "--out", "{}/y"], "kept for validation and reporting"),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from lwd_msgs.msg import ControllerStatus, TaskStatus
-from lwd_msgs.srv import GeneratePolicy, LoadTask
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+
+from lwd_msgs.msg import ControllerStatus, TaskStatus
+from lwd_msgs.srv import GeneratePolicy, LoadTask
 
 STORY = ("drawer-open-v3", "drawer-close-v3", "drawer-open-v3")
 _SUCCESS_TIMEOUT_S = 20.0
@@ -152,7 +153,7 @@ class DemoClient(Node):
         result.swap_time_s = _seconds(stamp)
         print(
             f"   policy {result.policy_id}: {result.parameters} parameters, answered in "
-            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms after",
+            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms later",
             flush=True,
         )
 

@@ -81,7 +81,8 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
     if video and success and _film(folder):
         written.append("demo.mp4")
     outcome = f"all {len(requests)} requests succeeded" if success else "the demo failed"
-    print(f"{outcome} in {time.monotonic() - start:.0f} s; {', '.join(written)} in {os.path.relpath(folder)}", flush=True)
+    where = os.path.relpath(folder)
+    print(f"{outcome} in {time.monotonic() - start:.0f} s; {', '.join(written)} in {where}", flush=True)
     return 0 if success else 1
 
 

@@ -35,8 +35,8 @@ def isolated_environment() -> dict[str, str]:
 class Supervisor:
     """A context in which processes run; leaving it interrupts them all and waits for their end.
 
-    All nodes live in one namespace, whose name nobody else has: even where a robot shares the ROS domain, its topics are
-    others.
+    All nodes live in one namespace, whose name nobody else has: even on the ROS domain of a robot, their topics are not
+    the robot's.
     """
 
     def __init__(self, log_folder: Path, environment: Mapping[str, str]):
@@ -86,7 +86,9 @@ class Supervisor:
     def tail(self, name: str, lines: int = 8) -> str:
         """The last lines of a process's log."""
         path = self.log_folder / f"{name}.log"
-        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]) if path.exists() else ""
+        if not path.exists():
+            return ""
+        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def stop(self) -> dict[str, int]:
         """Interrupt what still runs, kill what does not end in time; returns every exit status."""

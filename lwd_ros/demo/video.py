@@ -61,10 +61,10 @@ def draw_video(recording_path: Path, content: dict, path: Path, still: Path | No
         if still is not None:
             moments = [(requests[0]["swap_time_s"], "start")]
             moments += [(r["success_time_s"], f"{r['task']}: success") for r in requests]
-            pictures = [
-                frame(int(np.argmin(np.abs(part.time_s - time))), slice(140, 540), f"{text}, t = {time - moments[0][0]:.2f} s")
-                for time, text in moments
-            ]
+            pictures = []
+            for time, text in moments:
+                index = int(np.argmin(np.abs(part.time_s - time)))
+                pictures.append(frame(index, slice(140, 540), f"{text}, t = {time - moments[0][0]:.2f} s"))
             imageio.imwrite(still, np.concatenate(pictures, axis=1))
     finally:
         renderer.close()

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
         "lwd_ros": __version__,
         "mean_success": float(np.mean([entry["success"] for entry in described.values()])),
         "policy_parameters": generator.description.layout.parameters,
-        "flops_per_step": sum(2 * a * b for a, b in zip(sizes, sizes[1:])),
+        "flops_per_step": sum(2 * a * b for a, b in pairwise(sizes)),
         "generation_ms": 1e3 * generation_seconds(generator),
         "protocol": {
             "success": f"at any step of {EPISODE_STEPS}",

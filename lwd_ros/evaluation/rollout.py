@@ -11,7 +11,7 @@ from lwd_ros.sim.scene import EPISODE_STEPS, Scene
 
 @dataclass(frozen=True)
 class Rollout:
-    """What happened: float64 [steps, observations] and [steps, commands], and the step of the first success (0: none)."""
+    """What happened: float64 [steps, observations], [steps, commands], the step of the first success (0: none)."""
 
     observations: np.ndarray
     commands: np.ndarray

@@ -1,4 +1,4 @@
-"""The policy controller: observations in, commands out, policies swapped between two ticks. No torch, no onnxruntime."""
+"""The policy controller: observations in, commands out, policies swapped between two ticks."""
 
 import sys
 
@@ -27,7 +27,7 @@ class PolicyController(ManagedNode):
         self.declare("contract_file", "", "contract between policy and robot; empty: the shipped metaworld.yaml")
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
-        self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for the last policy")
+        self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
         self._core: ControllerCore | None = None
         self._work: list = []
         self._reported = None
@@ -112,10 +112,10 @@ class PolicyController(ManagedNode):
             if self._core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
                 self.get_logger().warning(f"{self._core.outcome.name.lower()}: {self._core.reason}")
             self._publish_status()
-        if not self._asked and self._core.slot.newest is None and self.now_s() - self._activated_s > _ASK_AFTER_S:
-            if self._get_policy.service_is_ready():
-                self._asked = True
-                self._get_policy.call_async(GetPolicy.Request()).add_done_callback(self._on_get_policy)
+        late = not self._asked and self._core.slot.newest is None and self.now_s() - self._activated_s > _ASK_AFTER_S
+        if late and self._get_policy.service_is_ready():
+            self._asked = True
+            self._get_policy.call_async(GetPolicy.Request()).add_done_callback(self._on_get_policy)
 
     def _on_get_policy(self, future) -> None:
         response = future.result()
@@ -136,7 +136,8 @@ class PolicyController(ManagedNode):
             self._reject(message, str(error))
             return
         self._newest = identity
-        self.get_logger().info(f"policy {policy.policy_id} for '{policy.task}' accepted ({policy.parameters} parameters)")
+        accepted = f"policy {policy.policy_id} for '{policy.task}' accepted"
+        self.get_logger().info(f"{accepted} ({policy.parameters} parameters)")
 
     def _reject(self, message: PolicyWeights, reason: str) -> None:
         active = self._core.slot.newest

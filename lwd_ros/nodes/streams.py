@@ -47,8 +47,9 @@ class StreamSubscriber:
             take(place, to_nanoseconds(header.stamp), header.frame_id, values)
 
         def incompatible(event) -> None:
-            self.problems[stream.topic] = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
-            self._refuse(self.problems[stream.topic])
+            sentence = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
+            self.problems[stream.topic] = sentence
+            self._refuse(sentence)
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         return self._node.create_subscription(message_class(stream), stream.topic, arrived, qos, event_callbacks=events)

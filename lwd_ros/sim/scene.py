@@ -43,7 +43,8 @@ def require_shared_scene(task: str, previous: str) -> None:
     """Raise SceneError unless `task` can take over the state that `previous` left."""
     if previous not in sharing(task):
         raise SceneError(
-            f"task '{task}' has another scene than '{previous}', so the state cannot be kept; load it without keep_state"
+            f"task '{task}' has another scene than '{previous}', so the state cannot be kept; "
+            "load it without keep_state"
         )
 
 
@@ -157,8 +158,8 @@ class Scene:
     def _look(self) -> None:
         """Observe the present state anew, as if it had always been so.
 
-        What Metaworld's own reset() returns is older than the layout in some tasks: drawers, windows, faucets stand up to
-        20 cm elsewhere until the first step.
+        What Metaworld's own reset() returns is older than the layout in some tasks: drawers, windows, faucets stand up
+        to 20 cm elsewhere until the first step.
         """
         env = self._env
         mujoco.mj_forward(env.model, env.data)
