@@ -153,7 +153,7 @@ class DemoClient(Node):
         result.swap_time_s = _seconds(stamp)
         print(
             f"   policy {result.policy_id}: {result.parameters} parameters, answered in "
-            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms later",
+            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms after",
             flush=True,
         )
 
