@@ -151,9 +151,10 @@ class DemoClient(Node):
         first = min(self._arrivals_from(stamp))
         result.response_to_first_command_ms = 1e3 * (first - answered)
         result.swap_time_s = _seconds(stamp)
+        delay = result.response_to_first_command_ms
         print(
             f"   policy {result.policy_id}: {result.parameters} parameters, answered in "
-            f"{result.request_to_response_ms:.1f} ms, first command {result.response_to_first_command_ms:+.1f} ms after",
+            f"{result.request_to_response_ms:.1f} ms, first command {delay:+.1f} ms after",
             flush=True,
         )
 

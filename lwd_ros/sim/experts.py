@@ -1,5 +1,7 @@
 """The scripted experts that demonstrate: Metaworld's own, and ours where a start after another task defeats those."""
 
+import warnings
+
 import numpy as np
 from metaworld.policies import ENV_POLICY_MAP
 
@@ -48,4 +50,7 @@ class Expert:
         The experts are proportional controllers whose raw actions reach 12, so unclipped labels would teach a
         saturation that nothing executes.
         """
-        return np.clip(self._policy.get_action(self._scene.raw_observation), -1.0, 1.0) * self._scale
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Constant")  # "may be too high": clipped here
+            action = self._policy.get_action(self._scene.raw_observation)
+        return np.clip(action, -1.0, 1.0) * self._scale
