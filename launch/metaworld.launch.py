@@ -7,14 +7,13 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 
 from pathlib import Path
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 FLAG = ["true", "false"]
 # The parameters of the bridge that launch arguments set, with their types; the other nodes' are in robot.launch.py.

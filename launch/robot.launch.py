@@ -7,13 +7,12 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 
 from pathlib import Path
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 FLAG = ["true", "false"]
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]

@@ -203,7 +203,7 @@ def test_parameter_files_hold_every_parameter_at_its_default(node, declared):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("policy_timeout_s: 5", "cannot start: InvalidParameterTypeException: Trying to set parameter"),
+        ("policy_timeout_s: soon", "cannot start: InvalidParameterTypeException: Trying to set parameter"),
         ("policy_timeout_s: -1.0", "cannot start: InvalidParameterValueException: "),
         ("policy_timeout_s: [1.0", "cannot start: RCLError: "),
         ("policy_timout_s: 5.0, contract_file: nowhere.yaml", "has no such parameter: policy_timout_s"),
@@ -213,9 +213,17 @@ def test_a_bad_parameter_file_gives_one_sentence(content, sentence, environment,
     file = tmp_path / "mine.yaml"
     file.write_text(f"/**: {{ros__parameters: {{{content}}}}}")
     command = [sys.executable, "-m", "lwd_ros.nodes.policy_controller", "--ros-args", "--params-file", str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_integer_in_a_parameter_file_does_for_a_float(environment, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**: {ros__parameters: {policy_timeout_s: 5}}")
+    command = [sys.executable, "-c", DUMP, "policy_controller", str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout.splitlines()[-1])["with_file"]["policy_timeout_s"] == 5.0, done.stderr
 
 
 @pytest.mark.parametrize("name", STARTS)
