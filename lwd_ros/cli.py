@@ -138,7 +138,12 @@ def describe(model) -> None:
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), help="Folder; emptied first.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out/demo"),
+    help="Folder; results of an earlier run there are replaced.",
+)
 @click.option("--layout", default=0, help="Seed of the start layout; 0 draws one.")
 @click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
 @click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")

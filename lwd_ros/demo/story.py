@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from lwd_ros import __version__
 from lwd_ros.demo.supervisor import NODES, ProcessDied, Supervisor, isolated_environment
 
 _CLIENT_TIMEOUT_S = 120.0
+_OUTPUTS = ("client.json", "states.npz", "summary.json", "timeline.png", "demo.mp4", "demo.png")
 _SUMMARY_KEYS = (
     "task",
     "seed",
@@ -30,11 +30,11 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
     """Play the story in `folder`; returns 0 only if all three requests succeeded.
 
     Writes `summary.json`, `timeline.png`, where the machine can draw `demo.mp4` and `demo.png`, and the processes'
-    logs. Results of an earlier run there are removed first, so that what lies there is of this run.
+    logs. Those of an earlier run are removed first, so that what lies there is of this run; nothing else is touched.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _OUTPUTS:
+        (folder / name).unlink(missing_ok=True)
     folder = folder.resolve()
     start = time.monotonic()
     notes = folder / "client.json"
