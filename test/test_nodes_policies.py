@@ -60,22 +60,51 @@ def test_late_controller_asks_for_the_policy_when_latching_fails(tmp_path):
 
 
 def test_latched_policy_moves_no_robot_that_forbids_it(tmp_path):
+    """By the order of events, not by the clocks of two computers: the generator's runs an hour ahead here."""
     with Cell(tmp_path) as cell:
-        cell.start_node("policy_generator")
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_013})
-        old = cell.generate(TASK)
+        message = _message()
+        message.header.stamp = Time(sec=2_000_000_000)
+        publisher = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+        publisher.publish(message)
         cell.start_node("policy_controller", {"run_latched": False})
-        cell.wait("the refusal", lambda: cell.controller is not None and cell.controller.rejections > 0)
-        assert "before this node was activated" in cell.controller.rejected_reason
-        assert cell.controller.rejected_policy_id == old.policy_id
-        assert cell.controller.ticks == 0
-        cell.wait_for_policy(cell.generate(TASK).policy_id)
+        cell.wait("the controller's subscriptions", lambda: publisher.get_subscription_count() == 2)
+        cell.wait("observations", lambda: cell.controller is not None and cell.controller.observation_age_s >= 0)
+        cell.spin(2.0)
+        assert (cell.controller.ticks, cell.controller.policy_id) == (0, "")
+        message.header.stamp = Time(sec=1)
+        publisher.publish(message)
+        cell.wait_for_policy(message.policy_id)
+
+
+@pytest.mark.parametrize("stopped_first", [True, False])
+def test_stop_is_not_undone_by_an_older_policy(tmp_path, stopped_first):
+    """Neither get_policy nor a latched policy starts a robot again that was stopped."""
+    with Cell(tmp_path) as cell:
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_014})
+        cell.start_node("policy_generator")
+        old = cell.generate(TASK)
+        cell.start(
+            "policy_controller",
+            "lwd_ros.nodes.policy_controller",
+            [*cell.ros_arguments(), *(["-r", "policy:=policy_elsewhere"] if stopped_first else [])],
+        )
+        if not stopped_first:
+            cell.wait_for_policy(old.policy_id)
+        cell.wait("the controller", lambda: cell.controller is not None)
+        assert cell.call(Trigger, "policy_controller/stop").success
+        cell.controller = None
+        cell.spin(3.0)
+        assert cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED
+        assert cell.controller.policy_id == ""
 
 
 def test_get_policy_and_list_tasks_answer(cell, running):
     response = cell.call(GetPolicy, "policy_generator/get_policy")
     assert response.success and response.policy.policy_id == running
-    assert tuple(cell.call(ListTasks, "policy_generator/list_tasks").tasks) == MT10
+    tasks = cell.call(ListTasks, "policy_generator/list_tasks")
+    assert tasks.success and tuple(tasks.tasks) == MT10
+    assert tasks.contract_digest == cell.controller.contract_digest
 
 
 def test_a_seed_gives_the_same_policy_again(cell):
@@ -136,6 +165,10 @@ def _bad_index(message):
     message.observation_indices[0] = 4_000_000_000
 
 
+def _other_format(message):
+    message.format_version = 2
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -148,12 +181,24 @@ def _bad_index(message):
         (_no_layers, "layer_sizes"),
         (_unknown_activation, "hidden_activation"),
         (_bad_index, "policy_id"),
+        (_other_format, "format_version"),
     ],
 )
 def test_malformed_policy_is_refused_and_the_old_one_runs_on(cell, running, damage, named):
     message = _message()
     damage(message)
     _publish_and_expect_refusal(cell, message, named)
+    cell.assert_still_runs(running)
+
+
+def test_policy_that_reads_beyond_the_contract_is_refused(cell, running):
+    """With a correct id: nothing but the check of its places stands between it and the robot."""
+    generator = PolicyGenerator(share_path("models", "metaworld_mt10_visible.onnx"))
+    policy = generator.generate(TASK, 99)
+    places = policy.observation_indices.copy()
+    places[0] = 4_000_000_000
+    beyond = dataclasses.replace(policy, observation_indices=places)
+    _publish_and_expect_refusal(cell, policy_to_message(beyond, Time(sec=1)), "layer_sizes")
     cell.assert_still_runs(running)
 
 

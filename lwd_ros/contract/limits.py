@@ -26,16 +26,20 @@ class CommandLimiter:
         """Take `command` as the last one without limiting it; 0 says that the robot is at rest."""
         self._previous[:] = command
 
-    def apply(self, command: np.ndarray) -> np.ndarray:
+    def apply(self, command: np.ndarray, periods: float = 1.0) -> np.ndarray:
         """Limit `command` (float64 [commands], in the contract's units) in place and return it.
 
+        `periods` is the time since the last command in control periods; the slew of more than one is never allowed.
         The command must be finite; the caller checks, because only the caller knows what to do otherwise.
         """
         np.maximum(command, self._minimum, out=command)
         np.minimum(command, self._maximum, out=command)
-        np.subtract(self._previous, self._slew, out=self._scratch)
+        share = min(periods, 1.0)
+        np.multiply(self._slew, -share, out=self._scratch)
+        self._scratch += self._previous
         np.maximum(command, self._scratch, out=command)
-        np.add(self._previous, self._slew, out=self._scratch)
+        np.multiply(self._slew, share, out=self._scratch)
+        self._scratch += self._previous
         np.minimum(command, self._scratch, out=command)
         self._previous[:] = command
         return command

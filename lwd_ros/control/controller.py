@@ -10,6 +10,12 @@ from lwd_ros.control.observation import Observation, ObservationAssembler
 from lwd_ros.control.statistics import TickStatistics
 from lwd_ros.policy import Policy, PolicySlot
 
+SAFE_STAMP_NS = 0
+"""The stamp of safe commands, which answer no observation."""
+
+_SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
+_REPEAT_STOP_S = 1.0
+
 
 class Outcome(IntEnum):
     """What the controller is doing; the values are those of lwd_msgs/msg/ControllerStatus."""
@@ -23,7 +29,10 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """A command to send: float64 [commands] in the contract's order and units, and the stamp that it answers."""
+    """A command to send: float64 [commands] in the contract's order and units, and the stamp that it answers.
+
+    Safe commands answer nothing: their stamp is 0.
+    """
 
     vector: np.ndarray
     stamp_ns: int
@@ -56,8 +65,11 @@ class ControllerCore:
         self.outcome, self.reason = Outcome.WAITING, "no policy yet"
         self.first_stamp_ns = 0
         self.statistics = TickStatistics()
+        self.observation: Observation | None = None
+        self._commanded = False
         self._policy_since = 0.0
-        self._last: Command | None = None
+        self._stopped_at = 0.0
+        self._answer: Command | None = None
         self._last_tick: float | None = None
 
     def offer(self, policy: Policy) -> None:
@@ -67,57 +79,87 @@ class ControllerCore:
             self.outcome, self.reason = Outcome.WAITING, "no complete observation yet"
 
     def tick(self, observation: Observation, now: float) -> Command | None:
-        """Answer one complete observation; None while there is nothing to command."""
-        if self._last is not None and observation.stamp_ns == self._last.stamp_ns:
-            return self._last  # asked again: the command was lost on the way, not the tick
+        """Answer one complete observation; None while there is nothing to command.
+
+        Observations that come faster than the control period are left out, and the slew of one is for the time since
+        the one answered before: a fast sensor must not make a fast arm.
+        """
         if self.outcome is Outcome.STOPPED:
             return None
+        periods = 1.0
+        if self._answer is not None:
+            elapsed_ns = observation.stamp_ns - self._answer.stamp_ns
+            if elapsed_ns == 0:
+                self._limiter.reset(self._answer.vector)
+                return self._answer  # asked again: the command was lost on the way, not the tick
+            periods = elapsed_ns * 1e-9 / self.contract.period_s
+            if 0.0 <= periods < _SHORTEST_PERIOD:
+                return None
+        fault = self.assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
+        if fault:
+            return self._fail(fault)
         previous = self.slot.active
         policy = self.slot.take()
         if policy is None:
             return None
         command = policy.forward(observation.vector, np.empty(len(self.contract.command)))
         if not np.isfinite(command).all():
-            self._stop("the policy computed a non-finite command")
-            return self._safe_command(observation.stamp_ns)
+            return self._stop("the policy computed a non-finite command", now)
         if policy is not previous:
             self.first_stamp_ns, self._policy_since = observation.stamp_ns, now
         self.outcome, self.reason = Outcome.CONTINUE, ""
-        self._last = Command(self._limiter.apply(command), observation.stamp_ns)
+        # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
+        periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
+        self._answer = Command(self._limiter.apply(command, periods), observation.stamp_ns)
+        self.observation, self._commanded = observation, True
         if self._last_tick is not None:
             self.statistics.starved_ticks += max(0, int((now - self._last_tick) / self.contract.period_s - 0.5))
         self._last_tick = now
-        return self._last
+        return self._answer
 
     def watch(self, now: float) -> Command | None:
-        """Judge the observations' age and the policy's, apart from the ticks; returns the safe command if needed."""
-        if self.slot.active is None or self.outcome in (Outcome.WAITING, Outcome.STOPPED):
+        """Judge the observations' age and the policy's, apart from the ticks; returns the safe command if needed.
+
+        A stop repeats the safe command for a second, because its receiver may listen best effort.
+        """
+        if self.outcome is Outcome.STOPPED:
+            return self._safe_command() if self._commanded and now - self._stopped_at < _REPEAT_STOP_S else None
+        if self.slot.active is None or self.outcome is Outcome.WAITING:
             return None
         succeeded = self.slot.newest is not self.slot.active  # its successor waits for an observation
         if self.policy_timeout_s and not succeeded and now - self._policy_since > self.policy_timeout_s:
-            self._stop(f"the policy ran for policy_timeout_s = {self.policy_timeout_s:g} s without a successor")
-            return self._safe_command(self._last.stamp_ns)
+            return self._stop(f"the policy ran for policy_timeout_s = {self.policy_timeout_s:g} s", now)
         fault = self.assembler.fault(now)
-        if not fault:
+        return self._fail(fault) if fault else None
+
+    def stop(self, reason: str, now: float) -> Command | None:
+        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded."""
+        return self._stop(reason, now)
+
+    def outside_training_range(self) -> list[str]:
+        """Names of scalars that lie far outside what the active policy was trained on, at the last tick."""
+        if self.slot.active is None or self.observation is None:
+            return []
+        policy = self.slot.active
+        outside = policy.outside_training_range(self.observation.vector)
+        return [self.contract.observation_names[place] for place in policy.observation_indices[outside]]
+
+    def _fail(self, fault: str) -> Command | None:
+        if not self._commanded:
+            self.reason = fault
             return None
         self.outcome, self.reason = self._fault_outcome, fault
-        return self._safe_command(self._last.stamp_ns)
+        return self._safe_command()
 
-    def stop(self, reason: str) -> Command | None:
-        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded."""
-        stamp = None if self._last is None else self._last.stamp_ns
-        self._stop(reason)
-        return None if stamp is None else self._safe_command(stamp)
-
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, now: float) -> Command | None:
         self.slot.clear()
-        self.outcome, self.reason = Outcome.STOPPED, reason
+        self.outcome, self.reason, self._stopped_at = Outcome.STOPPED, reason, now
         self._last_tick = None  # periods without a policy are not starved
+        return self._safe_command() if self._commanded else None
 
-    def _safe_command(self, stamp_ns: int) -> Command:
+    def _safe_command(self) -> Command:
         """Hold (every command 0 but those kept) or zero; the next policy's slew starts from here."""
         keep = self._kept if self._fault_outcome is Outcome.HOLD else np.zeros_like(self._kept)
         vector = np.where(keep, self._limiter.previous, 0.0)
         self._limiter.reset(vector)
-        self._last = Command(vector, stamp_ns)
-        return self._last
+        return Command(vector, SAFE_STAMP_NS)

@@ -142,9 +142,9 @@ class DemoClient(Node):
 
         def running() -> bool:
             status = self.controller_status
-            if status.rejected_policy_id == result.policy_id:
+            if status.rejected_stamp == response.stamp:
                 raise DemoFailed(f"the controller refused the policy: {status.rejected_reason}")
-            return status.policy_id == result.policy_id and bool(self._arrivals_from(status.policy_first_stamp))
+            return status.policy_stamp == response.stamp and bool(self._arrivals_from(status.policy_first_stamp))
 
         self.wait(f"the first command of policy {result.policy_id}", running, 10.0)
         stamp = self.controller_status.policy_first_stamp

@@ -9,16 +9,8 @@ from builtin_interfaces.msg import Time
 from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import Stream
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
+from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
 
-_ARRAYS = (
-    "observation_mean",
-    "observation_std",
-    "observation_minimum",
-    "observation_maximum",
-    "action_offset",
-    "action_scale",
-    "weights",
-)
 _TEXTS = ("task", "contract_digest", "model_digest", "latent_digest")
 
 
@@ -26,12 +18,13 @@ def policy_to_message(policy: Policy, stamp: Time) -> PolicyWeights:
     """A policy as it travels; arrays go in as `array.array`, which is 50 to 800 times faster than lists."""
     message = PolicyWeights(
         policy_id=policy.policy_id,
+        format_version=FORMAT_VERSION,
         seed=policy.seed,
         layer_sizes=array.array("I", policy.layout.layer_sizes),
         hidden_activation=policy.layout.hidden_activation,
         output_activation=policy.layout.output_activation,
         observation_indices=array.array("I", policy.observation_indices.tolist()),
-        **{name: array.array("f", getattr(policy, name).tobytes()) for name in _ARRAYS},
+        **{name: array.array("f", getattr(policy, name).tobytes()) for name in FLOAT_ARRAYS},
         **{name: getattr(policy, name) for name in _TEXTS},
     )
     message.header.stamp = stamp
@@ -44,11 +37,13 @@ def message_to_policy(message: PolicyWeights) -> Policy:
     Raises:
         PolicyError: a size, a number or a digest is wrong, or the content does not have the id that it states.
     """
+    if message.format_version != FORMAT_VERSION:
+        raise PolicyError(f"format_version: found {message.format_version}, expected {FORMAT_VERSION}")
     policy = Policy(
         layout=PolicyLayout(tuple(message.layer_sizes), message.hidden_activation, message.output_activation),
         observation_indices=np.array(message.observation_indices, dtype=np.int64),
         seed=message.seed,
-        **{name: np.asarray(getattr(message, name), dtype=np.float32) for name in _ARRAYS},
+        **{name: np.asarray(getattr(message, name), dtype=np.float32) for name in FLOAT_ARRAYS},
         **{name: getattr(message, name) for name in _TEXTS},
     )
     if policy.policy_id != message.policy_id:

@@ -6,7 +6,7 @@ import threading
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -55,10 +55,12 @@ class ManagedNode(LifecycleNode):
         if isinstance(default, float) and given is not None and given.type_ is Parameter.Type.INTEGER:
             # `-p policy_timeout_s:=5` means 5.0 to everybody but rclpy.
             self._parameter_overrides[name] = Parameter(name, value=float(given.value))
-        ranges = []
-        if minimum is not None:
-            ranges = [FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)]
-        descriptor = ParameterDescriptor(description=description, read_only=True, floating_point_range=ranges)
+        descriptor = ParameterDescriptor(description=description, read_only=True)
+        if minimum is not None and isinstance(default, float):
+            limits = FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)
+            descriptor.floating_point_range = [limits]
+        elif minimum is not None:
+            descriptor.integer_range = [IntegerRange(from_value=int(minimum), to_value=int(maximum), step=1)]
         return self.declare_parameter(name, default, descriptor).value
 
     @property
@@ -194,6 +196,7 @@ def run(node_class, args=None) -> int:
     finally:
         if rclpy.ok() and node.state in ("unconfigured", "inactive", "active"):
             node.trigger_shutdown()
+            status = status or int(node.failure is not None)
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()

@@ -20,24 +20,25 @@ from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.resources import share_path
 from lwd_ros.sim.recording import Recorder
-from lwd_ros.sim.scene import Scene, SceneError, require_shared_scene, sharing
+from lwd_ros.sim.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
 
 MODES = ("realtime", "lockstep")
-_REPUBLISH_S = 0.2  # lock step: an observation that nobody answered is sent again this often
+_REPUBLISH_S = 0.04  # lock step: an observation that nobody answered is sent again this often, before it goes stale
+_SERVED_WHEN_LATE = 8  # callbacks between two steps where there is no time to wait for any
 _GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 
 
 class MetaworldBridge(ManagedNode):
     """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
-    fatal = (ContractError, SceneError)
+    fatal = (ContractError, SceneError, OSError)
 
     def __init__(self):
         super().__init__("metaworld_bridge")
         self.declare("contract_file", "", "contract whose topics the simulated robot speaks; empty: metaworld.yaml")
         self.declare("mode", "realtime", "realtime: steps by the wall clock; lockstep: steps when a command arrives")
         self.declare("task", "", "task loaded at start-up, e.g. drawer-open-v3; empty: wait for ~/load_task")
-        self.declare("layout", 0, "seed of the first layout; 0 draws one")
+        self.declare("layout", 0, "seed of the first layout; 0 draws one", 0, 2**62)
         self.declare("command_timeout_s", 0.1, "realtime: hold the arm when no command came for this long, s", 0.0)
         self.declare("image_rate_hz", 10.0, "highest rate of ~/image while somebody listens, Hz", 0.1, 100.0)
         self.declare("record_file", "", "write all states here (.npz) when the node ends; empty: off")
@@ -50,10 +51,14 @@ class MetaworldBridge(ManagedNode):
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
         self._contract = contract = Contract.load(path)
         binding = contract.require_binding()
+        require_contract(contract)
         self._lockstep = self._mode() == "lockstep"
         self._command = np.zeros(len(contract.command))
         self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
-        self._command_stamps = [-1] * len(binding.command_streams)
+        self._streams = binding.command_streams
+        self._command_stamps = [-1] * len(self._streams)
+        self._command_arrivals = [-np.inf] * len(self._streams)
+        self._earliest_stamp_ns = 0
         self._period_ns = round(contract.period_s * 1e9)
         self._stamp_ns = 0
         if self.get_parameter("record_file").value:
@@ -79,7 +84,6 @@ class MetaworldBridge(ManagedNode):
         binding = self._contract.require_binding()
         self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self._warn, RELIABLE)
         self._camera = Camera(self, self.get_parameter("image_rate_hz").value)
-        self._command_arrived = -np.inf
         self._published_s = -np.inf
         self._deadline = time.monotonic()
         if self._scene is not None:
@@ -127,6 +131,9 @@ class MetaworldBridge(ManagedNode):
             scene.reset(layout or int(np.random.default_rng().integers(1_000_000, 2**31)))
             self._command[:] = np.where(self._kept, _GRIPPER_OPEN, 0.0)
             self._deadline = time.monotonic()  # building took time that the new layout has not missed
+            # What still answers the layout before must not move this one.
+            self._earliest_stamp_ns = self._stamp_ns + self._period_ns
+            self._command_stamps = [-1] * len(self._streams)
         self._scene = scene
         self._episode += 1
         self._step_count = self._first_success = self._missed = 0
@@ -134,6 +141,7 @@ class MetaworldBridge(ManagedNode):
         self._stamp_ns += self._period_ns
         if self._recorder is not None and not keep_state:
             self._recorder.begin(scene)
+        self._record()
         self.get_logger().info(f"task '{task}', layout {scene.layout}" + (", state kept" if keep_state else ""))
 
     def _on_load(self, request: LoadTask.Request, response: LoadTask.Response):
@@ -141,7 +149,7 @@ class MetaworldBridge(ManagedNode):
             if not self.is_active:
                 raise SceneError(f"the bridge is {self.state}, not active")
             self._load(request.task, request.layout, request.keep_state)
-        except SceneError as error:
+        except (SceneError, ContractError) as error:
             response.message = str(error)
             self.get_logger().error(f"load_task: {error}")
             return response
@@ -163,15 +171,25 @@ class MetaworldBridge(ManagedNode):
         return response
 
     def _on_command(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
-        stream = self._contract.require_binding().command_streams[place]
+        """Take one command: in lock step the first answer to the pending observation, else the newest there is.
+
+        Stamp 0 marks a command that answers no observation, as a controller's safe command does.
+        """
+        stream = self._streams[place]
+        if frame_id != stream.frame_id:
+            self._warn(f"{stream.topic}: found frame_id {frame_id!r}, expected {stream.frame_id!r}; ignored")
+            return
         if not np.isfinite(values).all():
             self._warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
             return
-        if self._lockstep and stamp_ns != self._stamp_ns:
+        if self._lockstep:
+            if stamp_ns != self._stamp_ns or self._command_stamps[place] == stamp_ns:
+                return
+        elif 0 < stamp_ns < max(self._command_stamps[place], self._earliest_stamp_ns):
             return
         self._command[list(stream.indices)] = values
-        self._command_stamps[place] = stamp_ns
-        self._command_arrived = time.monotonic()
+        self._command_stamps[place] = max(stamp_ns, self._command_stamps[place])
+        self._command_arrivals[place] = time.monotonic()
         if self._lockstep and self._scene is not None and self._fresh():
             self._step()
 
@@ -184,7 +202,8 @@ class MetaworldBridge(ManagedNode):
         self._answered |= fresh
         self._missed += self._answered and not fresh
         timeout = self.get_parameter("command_timeout_s").value
-        self._holding = not self._lockstep and time.monotonic() - self._command_arrived > timeout
+        # The oldest stream counts: a hand whose velocity is no longer sent must not go on because the gripper's is.
+        self._holding = not self._lockstep and time.monotonic() - min(self._command_arrivals) > timeout
         if self._holding:
             self._command[~self._kept] = 0.0
         self._success = self._scene.step(self._command)
@@ -192,7 +211,12 @@ class MetaworldBridge(ManagedNode):
         if self._success and not self._first_success:
             self._first_success = self._step_count
         self._stamp_ns += self._period_ns
+        self._record()
         self._publish()
+
+    def _record(self) -> None:
+        if self._recorder is not None:
+            self._recorder.add(self._scene, self._stamp_ns * 1e-9)
 
     def _publish(self) -> None:
         """Send the clock, the observation and the task's status, all under the present stamp."""
@@ -214,8 +238,6 @@ class MetaworldBridge(ManagedNode):
         self._status.publish(status)
         if self._camera.wanted:
             self._camera.show(scene, self._stamp_ns)
-        if self._recorder is not None:
-            self._recorder.add(scene, self._stamp_ns * 1e-9)
         self._published_s = time.monotonic()
 
     def spin(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
@@ -227,19 +249,23 @@ class MetaworldBridge(ManagedNode):
             elif self._lockstep:
                 executor.spin_once(timeout_sec=_REPUBLISH_S)
                 if self.is_active and time.monotonic() - self._published_s > _REPUBLISH_S:
-                    self._observations.send(self._scene.observe(), self._stamp_ns)
-                    self._published_s = time.monotonic()
+                    self._publish()
             else:
                 left = self._deadline - time.monotonic()
                 if left > 0:
                     executor.spin_once(timeout_sec=left)
                     continue
-                self._step()
+                # Even a simulation that is slower than the clock must hear its commands and services.
+                for _ in range(_SERVED_WHEN_LATE if left < -0.5 * self._contract.period_s else 1):
+                    executor.spin_once(timeout_sec=0.0)
+                if self.is_active:
+                    self._step()
                 self._deadline += self._contract.period_s
                 late = time.monotonic() - self._deadline
                 if late > 10 * self._contract.period_s:
                     self._warn(f"the simulation fell {late:.2f} s behind the wall clock and goes on from here")
-                    self._deadline = time.monotonic()
+                if late > self._contract.period_s:
+                    self._deadline = time.monotonic()  # catching up would be steps that nobody could answer
 
     def diagnose(self):
         if self._scene is None:

@@ -2,8 +2,8 @@
 
 import sys
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
@@ -12,11 +12,13 @@ from lwd_ros.contract import Contract
 from lwd_ros.control import Command, ControllerCore, Outcome, StreamError, TickStatistics
 from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
-from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamPublisher, StreamSubscriber
+from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
 from lwd_ros.resources import share_path
 
-_ASK_AFTER_S = 1.0  # without a latched policy for this long, ask the generator for its last one
+_ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
+_SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
+_ACKNOWLEDGE = Duration(seconds=0.2)
 
 
 class PolicyController(ManagedNode):
@@ -29,11 +31,6 @@ class PolicyController(ManagedNode):
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
         self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
         self._core: ControllerCore | None = None
-        self._work: list = []
-        self._reported = None
-        self._rejected = ("", "")
-        self._rejections = 0
-        self._window, self._last_window, self._total = TickStatistics(), TickStatistics(), TickStatistics()
 
     def configure(self) -> None:
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
@@ -47,33 +44,40 @@ class PolicyController(ManagedNode):
     def activate(self) -> None:
         core = self._core
         core.activate()
-        self._rejected, self._rejections, self._reported = ("", ""), 0, None
-        self._window, self._last_window, self._total = TickStatistics(), TickStatistics(), TickStatistics()
-        self._activated_s, self._activated_ns = self.now_s(), rclpy.clock.Clock().now().nanoseconds
-        self._asked = not self.get_parameter("run_latched").value
-        self._newest = ("", 0)
+        self._rejected, self._rejections, self._reported = (PolicyWeights(), ""), 0, None
+        self._window = self._last_window = TickStatistics()
+        self._activated_s = self._asked_s = self.now_s()
+        self._newest, self._stamps = ("", 0), {}
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         self._observations = StreamSubscriber(
             self, core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT
         )
-        self._policy = self.create_subscription(PolicyWeights, "policy", self._on_policy, LATCHED)
+        # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
+        # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
+        self._live = self.create_subscription(PolicyWeights, "policy", self._on_policy, RELIABLE)
+        self._accept_older = self.get_parameter("run_latched").value
+        self._older = self.create_subscription(PolicyWeights, "policy", self._on_older_policy, LATCHED)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
         watch = min(stream.stale_after_s for stream in core.assembler.streams) / 4
         self._timers_of_activation = [
             self.create_timer(watch, self._watch, clock=self.steady),
             self.create_timer(0.5, self._publish_status, clock=self.steady),
+            self.create_timer(_ASK_EVERY_S, self._ask_for_older_policy, clock=self.steady),
         ]
 
     def deactivate(self) -> None:
-        command = self._core.stop("the controller is being deactivated")
+        command = self._core.stop("the controller is being deactivated", self.now_s())
         if command is not None:
-            self._send(command)
+            for _ in range(_SAFE_REPEATS):
+                self._send(command)
+            self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         for timer in self._timers_of_activation:
             self.destroy_timer(timer)
-        self.destroy_subscription(self._policy)
+        for subscription in (self._live, self._older):
+            self.destroy_subscription(subscription)
+        self._publish_status()
         self._observations.destroy()
         self.destroy_client(self._get_policy)
-        self._publish_status()
 
     def cleanup(self) -> None:
         self._commands.destroy()
@@ -94,10 +98,12 @@ class PolicyController(ManagedNode):
             return
         if observation is None:
             return
+        answered = core.observation
         command = core.tick(observation, start)
         if command is not None:
             self._send(command)
-            self._window.tick(self.now_s() - start, core.contract.period_s)
+            if core.observation is not answered:
+                self._window.tick(self.now_s() - start, core.contract.period_s)
         if self._reported != (core.slot.active, core.outcome):
             self._publish_status()
 
@@ -112,37 +118,51 @@ class PolicyController(ManagedNode):
             if self._core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
                 self.get_logger().warning(f"{self._core.outcome.name.lower()}: {self._core.reason}")
             self._publish_status()
-        late = not self._asked and self._core.slot.newest is None and self.now_s() - self._activated_s > _ASK_AFTER_S
-        if late and self._get_policy.service_is_ready():
-            self._asked = True
+        if self._core.outcome is Outcome.STOPPED:
+            self._accept_older = False
+
+    def _ask_for_older_policy(self) -> None:
+        wanted = self._accept_older and self._core.slot.newest is None
+        if wanted and self.now_s() - self._asked_s > 0.9 * _ASK_EVERY_S and self._get_policy.service_is_ready():
+            self._asked_s = self.now_s()
             self._get_policy.call_async(GetPolicy.Request()).add_done_callback(self._on_get_policy)
 
     def _on_get_policy(self, future) -> None:
         response = future.result()
-        if response is not None and response.success and self._core is not None and self._core.slot.newest is None:
+        if not self.is_active or response is None or not response.success:
+            return
+        if self._accept_older and self._core.slot.newest is None:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
             self._on_policy(response.policy)
+
+    def _on_older_policy(self, message: PolicyWeights) -> None:
+        if self._accept_older:
+            self._on_policy(message)
 
     def _on_policy(self, message: PolicyWeights) -> None:
         identity = (message.policy_id, to_nanoseconds(message.header.stamp))
         if identity == self._newest:
-            return  # latched and asked for: one publication that came twice
+            return  # one publication that came on both subscriptions, or was asked for as well
+        self._newest = identity
         try:
-            if not self.get_parameter("run_latched").value and identity[1] < self._activated_ns:
-                raise PolicyError("it was published before this node was activated, and run_latched is false")
             policy = message_to_policy(message)
             self._core.offer(policy)
         except PolicyError as error:
             self._reject(message, str(error))
             return
-        self._newest = identity
+        kept = {key: stamp for key, stamp in self._stamps.items() if key == self._active_id()}
+        self._stamps = {**kept, policy.policy_id: message.header.stamp}
         accepted = f"policy {policy.policy_id} for '{policy.task}' accepted"
         self.get_logger().info(f"{accepted} ({policy.parameters} parameters)")
+
+    def _active_id(self) -> str:
+        active = self._core.slot.active
+        return active.policy_id if active else ""
 
     def _reject(self, message: PolicyWeights, reason: str) -> None:
         active = self._core.slot.newest
         keeps = f"'{active.task}' keeps running" if active else "no policy is running"
-        self._rejected, self._rejections = (message.policy_id, reason), self._rejections + 1
+        self._rejected, self._rejections = (message, reason), self._rejections + 1
         self.get_logger().error(f"policy {message.policy_id or '(no id)'} refused: {reason}; {keeps}")
         self._publish_status()
 
@@ -150,7 +170,8 @@ class PolicyController(ManagedNode):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        command = self._core.stop("~/stop was called")
+        self._accept_older = False
+        command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
         self._publish_status()
@@ -161,45 +182,55 @@ class PolicyController(ManagedNode):
         core, now = self._core, self.now_s()
         policy: Policy | None = core.slot.active
         window, self._window = self._window, TickStatistics()
-        self._total += window
+        core.statistics += window
+        self._last_window = window
         self._reported = (policy, core.outcome)
         age = -1.0 if core.assembler.last_complete is None else now - core.assembler.last_complete
         # Topics need a moment to be discovered; before that, "missing" would be noise.
         missing = core.assembler.missing(now) if now - self._activated_s > 1.0 else []
+        reasons = self._observations.explain(missing)
         message = ControllerStatus(
+            contract_name=core.contract.name,
+            contract_digest=core.contract.digest,
             outcome=int(core.outcome),
             reason=core.reason,
-            rejected_policy_id=self._rejected[0],
+            rejected_policy_id=self._rejected[0].policy_id,
+            rejected_stamp=self._rejected[0].header.stamp,
             rejected_reason=self._rejected[1],
             swaps=core.slot.swaps,
             rejections=self._rejections,
-            ticks=self._total.ticks,
+            ticks=core.statistics.ticks,
             starved_ticks=core.statistics.starved_ticks,
-            overruns=self._total.overruns,
+            overruns=core.statistics.overruns,
             work_mean_s=window.work_mean_s,
             work_max_s=window.work_max_s,
             observation_age_s=age,
             control_period_s=core.contract.period_s,
-            missing_streams=self._observations.explain(missing),
+            missing_streams=[entry.partition(":")[0] for entry in missing],
+            missing_reasons=reasons,
+            outside_training_range=core.outside_training_range(),
         )
         message.header.stamp = self.get_clock().now().to_msg()
         if policy is not None:
             message.policy_id, message.task, message.seed = policy.policy_id, policy.task, policy.seed
+            message.policy_stamp = self._stamps[policy.policy_id]
             message.policy_parameters = policy.parameters
             message.policy_first_stamp = to_stamp(core.first_stamp_ns)
-        for sentence in message.missing_streams:
-            self._warn(sentence)
-        self._last_window = window
+        if reasons:
+            self._warn("; ".join(reasons))
+        if message.outside_training_range:
+            names = ", ".join(message.outside_training_range)
+            self._warn(f"far outside what '{policy.task}' was trained on: {names}")
         self._status.publish(message)
 
     def diagnose(self):
         core, now = self._core, self.now_s()
         values = {
             "outcome": core.outcome.name.lower(),
-            "policy_id": core.slot.active.policy_id if core.slot.active else "",
+            "policy_id": self._active_id(),
             "task": core.slot.active.task if core.slot.active else "",
-            "ticks": self._total.ticks,
-            "overruns": self._total.overruns,
+            "ticks": core.statistics.ticks,
+            "overruns": core.statistics.overruns,
             "starved_ticks": core.statistics.starved_ticks,
             "work_mean_s": f"{self._last_window.work_mean_s:.6f}",
             "swaps": core.slot.swaps,

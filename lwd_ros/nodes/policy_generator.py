@@ -14,7 +14,7 @@ from lwd_ros.contract import Contract, ContractError
 from lwd_ros.control import Observation, ObservationAssembler, StreamError
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
-from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
 from lwd_ros.resources import share_path
@@ -34,7 +34,7 @@ class PolicyGeneratorNode(ManagedNode):
         self._generator: PolicyGenerator | None = None
         self._last: PolicyWeights | None = None
         self._observations = self._assembler = None
-        self._waiting: list[tuple[int, Future]] = []
+        self._waiting: tuple[int, Future] | None = None
         self._generated = 0
         # A group of its own: while a request waits for an observation, the default group must go on receiving them.
         group = MutuallyExclusiveCallbackGroup()
@@ -70,9 +70,8 @@ class PolicyGeneratorNode(ManagedNode):
         if self._observations is not None:
             self._observations.destroy()
             self._observations = self._assembler = None
-        for _, future in self._waiting:
-            future.set_result(None)
-        self._waiting.clear()
+        if self._waiting is not None:
+            self._answer(None)
 
     def cleanup(self) -> None:
         if self._generator is not None:
@@ -90,23 +89,21 @@ class PolicyGeneratorNode(ManagedNode):
             return
         if observation is None:
             return
-        for entry in [entry for entry in self._waiting if observation.stamp_ns >= entry[0]]:
-            self._waiting.remove(entry)
-            entry[1].set_result(observation)
+        if self._waiting is not None and observation.stamp_ns >= self._waiting[0]:
+            self._answer(observation)
+
+    def _answer(self, observation: Observation | None) -> None:
+        """Let the request that waits go on; there is one at most, because their callback group is exclusive."""
+        (_, future), self._waiting = self._waiting, None
+        future.set_result(observation)
 
     async def _observation(self, not_before_ns: int) -> Observation:
         """The first complete observation that arrives from now on, stamped at or after `not_before_ns`."""
         timeout = self.get_parameter("observation_timeout_s").value
         future = Future()
         self._assembler.reset()
-        self._waiting.append((not_before_ns, future))
-
-        def expire() -> None:
-            if not future.done():
-                self._waiting.remove((not_before_ns, future))
-                future.set_result(None)
-
-        timer = self.create_timer(timeout, expire, clock=self.steady)
+        self._waiting = (not_before_ns, future)
+        timer = self.create_timer(timeout, lambda: self._waiting and self._answer(None), clock=self.steady)
         observation = await future
         self.destroy_timer(timer)
         if observation is not None:
@@ -123,14 +120,15 @@ class PolicyGeneratorNode(ManagedNode):
         try:
             if not self.is_active:
                 raise ModelError(self._why_not())
-            generator, vector = self._generator, None
+            generator, observation = self._generator, None
             if request.task not in generator.tasks:
                 raise ModelError(f"task '{request.task}' is unknown; known tasks: {', '.join(generator.tasks)}")
             if generator.description.condition_on_observation:
-                vector = (await self._observation(to_nanoseconds(request.not_before))).vector
+                observation = await self._observation(to_nanoseconds(request.not_before))
+                response.observation_stamp = to_stamp(observation.stamp_ns)
             seed = request.seed or draw_seed()
             start = time.perf_counter()
-            policy = generator.generate(request.task, seed, vector)
+            policy = generator.generate(request.task, seed, None if observation is None else observation.vector)
             response.generation_s = time.perf_counter() - start
         except ModelError as error:
             response.message = str(error)
@@ -141,7 +139,10 @@ class PolicyGeneratorNode(ManagedNode):
         self._generated += 1
         response.success, response.policy_id, response.seed = True, policy.policy_id, seed
         response.policy_parameters = policy.parameters
+        response.stamp = self._last.header.stamp
         response.message = f"published policy {policy.policy_id} for '{policy.task}'"
+        if not self._publisher.get_subscription_count():
+            response.message += f", but no controller listens to {self._publisher.topic_name} yet"
         self.get_logger().info(f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})")
         return response
 
@@ -158,9 +159,14 @@ class PolicyGeneratorNode(ManagedNode):
         return response
 
     def _on_list(self, request, response: ListTasks.Response):
-        if self._generator is not None:
-            response.tasks = list(self._generator.tasks)
-            response.model, response.model_digest = str(self._generator.path), self._generator.digest
+        generator = self._generator
+        if generator is None:
+            response.message = self._why_not()
+            return response
+        response.success, response.tasks = True, list(generator.tasks)
+        response.model, response.model_digest = str(generator.path), generator.digest
+        response.contract_digest = generator.description.contract.digest
+        response.condition_on_observation = generator.description.condition_on_observation
         return response
 
     def diagnose(self):

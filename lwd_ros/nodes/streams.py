@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -55,7 +56,7 @@ class StreamSubscriber:
         return self._node.create_subscription(message_class(stream), stream.topic, arrived, qos, event_callbacks=events)
 
     def explain(self, missing: list[str]) -> list[str]:
-        """The assembler's list of missing streams, with what the ROS graph knows about each."""
+        """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
         result = []
         for entry in missing:
             topic = entry.partition(":")[0]
@@ -101,6 +102,11 @@ class StreamPublisher:
             message.header.frame_id = frame_id
             write(message, vector[places])
             publisher.publish(message)
+
+    def wait_for_all_acknowledged(self, timeout: Duration) -> None:
+        """Wait until every reliable receiver has what was sent, or the time is over."""
+        for publisher, *_ in self._parts:
+            publisher.wait_for_all_acked(timeout)
 
     def destroy(self) -> None:
         """End all publishers."""

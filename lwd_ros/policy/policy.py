@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, fields
+import struct
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,20 @@ from lwd_ros.contract import Contract
 from lwd_ros.policy.layout import PolicyError, PolicyLayout
 
 __all__ = ["Policy", "PolicyError"]
+
+FORMAT_VERSION = 1
+"""Of lwd_msgs/msg/PolicyWeights, whose meaning this class shares."""
+
+FLOAT_ARRAYS = (
+    "observation_mean",
+    "observation_std",
+    "observation_minimum",
+    "observation_maximum",
+    "action_offset",
+    "action_scale",
+    "weights",
+)
+"""The float32 arrays of a policy, in the message's order."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_WEIGHT = 1e4  # beyond this no trained network lies; a flipped exponent bit does
@@ -122,13 +137,26 @@ class Policy:
 
     @property
     def policy_id(self) -> str:
-        """16 hex digits: the start of the SHA-256 over all that decides what the policy does and its origin."""
+        """16 hex digits: the start of the SHA-256 over the bytes that lwd_msgs/msg/PolicyWeights specifies."""
         if "_id" not in self.__dict__:
-            total = hashlib.sha256()
-            for item in fields(self):
-                if item.name not in ("task", "seed"):
-                    value = getattr(self, item.name)
-                    total.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+            total = hashlib.sha256(struct.pack("<I", FORMAT_VERSION))
+
+            def text(value: str) -> None:
+                total.update(struct.pack("<I", len(value.encode())) + value.encode())
+
+            def array(values, dtype: str) -> None:
+                total.update(struct.pack("<I", len(values)) + np.asarray(values).astype(dtype).tobytes())
+
+            text(self.task)
+            total.update(struct.pack("<Q", self.seed))
+            for value in (self.contract_digest, self.model_digest, self.latent_digest):
+                text(value)
+            array(self.layout.layer_sizes, "<u4")
+            text(self.layout.hidden_activation)
+            text(self.layout.output_activation)
+            array(self.observation_indices, "<u4")
+            for name in FLOAT_ARRAYS:
+                array(getattr(self, name), "<f4")
             object.__setattr__(self, "_id", total.hexdigest()[:16])
         return self.__dict__["_id"]
 

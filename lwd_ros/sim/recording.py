@@ -27,7 +27,11 @@ class Recorder:
     """Collects states in memory and writes them once, at the end."""
 
     def __init__(self, path: Path):
+        """Raise OSError, now and not after an hour of recording, where `path` cannot be written."""
         self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = path.with_suffix(".partial")
+        self._temporary.touch()
         self._parts: list[tuple[str, np.ndarray, list[float], list[np.ndarray]]] = []
 
     def begin(self, scene: Scene) -> None:
@@ -44,11 +48,9 @@ class Recorder:
         arrays = {"tasks": np.array([task for task, *_ in self._parts])}
         for i, (_, body_pos, times, qpos) in enumerate(self._parts):
             arrays |= {f"body_pos_{i}": body_pos, f"time_s_{i}": np.array(times), f"qpos_{i}": np.array(qpos)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".partial")
-        with open(temporary, "wb") as file:
+        with open(self._temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(temporary, self.path)
+        os.replace(self._temporary, self.path)
 
 
 def read_recording(path: Path) -> list[Recording]:

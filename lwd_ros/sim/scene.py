@@ -10,6 +10,9 @@ from lwd_ros.sim.tasks import SCALAR_FIRST_QUATERNIONS
 ACTION_SCALE_M = 0.01
 """A Metaworld action of 1 moves the hand's target by this much in one step (`SawyerXYZEnv.action_scale`)."""
 
+PERIOD_S = 0.0125
+"""Metaworld's control period: 5 steps of MuJoCo of 2.5 ms."""
+
 EPISODE_STEPS = 500
 """Metaworld's episode length; the protocol that success rates are stated for."""
 
@@ -48,6 +51,15 @@ def require_shared_scene(task: str, previous: str) -> None:
         )
 
 
+def require_contract(contract: Contract) -> None:
+    """Raise ContractError unless Metaworld has every scalar of `contract`, and its control period."""
+    _places(contract.observation_names, _FIELDS, "observation")
+    _places(contract.command_names, _COMMANDS, "command")
+    _places(_COMMANDS, list(contract.command_names), "command")
+    if abs(contract.period_s - PERIOD_S) > 1e-9:
+        raise ContractError(f"contract: key 'period_s': found {contract.period_s:g}, expected {PERIOD_S:g}")
+
+
 class Scene:
     """A Metaworld environment with the goal visible, that a contract's commands drive.
 
@@ -64,12 +76,10 @@ class Scene:
         """
         require_task(task)
         self.task, self.contract = task, contract
+        require_contract(contract)
         self._places = _places(contract.observation_names, _FIELDS, "observation")
-        _places(contract.command_names, _COMMANDS, "command")
         self._command_places = _places(_COMMANDS, list(contract.command_names), "command")
         self._env = ALL_V3_ENVIRONMENTS[task]()
-        if abs(self._env.dt - contract.period_s) > 1e-9:
-            raise ContractError(f"contract: key 'period_s': found {contract.period_s:g}, expected {self._env.dt:g}")
         self._env.seeded_rand_vec = True
         self._env._freeze_rand_vec = False
         self._env._set_task_called = True

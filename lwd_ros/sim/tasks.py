@@ -1,5 +1,7 @@
 """The Metaworld tasks by name, and what has to be known of each that its code does not say in data."""
 
+from metaworld.env_dict import MT50_V3
+
 MT10 = (
     "reach-v3",
     "push-v3",
@@ -13,6 +15,9 @@ MT10 = (
     "window-close-v3",
 )
 """The ten tasks of Metaworld's MT10, in its order (Yu et al. 2020, arXiv 1910.10897)."""
+
+MT50 = tuple(MT50_V3)
+"""All fifty tasks, in Metaworld's order."""
 
 REVERSES = {
     "drawer-open-v3": "drawer-close-v3",
