@@ -257,7 +257,7 @@ def test_waiting_commands_nothing():
     assert (core.outcome, core.reason) == (Outcome.WAITING, "no policy yet")
     assert _tick(core, feeder, 1) is None
     assert core.watch(100.0) is None
-    assert core.stop("asked to") is None
+    assert core.stop("asked to", feeder.now) is None
     assert core.outcome is Outcome.STOPPED
 
 
@@ -294,7 +294,7 @@ def test_hold_stops_the_hand_and_keeps_the_gripper(start):
     assert (core.outcome, command.vector.tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0, -1.0])
     assert "hand/pose: silent for 0.11 s" in core.reason
     assert core.watch(feeder.now + 5.0).vector.tolist() == [0.0, 0.0, 0.0, -1.0]  # for as long as it lasts
-    assert command.stamp_ns == 3 * PERIOD
+    assert command.stamp_ns == 0  # it answers no observation
 
 
 def test_zero_stops_the_gripper_too(start):
@@ -331,18 +331,78 @@ def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
     assert core.statistics.starved_ticks == ticks_at
 
 
-def test_a_repeated_stamp_after_a_hold_gets_the_safe_command(start):
+def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
+    """A lock-step simulator that asks again executes the answer, not the hold, so the slew goes on from the answer."""
     core, feeder = start()
-    safe = core.watch(feeder.now + 0.11)
-    assert core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now + 0.12) is safe
+    answer = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
+    core.watch(feeder.now + 0.11)
+    assert core.outcome is Outcome.HOLD
+    assert core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now + 0.12) is answer
+    core.offer(_constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
+    feeder.now += 0.13
+    moved = _tick(core, feeder, 4).vector - answer.vector
+    assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
 
 
-def test_stop_commands_the_safe_command_once_and_then_nothing_until_a_new_policy(start, make_policy):
+def test_observations_faster_than_the_contract_make_no_faster_arm(start, make_policy):
+    """At ten times the rate: no more than one answer a period, and no more slew than the contract's."""
     core, feeder = start()
-    command = core.stop("~/stop was called")
+    core.offer(_constant(make_policy, [-0.8, 0.8, -0.8, 1.0]))
+    before = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
+    answers = []
+    for tenth in range(1, 31):
+        feeder.now += 1e-9 * PERIOD / 10
+        found = [
+            feeder.assembler.add(
+                i, 3 * PERIOD + tenth * PERIOD // 10, "base", _vector(1)[np.array(s.indices)], feeder.now
+            )
+            for i, s in enumerate(feeder.assembler.streams)
+        ]
+        command = core.tick(found[-1], feeder.now)
+        if command is not None:
+            answers.append((command.stamp_ns, command.vector))
+    assert 3 <= len(answers) <= 4
+    contract = core.contract
+    slew = np.array([scalar.slew_per_s for scalar in contract.command])
+    stamp, vector = before.stamp_ns, before.vector
+    for after, command in answers:
+        assert (np.abs(command - vector) <= slew * (after - stamp) * 1e-9 + 1e-9).all()
+        stamp, vector = after, command
+
+
+def test_latest_does_not_move_on_dead_streams(make_policy):
+    """The pacing stream alone completes observations; the others' silence is a fault all the same."""
+    core = ControllerCore(_contract(sync="latest"))
+    feeder = Feeder(core.assembler)
+    core.offer(_constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    assert _tick(core, feeder, 1) is not None
+    for stamp in range(2, 40):
+        feeder.now += 1e-9 * PERIOD
+        observation = feeder.message(0, stamp)
+        command = core.tick(observation, feeder.now)
+        if feeder.now > 0.13:
+            assert core.outcome is Outcome.HOLD
+            assert command.vector[:3].tolist() == [0.0, 0.0, 0.0]
+            assert "goal: silent" in core.reason
+
+
+def test_latest_with_streams_that_died_before_moves_nothing(make_policy):
+    core = ControllerCore(_contract(sync="latest"))
+    feeder = Feeder(core.assembler)
+    feeder.observation(1)
+    feeder.now += 5.0
+    core.offer(_constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    assert core.tick(feeder.message(0, 2), feeder.now) is None
+    assert core.outcome is Outcome.WAITING and "goal: silent" in core.reason
+
+
+def test_stop_repeats_the_safe_command_for_a_second_and_then_nothing_until_a_new_policy(start, make_policy):
+    core, feeder = start()
+    command = core.stop("~/stop was called", feeder.now)
     assert command.vector.tolist() == [0.0, 0.0, 0.0, -1.0]
     assert (core.outcome, core.reason, core.slot.active) == (Outcome.STOPPED, "~/stop was called", None)
     assert _tick(core, feeder, 4) is None
+    assert core.watch(feeder.now + 0.9).vector.tolist() == [0.0, 0.0, 0.0, -1.0]
     assert core.watch(feeder.now + 100.0) is None
     assert core.outcome is Outcome.STOPPED
     core.offer(make_policy(5))
@@ -360,7 +420,7 @@ def test_a_refused_policy_does_not_end_a_stop_and_keeps_the_running_one(start, m
         core.offer(foreign)
     assert (core.outcome, core.slot.newest) == (Outcome.CONTINUE, running)
     assert _tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
-    core.stop("asked to")
+    core.stop("asked to", feeder.now)
     with pytest.raises(PolicyError):
         core.offer(foreign)
     assert core.outcome is Outcome.STOPPED
@@ -374,7 +434,7 @@ def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
     _tick(core, feeder, 82)
     command = core.watch(feeder.now)
     assert (core.outcome, command.vector.tolist()) == (Outcome.STOPPED, [0.0, 0.0, 0.0, -1.0])
-    assert core.reason == "the policy ran for policy_timeout_s = 1 s without a successor"
+    assert core.reason == "the policy ran for policy_timeout_s = 1 s"
     assert _tick(core, feeder, 83) is None
     core.offer(make_policy(5))
     assert _tick(core, feeder, 84) is not None
@@ -407,7 +467,7 @@ def test_a_non_finite_command_stops_the_policy(make_policy):
     vector = np.full(21, 1e300)
     with np.errstate(over="ignore"):
         command = _tick(core, feeder, 1, vector)
-    assert command.vector.tolist() == [0.0] * 4
+    assert command is None  # nothing was ever commanded, so there is nothing to stop
     assert (core.outcome, core.reason) == (Outcome.STOPPED, "the policy computed a non-finite command")
     assert _tick(core, feeder, 2) is None
 
@@ -417,7 +477,7 @@ def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy)
     core.activate()
     assert (core.outcome, core.slot.active, core.slot.newest, core.slot.swaps) == (Outcome.WAITING, None, None, 0)
     assert core.watch(feeder.now + 100.0) is None
-    assert core.stop("asked to") is None  # no stale command
+    assert core.stop("asked to", feeder.now) is None  # no stale command
     core.activate()
     core.offer(make_policy(5))
     for stream in range(STREAMS - 1):

@@ -240,3 +240,58 @@ def test_the_command_names_a_missing_extra(tmp_path):
 def _change(cell: Cell, node: str, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
     return cell.call(ChangeState, f"{node}/change_state", request).success
+
+
+def test_the_arm_is_held_when_only_the_gripper_is_commanded(tmp_path):
+    """Commands are as old as the oldest of their streams, and a command in a foreign frame is none."""
+    with Cell(tmp_path) as cell:
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_026})
+        hand = cell.node.create_publisher(TwistStamped, "hand/velocity_command", 10)
+        gripper = cell.node.create_publisher(JointState, "gripper/command", 10)
+        positions = []
+        cell.subscribe(PoseStamped, "hand/pose", lambda m: positions.append(m.pose.position.x))
+        cell.wait(
+            "the bridge", lambda: hand.get_subscription_count() and gripper.get_subscription_count() and positions
+        )
+        velocity = TwistStamped()
+        velocity.header.frame_id = "base"
+        velocity.twist.linear.x = 0.4
+        effort = JointState(name=["gripper"], effort=[-1.0])
+        effort.header.frame_id = "base"
+
+        def command(frame_id: str, with_hand: bool) -> None:
+            velocity.header.frame_id = frame_id
+            if with_hand:
+                hand.publish(velocity)
+            gripper.publish(effort)
+            cell.spin(0.01)
+
+        start = positions[-1]
+        for _ in range(20):
+            command("camera", with_hand=True)
+        assert abs(positions[-1] - start) < 0.005
+        for _ in range(20):
+            command("base", with_hand=True)
+        assert positions[-1] - start > 0.02
+        for _ in range(30):
+            command("base", with_hand=False)
+        assert cell.task.holding
+        still = positions[-1]
+        for _ in range(20):
+            command("base", with_hand=False)
+        assert abs(positions[-1] - still) < 0.005
+
+
+def test_bridge_refuses_a_contract_that_metaworld_cannot_keep(tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text(share_path("config", "metaworld.yaml").read_text().replace("period_s: 0.0125", "period_s: 0.01"))
+    with Cell(tmp_path) as cell:
+        assert cell.start_node("metaworld_bridge", {"contract_file": other}).wait(30) == 1
+        assert "key 'period_s': found 0.01, expected 0.0125" in cell.tail("metaworld_bridge")
+
+
+def test_a_recording_that_cannot_be_written_is_refused_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    with Cell(tmp_path) as cell:
+        assert cell.start_node("metaworld_bridge", {"record_file": tmp_path / "file" / "states.npz"}).wait(30) == 1
+        assert "configure failed" in cell.tail("metaworld_bridge") and "Traceback" not in cell.tail("metaworld_bridge")
