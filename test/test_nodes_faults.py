@@ -250,9 +250,9 @@ def test_the_arm_is_held_when_only_the_gripper_is_commanded(tmp_path):
         gripper = cell.node.create_publisher(JointState, "gripper/command", 10)
         positions = []
         cell.subscribe(PoseStamped, "hand/pose", lambda m: positions.append(m.pose.position.x))
-        cell.wait(
-            "the bridge", lambda: hand.get_subscription_count() and gripper.get_subscription_count() and positions
-        )
+        for publisher in (hand, gripper):
+            cell.wait("the bridge", lambda p=publisher: p.get_subscription_count() > 0)
+        cell.wait("observations", lambda: bool(positions))
         velocity = TwistStamped()
         velocity.header.frame_id = "base"
         velocity.twist.linear.x = 0.4

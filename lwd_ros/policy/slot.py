@@ -9,8 +9,8 @@ from lwd_ros.policy.policy import Policy
 class PolicySlot:
     """Holds the active policy; a swap replaces one reference between two ticks.
 
-    All the work of a swap (checks, warm-up) is done in `offer`, off the control path; a policy that fails leaves the
-    old one running. `take`, called at the start of a tick, returns the policy for the whole tick.
+    All the work of a swap (checks, warm-up) is done in `offer`, between two ticks; a policy that fails leaves the old
+    one running. `take`, called at the start of a tick, returns the policy for the whole tick.
     """
 
     def __init__(self, contract: Contract):
