@@ -65,8 +65,8 @@ def _weights(run, noise: np.ndarray, task: int, observation=None) -> np.ndarray:
     condition = None
     if observation is not None:
         condition = (
-            torch.tensor(observation, dtype=torch.float32)[None] - run.data.condition_mean
-        ) / run.data.condition_std
+            torch.tensor(observation, dtype=torch.float32)[None] - run.data.condition_mean[task]
+        ) / run.data.condition_std[task]
     with torch.no_grad():
         latent = run.diffusion(torch.tensor(noise), torch.tensor([task]), condition)
         return run.autoencoder.hypernetwork(latent)[0].numpy()

@@ -29,7 +29,7 @@ class TrainingData:
             `action_scale` (±1); float32 [frames, ...].
         tokens: float32 [demonstrations, tokens x (inputs + commands + 1)], what the encoder sees.
         task: int64 [demonstrations].
-        first_observation: float32 [demonstrations, observations], whole, standardised over all tasks.
+        first_observation: float32 [demonstrations, observations], whole, standardised over its task.
     """
 
     def __init__(self, demonstrations: Demonstrations, config: TrainConfig):
@@ -77,10 +77,10 @@ class TrainingData:
         self._frames = frames
         self._first_frame = torch.cat([torch.zeros(1, dtype=torch.long), frames.cumsum(0)[:-1]])
         first = np.stack([e.observation[0] for _, e in episodes])
-        whole = np.concatenate([e.observation for _, e in episodes])
-        self.condition_mean = _tensor(whole.mean(0))
-        self.condition_std = _tensor(np.maximum(whole.std(0), config.smallest_std))
-        self.first_observation = (_tensor(first) - self.condition_mean) / self.condition_std
+        whole = [np.concatenate([e.observation for s, e in episodes if s == t]) for t in range(len(self.tasks))]
+        self.condition_mean = _stack([v.mean(0) for v in whole])
+        self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
+        self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
 
     def sample_demonstrations(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Demonstration numbers, int64 [count]: a task first, each as likely as the others, then one of its own."""

@@ -32,7 +32,9 @@ class _Sampler(nn.Module):
         self.register_buffer("condition_std", run.data.condition_std)
 
     def forward(self, noise, task, observation=None):
-        condition = (observation - self.condition_mean) / self.condition_std if self.conditioned else None
+        condition = None
+        if self.conditioned:
+            condition = (observation - self.condition_mean[task]) / self.condition_std[task]
         weights = self.hypernetwork(self.diffusion(noise, task, condition))
         return weights, self.mean[task], self.std[task], self.minimum[task], self.maximum[task]
 
