@@ -199,6 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
                 break
     except DemoFailed as error:
         print(f"   failed: {error}", flush=True)
+    except KeyboardInterrupt:
+        print("   interrupted", flush=True)
     finally:
         content = {"layout": layout, "requests": [asdict(r) for r in requests], "series": asdict(client.series)}
         options.out.write_text(json.dumps(content), encoding="utf-8")

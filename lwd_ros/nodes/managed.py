@@ -1,9 +1,11 @@
 """What all our lifecycle nodes share: autostart, transitions that cannot kill, diagnostics, a clean end on signals."""
 
 import signal
+import sys
 import threading
 
 import rclpy
+import rclpy.utilities
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -161,6 +163,10 @@ def run(node_class, args=None) -> int:
     that is wrong ends an autostarted node with status 1: there is nothing that it could do. So do ROS arguments and
     parameters that cannot be read.
     """
+    stray = rclpy.utilities.remove_ros_args(sys.argv if args is None else args)[1:]
+    if stray:
+        print(f"found argument {stray[0]!r}; parameters go after --ros-args, e.g. --ros-args -p autostart:=false")
+        return 2
     stop, executor = threading.Event(), None
 
     def end(signum, frame):

@@ -66,11 +66,11 @@ def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout
 
 
 def _collect_task(folder: Path, task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
-    """Write one task's file unless a file of these very settings is there; returns counts."""
+    """Write one task's file unless it is there already; returns counts."""
     file = TaskFile.of(folder, task)
-    described = {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+    described = _describe(task, index, contract, settings)
     found = file.settings()
-    if found is not None and {k: v for k, v in found.items() if k != "counts"} == described:
+    if found is not None:
         return found["counts"]
     reverse = REVERSES.get(task)
     scenes = {name: Scene(name, contract) for name in ([task, reverse] if reverse else [task])}
@@ -96,11 +96,33 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
     return counts
 
 
+def _describe(task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
+    """What a task's file says of how it was made; `counts` comes beside it."""
+    return {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+
+
+def _require_same_settings(folder: Path, tasks, contract: Contract, settings: CollectSettings) -> None:
+    """Raise DatasetError where a folder holds what other settings made: it would be lost."""
+    wanted = {TaskFile.of(folder, task).path: _describe(task, i, contract, settings) for i, task in enumerate(tasks)}
+    for path in sorted(folder.glob("*.parquet")):
+        found = TaskFile(path).settings() or {}
+        expected = wanted.get(path)
+        if expected is None:
+            raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise DatasetError(
+                    f"{folder}: holds demonstrations of other settings ('{key}' of {path.stem}: found "
+                    f"{found.get(key)!r}, asked for {value!r}); name another folder"
+                )
+
+
 def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, workers: int) -> dict:
     """Collect all tasks in parallel processes; resumes where a run was stopped. Returns the dataset's meta.
 
     Raises:
-        DatasetError: the layouts asked for are kept for evaluation, an expert keeps failing, the disk is full.
+        DatasetError: the layouts asked for are kept for evaluation, the folder holds demonstrations of other settings,
+            an expert keeps failing, the disk is full.
         SceneError: Metaworld lacks one of the tasks.
     """
     for task in tasks:
@@ -112,6 +134,7 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
             "larger ones are kept for validation and reporting"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    _require_same_settings(folder, tasks, contract, settings)
     jobs = (delayed(_collect_task)(folder, task, i, contract, settings) for i, task in enumerate(tasks))
     results = Parallel(n_jobs=workers, return_as="generator")(jobs)
     counts = {}

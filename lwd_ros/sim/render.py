@@ -5,6 +5,8 @@ import os
 import mujoco
 import numpy as np
 
+from lwd_ros.sim import NO_GL
+
 PACKAGES = "libegl1 libgl1 libosmesa6"
 
 
@@ -20,10 +22,9 @@ class SceneRenderer:
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:  # each GL backend raises its own kind
-            backend = os.environ.get("MUJOCO_GL", "unset")
-            raise RenderError(
-                f"cannot draw off screen (MUJOCO_GL={backend}: {error}); on Debian or Ubuntu: apt install {PACKAGES}"
-            ) from error
+            reason = NO_GL or f"MUJOCO_GL={os.environ.get('MUJOCO_GL', 'unset')}: {error}"
+            text = f"cannot draw off screen ({reason}); on Debian or Ubuntu: apt install {PACKAGES}"
+            raise RenderError(text) from error
         self._model, self._data = model, mujoco.MjData(model)
         # Metaworld's own cameras stand far off or upside down; this one looks over the arm's shoulder at the table.
         self._camera = mujoco.MjvCamera()
