@@ -1,5 +1,6 @@
 """The `lwd` command. Heavy imports happen inside the commands, so that `lwd --help` is quick and needs no extras."""
 
+import functools
 import json
 import os
 import sys
@@ -8,18 +9,49 @@ from pathlib import Path
 import click
 
 from lwd_ros import __version__
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.resources import share_path
 
-_EXTRA_OF = {"mujoco": "sim", "metaworld": "sim", "pyarrow": "sim", "torch": "train", "diffusers": "train"}
+_FROM_ROS = ("rclpy", "lwd_msgs")
 
 
-def _tasks(names: str) -> tuple[str, ...]:
-    from lwd_ros.sim.tasks import MT10
+def _needs(extra: str = ""):
+    """Say in one sentence how to get a third-party package that the command lacks: all it needs is in `extra`."""
 
-    if names.lower() == "mt10":
-        return MT10
-    return tuple(name.strip() for name in names.split(",") if name.strip())
+    def decorate(function):
+        @functools.wraps(function)
+        def command(**arguments):
+            try:
+                return function(**arguments)
+            except ModuleNotFoundError as error:
+                package = (error.name or "").partition(".")[0]
+                if package in ("", "lwd_ros", *sys.stdlib_module_names):
+                    raise
+                hint = f"pip install 'lwd_ros[{extra}]'" if extra else "pip install lwd_ros"
+                if package in _FROM_ROS:
+                    hint = "source a ROS 2 workspace that has it, or run 'make setup' in the repository"
+                name = click.get_current_context().info_name
+                raise click.UsageError(f"'lwd {name}' needs the package '{package}': {hint}") from error
+
+        return command
+
+    return decorate
+
+
+def _tasks(names: str, repeats: bool = False) -> tuple[str, ...]:
+    """The tasks that a user listed: at least one, none twice unless `repeats`."""
+    from lwd_ros.sim.tasks import MT10, MT50
+
+    sets = {"mt10": MT10, "mt50": MT50}
+    if names.lower() in sets:
+        return sets[names.lower()]
+    tasks = tuple(name.strip() for name in names.split(",") if name.strip())
+    if not tasks:
+        raise click.UsageError("--tasks: found no task, expected names separated by commas")
+    twice = [task for place, task in enumerate(tasks) if task in tasks[:place]]
+    if twice and not repeats:
+        raise click.UsageError(f"--tasks: found '{twice[0]}' twice, expected every task once")
+    return tasks
 
 
 def _workers(count: int) -> int:
@@ -34,19 +66,36 @@ def cli() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-_WORKERS = click.option("--workers", default=0, metavar="N", help="Parallel processes; 0: one per core.")
+_COUNT, _FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
+_WORKERS = click.option("--workers", type=_FROM_ZERO, default=0, help="Parallel processes; 0: one per core.")
 _CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the shipped metaworld.yaml.")
 
 
 @cli.command()
-@click.option("--tasks", default="mt10", help="Metaworld tasks, comma-separated, or mt10.")
+@click.option("--tasks", default="mt10", help="Metaworld tasks, comma-separated, or mt10, mt50.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
-@click.option("--episodes", default=200, help="Fresh starts a task; tasks with a reverse get as many chained starts.")
-@click.option("--noise", default=0.3, help="Standard deviation of the execution noise, in action units of ±1.")
-@click.option("--first-layout", default=0, help="Seed of the first layout; demonstrations use 0 to 99,999.")
-@click.option("--seed", default=0, help="Seed of the noise.")
+@click.option(
+    "--episodes",
+    type=_COUNT,
+    default=200,
+    help="Fresh starts a task; tasks with a reverse get as many chained starts.",
+)
+@click.option(
+    "--noise",
+    type=click.FloatRange(min=0),
+    default=0.3,
+    help="Standard deviation of the execution noise, in action units of ±1.",
+)
+@click.option(
+    "--first-layout",
+    type=_FROM_ZERO,
+    default=0,
+    help="Seed of the first layout; demonstrations use 0 to 99,999.",
+)
+@click.option("--seed", type=_FROM_ZERO, default=0, help="Seed of the noise.")
 @_CONTRACT
 @_WORKERS
+@_needs("sim")
 def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) -> None:
     """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
     from lwd_ros.sim.collect import CollectSettings, collect
@@ -63,7 +112,8 @@ def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) 
 @click.option("--config", type=click.Path(), required=True, help="Training config, e.g. config/train/NAME.yaml.")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--seed", type=int, help="Overrides the config's seed.")
+@click.option("--seed", type=_FROM_ZERO, help="Overrides the config's seed.")
+@_needs("train")
 def train(config, data, out, seed) -> None:
     """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
     from dataclasses import replace
@@ -82,6 +132,7 @@ def train(config, data, out, seed) -> None:
 @cli.command()
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+@_needs("train")
 def export(folder, out) -> None:
     """Write a finished run as one self-describing ONNX file."""
     from lwd_ros.generator import PolicyGenerator
@@ -96,19 +147,27 @@ def export(folder, out) -> None:
 
 @cli.command()
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
-@click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10.")
+@click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
-@click.option("--episodes", default=50, help="Episodes a task.")
-@click.option("--first-layout", default=200_000, help="First layout seed: 100,000 up validate, 200,000 up report.")
+@click.option("--episodes", type=_COUNT, default=50, help="Episodes a task.")
+@click.option(
+    "--first-layout",
+    type=_FROM_ZERO,
+    default=200_000,
+    help="First layout seed: 100,000 up validate, 200,000 up report.",
+)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @_WORKERS
+@_needs("sim")
 def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None:
     """Success per task on unseen layouts, one generated policy per episode."""
     from lwd_ros.evaluation.chains import evaluate_chain
     from lwd_ros.evaluation.evaluate import evaluate, write_json
     from lwd_ros.generator import PolicyGenerator
 
-    names = PolicyGenerator(model).tasks if tasks == "all" else _tasks(tasks)
+    names = PolicyGenerator(model).tasks if tasks == "all" else _tasks(tasks, repeats=chain)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
     run = evaluate_chain if chain else evaluate
     result = run(model, names, episodes, first_layout, _workers(workers))
     rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
@@ -127,6 +186,7 @@ def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None
 
 @cli.command()
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@_needs()
 def describe(model) -> None:
     """Print what a model file says about itself, as JSON."""
     from lwd_ros.generator import PolicyGenerator
@@ -144,9 +204,10 @@ def describe(model) -> None:
     default=Path("out/demo"),
     help="Folder; results of an earlier run there are replaced.",
 )
-@click.option("--layout", default=0, help="Seed of the start layout; 0 draws one.")
+@click.option("--layout", type=_FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
 @click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
 @click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
+@_needs("demo")
 def demo(out, layout, model, video) -> None:
     """Open a drawer, close it and open it again: three policies generated and swapped in a running simulation."""
     from lwd_ros.demo.story import run_demo
@@ -157,18 +218,21 @@ def demo(out, layout, model, video) -> None:
 def main() -> None:
     """Entry point: errors that a user can mend end in one sentence and status 2, not in a traceback."""
     try:
-        cli()
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRA_OF and package != "rclpy":
-            raise
-        extra = f"pip install 'lwd_ros[{_EXTRA_OF.get(package)}]'"
-        hint = "source a ROS 2, or run 'make setup'" if package == "rclpy" else extra
-        click.echo(f"lwd: needs the package '{package}': {hint}", err=True)
+        sys.exit(cli(standalone_mode=False))
+    except click.Abort:
+        click.echo("lwd: stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        sentence = error.format_message()
+        is_help = "\n" in sentence  # of 'lwd' without a command
+        click.echo(sentence if is_help else f"lwd: {sentence}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"lwd: {error.filename}: {error.strerror}" if error.filename else f"lwd: {error}", err=True)
         sys.exit(2)
-    except (ContractError, OSError, ValueError) as error:
+    except ValueError as error:
         # ValueError is the base of our own error classes; anything else among them is a bug worth its traceback.
-        if not type(error).__module__.startswith("lwd_ros") and not isinstance(error, OSError):
+        if not type(error).__module__.startswith("lwd_ros"):
             raise
         click.echo(f"lwd: {error}", err=True)
         sys.exit(2)

@@ -30,7 +30,10 @@ def copy_sources(to: Path) -> Path:
 
 
 def run(*command, cwd, **environment) -> str:
-    """Run a command with the test environment's programs first on PATH; its standard output."""
+    """Run a command with the test environment's programs first on PATH; its standard output.
+
+    Variables given as None are unset.
+    """
     environment = {
         **os.environ,
         "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -38,15 +41,22 @@ def run(*command, cwd, **environment) -> str:
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         **environment,
     }
+    environment = {name: value for name, value in environment.items() if value is not None}
     done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
-def pip_install(source: Path, prefix: Path, work: Path) -> Path:
-    """Build `source` into a wheel and install it below `prefix`, beside the test environment; its site-packages."""
+def pip_install(source: Path, prefix: Path, work: Path, isolated: bool = False) -> Path:
+    """Build `source` into a wheel and install it below `prefix`, beside the test environment; its site-packages.
+
+    `isolated` builds as pip does for everybody: in an environment of its own, without what surrounds it.
+    """
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", work / "wheel", source, cwd=work)
+    options, environment = ["--no-build-isolation"], {}
+    if isolated:
+        options, environment = [], dict.fromkeys(("PYTHONPATH", "LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"))
+    run(*pip, "wheel", *options, "--no-deps", "--wheel-dir", work / "wheel", source, cwd=work, **environment)
     (wheel,) = (work / "wheel").iterdir()
     run(*pip, "install", "--no-deps", "--ignore-installed", "--prefix", prefix, wheel, cwd=work)
     return prefix / SITE_PACKAGES

@@ -1,10 +1,15 @@
-"""Builds lwd_msgs by both roads, pip and colcon, from the same tree, and sends a message with what was built."""
+"""Builds lwd_msgs by all roads of pip and colcon from the same tree, and sends a message with what was built."""
 
 import os
+import secrets
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 from build_support import NODES, SITE_PACKAGES, copy_sources, pip_install, run
+
+from lwd_ros.demo.supervisor import isolated_environment
 
 # The environment that runs the tests has an lwd_msgs of its own: the module and every library must be the built ones.
 ROUNDTRIP = """
@@ -13,7 +18,7 @@ import rclpy
 from lwd_msgs.msg import PolicyWeights
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-prefix = sys.argv[1]
+prefix, namespace = sys.argv[1:]
 sent = PolicyWeights(
     policy_id="0123456789abcdef",
     seed=2**63 + 1,
@@ -21,7 +26,7 @@ sent = PolicyWeights(
     weights=array.array("f", [0.5, -0.25, 3.0] * 500),
 )
 rclpy.init()
-node = rclpy.create_node("roundtrip")
+node = rclpy.create_node("roundtrip", namespace=namespace)
 latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 received = []
 node.create_publisher(PolicyWeights, "policy", latched).publish(sent)
@@ -39,33 +44,58 @@ print(sys.modules["lwd_msgs"].__file__)
 """
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return copy_sources(tmp_path_factory.mktemp("sources") / "src" / "lwd_ros")
+DOMAIN = {"ROS_DOMAIN_ID": isolated_environment()["ROS_DOMAIN_ID"]}
 
 
-def test_built_by_pip(sources, tmp_path):
+@pytest.fixture
+def sources(tmp_path):
+    return copy_sources(tmp_path / "src" / "lwd_ros")
+
+
+def roundtrip(prefix: Path) -> tuple:
+    """The command that sends a message to itself in a namespace that nobody else has."""
+    return (sys.executable, "-c", ROUNDTRIP, prefix, f"/build_{secrets.token_hex(3)}")
+
+
+def _ros_of_pyproject() -> bool:
+    """Whether this environment holds the ROS 2 that lwd_msgs/pyproject.toml builds for."""
+    try:
+        return version("ros-rclpy").startswith("7.1.")
+    except PackageNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["beside_this_ros", "isolated"])
+def test_built_by_pip(sources, tmp_path, isolated):
+    if isolated and not _ros_of_pyproject():
+        pytest.skip("an isolated build is for ROS 2 Jazzy's wheels, which are not installed here")
     prefix = tmp_path / "prefix"
-    modules = pip_install(sources / "lwd_msgs", prefix, tmp_path)
+    modules = pip_install(sources / "lwd_msgs", prefix, tmp_path, isolated)
     module = run(
-        *(sys.executable, "-c", ROUNDTRIP, prefix),
+        *roundtrip(prefix),
         cwd=tmp_path,
         PYTHONPATH=f"{modules}:{os.environ.get('PYTHONPATH', '')}",
         LD_LIBRARY_PATH=f"{prefix / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
-        ROS_DOMAIN_ID="91",
+        **DOMAIN,
     )
     assert module.strip() == str(modules / "lwd_msgs" / "__init__.py")
 
 
-def test_built_by_colcon_in_a_workspace(sources):
-    workspace = sources.parents[1]
-    run("colcon", "build", "--base-paths", "src/lwd_ros", "src/lwd_ros/lwd_msgs", cwd=workspace)
+@pytest.mark.parametrize(
+    "workspace, paths",
+    [(".", ("src/lwd_ros", "src/lwd_ros/lwd_msgs")), ("src/lwd_ros", (".", "lwd_msgs"))],
+    ids=["workspace", "repository"],
+)
+def test_built_by_colcon(sources, tmp_path, workspace, paths):
+    workspace = tmp_path / workspace
+    run("colcon", "build", "--base-paths", *paths, cwd=workspace)
     install = workspace / "install"
 
-    def in_workspace(*command):
-        return run("sh", "-c", '. install/setup.sh && exec "$@"', "sh", *command, cwd=workspace, ROS_DOMAIN_ID="92")
+    def in_workspace(*command):  # not from the repository, whose modules would be found first
+        source = f'. {install}/setup.sh && exec "$@"'
+        return run("sh", "-c", source, "sh", *command, cwd=tmp_path, **DOMAIN)
 
-    module = in_workspace(sys.executable, "-c", ROUNDTRIP, install / "lwd_msgs")
+    module = in_workspace(*roundtrip(install / "lwd_msgs"))
     assert module.strip() == str(install / "lwd_msgs" / SITE_PACKAGES / "lwd_msgs" / "__init__.py")
 
     for executable in ("lwd", *NODES):

@@ -13,6 +13,7 @@ import pytest
 from build_support import NODES, ROOT, copy_sources, pip_install, run
 from catkin_pkg.changelog import get_changelog_from_path
 from catkin_pkg.package import parse_package
+from packaging.requirements import Requirement
 
 import lwd_ros
 
@@ -111,21 +112,35 @@ def test_package_xml_is_valid(name):
     package = parse_package(str(PACKAGES[name]), warnings=warnings)
     assert (package.name, package.package_format, package.licenses) == (name, 3, ["Apache-2.0"])
     assert not warnings
+    assert (PACKAGES[name] / package.licenses[0].file).read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_versions_agree(metadata):
     with open(ROOT / "lwd_msgs" / "pyproject.toml", "rb") as file:
         msgs = tomllib.load(file)["project"]["version"]
-    newest, _, _ = next(iter(get_changelog_from_path(str(ROOT / "CHANGELOG.rst")).foreach_version()))
     found = {
+        f"{name}/CHANGELOG.rst": next(iter(get_changelog_from_path(str(path / "CHANGELOG.rst")).foreach_version()))[0]
+        for name, path in PACKAGES.items()
+    }
+    found |= {
         "package.xml": parse_package(str(ROOT)).version,
         "setup.py": metadata.version,
         "lwd_ros.__version__": lwd_ros.__version__,
-        "CHANGELOG.rst": newest,
         "lwd_msgs/package.xml": parse_package(str(ROOT / "lwd_msgs")).version,
         "lwd_msgs/pyproject.toml": msgs,
     }
     assert len(set(found.values())) == 1, found
+
+
+def _imports(path) -> set[str]:
+    """Top-level names of all modules that a file imports anywhere."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(node.module.split(".")[0])
+    return imported
 
 
 def test_every_ros_package_that_is_imported_is_declared():
@@ -134,14 +149,61 @@ def test_every_ros_package_that_is_imported_is_declared():
         known |= {path.name for path in Path(prefix).glob("share/ament_index/resource_index/packages/*")}
     imported = set()
     for path in [*(ROOT / "lwd_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                imported.add(node.module.split(".")[0])
+        imported |= _imports(path)
     assert {"rclpy", "launch_ros", "lwd_msgs"} <= imported & known
     declared = {dependency.name for dependency in parse_package(str(ROOT)).exec_depends}
     assert imported & known - {"lwd_ros"} <= declared
+
+
+DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow"}
+BASE = ("contract", "policy", "control", "generator", "resources", "cli")
+
+
+@pytest.mark.parametrize(
+    "extra, layers",
+    [(None, BASE), ("sim", (*BASE, "dataset", "sim", "evaluation")), ("train", (*BASE, "dataset", "learning")),
+     ("demo", (*BASE, "sim", "demo"))],
+)  # fmt: skip
+def test_every_third_party_package_that_is_imported_is_declared(metadata, extra, layers):
+    ros = {dependency.name for dependency in parse_package(str(ROOT)).exec_depends}
+    imported = set()
+    for layer in layers:
+        path = ROOT / "lwd_ros" / layer
+        for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+            imported |= _imports(file)
+    imported -= {"lwd_ros", *ros, *sys.stdlib_module_names}
+    requirements = [Requirement(text) for text in metadata.requires]
+    declared = {r.name for r in requirements if not r.marker or (extra and r.marker.evaluate({"extra": extra}))}
+    assert {DISTRIBUTIONS.get(name, name) for name in imported} <= declared
+
+
+# What each command says that needs more than the package's own requirements.
+NEEDS = {
+    "collect --out data": "'lwd collect' needs the package 'joblib': pip install 'lwd_ros[sim]'",
+    "evaluate --model {}": "'lwd evaluate' needs the package 'joblib': pip install 'lwd_ros[sim]'",
+    "train --config c --data d --out r": "'lwd train' needs the package 'pyarrow': pip install 'lwd_ros[train]'",
+    "export --run r --out m.onnx": "'lwd export' needs the package 'onnx': pip install 'lwd_ros[train]'",
+    "demo": "'lwd demo' needs the package 'rclpy': source a ROS 2",
+}
+
+
+def test_without_extras_each_command_names_its_own(installed, tmp_path):
+    """In an environment that holds nothing but what lwd_ros requires."""
+    venv, alone = tmp_path / "venv", dict.fromkeys(("PYTHONPATH", "LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"))
+    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=tmp_path)
+    (wheel,) = (installed[0].parent / "wheel").iterdir()
+    pip = (sys.executable, "-m", "pip", "--python", venv / "bin" / "python")
+    run(*pip, "install", "-c", ROOT / "constraints" / "jazzy.txt", wheel, cwd=tmp_path, **alone)
+    model = venv / "share" / "lwd_ros" / "models" / "metaworld_mt10_visible.onnx"
+    environment = {name: value for name, value in os.environ.items() if name not in alone}
+    lwd = [venv / "bin" / "lwd"]
+    for command, sentence in NEEDS.items():
+        arguments = command.format(model).split()
+        done = subprocess.run(lwd + arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr.startswith(f"lwd: {sentence}"), done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    assert "mt10" in run(*lwd, "describe", "--model", model, cwd=tmp_path, **alone)
 
 
 def _pins(path):

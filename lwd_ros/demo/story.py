@@ -5,12 +5,22 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from lwd_ros import __version__
-from lwd_ros.demo.supervisor import NODES, ProcessDied, Supervisor, isolated_environment
+from lwd_ros.demo.supervisor import (
+    NODES,
+    ProcessDied,
+    Supervisor,
+    ended_by_signals,
+    isolated_environment,
+    tied_to_this_process,
+)
 
 _CLIENT_TIMEOUT_S = 120.0
+_PACKAGES = ("rclpy", "lwd_msgs", "metaworld", "matplotlib")
+_FILM_PACKAGES = ("imageio", "PIL")
 _OUTPUTS = ("client.json", "states.npz", "summary.json", "timeline.png", "demo.mp4", "demo.png")
 _SUMMARY_KEYS = (
     "task",
@@ -26,15 +36,26 @@ _SUMMARY_KEYS = (
 )
 
 
+@ended_by_signals()
 def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
     """Play the story in `folder`; returns 0 only if all three requests succeeded.
 
     Writes `summary.json`, `timeline.png`, where the machine can draw `demo.mp4` and `demo.png`, and the processes'
     logs. Those of an earlier run are removed first, so that what lies there is of this run; nothing else is touched.
+
+    Raises:
+        ModuleNotFoundError: a package that the demo's processes need is not installed.
+        OSError: `folder` cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _OUTPUTS:
-        (folder / name).unlink(missing_ok=True)
+    for package in (*_PACKAGES, *(_FILM_PACKAGES if video else ())):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        for name in _OUTPUTS:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(folder)) from error
     folder = folder.resolve()
     start = time.monotonic()
     notes = folder / "client.json"
@@ -89,7 +110,11 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
 def _film(folder: Path) -> bool:
     """Draw the film in a process of its own: a broken GL driver can end a process, not only raise."""
     done = subprocess.run(
-        [sys.executable, "-m", "lwd_ros.demo.video", str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "lwd_ros.demo.video", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=tied_to_this_process(),
     )
     if done.returncode:
         reason = (done.stdout.strip() or done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]

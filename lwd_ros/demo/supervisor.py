@@ -1,6 +1,8 @@
 """Starting the nodes where there is no `ros2 launch`: one process each, logs in files, a clean end."""
 
 import contextlib
+import ctypes
+import functools
 import os
 import random
 import secrets
@@ -8,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 NODES = ("metaworld_bridge", "policy_generator", "policy_controller")
 _GRACE_S = 10.0
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)  # Linux alone has it
+_PR_SET_PDEATHSIG = 1
 
 
 class ProcessDied(RuntimeError):
@@ -30,6 +34,39 @@ def isolated_environment() -> dict[str, str]:
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("PYTHONUNBUFFERED", "1")
     return environment
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """A context that SIGTERM and SIGHUP leave by SystemExit, in order; a second signal does not disturb that.
+
+    Signals that the caller ignores (nohup) or handles stay as they are.
+    """
+    handled = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+
+    def end(number, _frame):
+        for each in handled:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in handled:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _tie(parent: int) -> None:
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it ended before the line above
+        os._exit(1)
+
+
+def tied_to_this_process() -> Callable[[], None] | None:
+    """A `preexec_fn`: SIGTERM ends the child when the thread that started it ends in any way, kill -9 included."""
+    return functools.partial(_tie, os.getpid()) if _PRCTL else None
 
 
 class Supervisor:
@@ -58,7 +95,12 @@ class Supervisor:
             if output is None:
                 output = stack.enter_context(open(self.log_folder / f"{name}.log", "w", encoding="utf-8"))
             self.processes[name] = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env=self.environment, stdin=subprocess.DEVNULL
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment,
+                preexec_fn=tied_to_this_process(),
             )
         return self.processes[name]
 

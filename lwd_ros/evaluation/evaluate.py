@@ -54,12 +54,8 @@ def generation_seconds(generator: PolicyGenerator, repeats: int = 50) -> float:
     return float(np.median(times))
 
 
-def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
-    """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
-
-    Returns:
-        `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
-        `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes).
+def open_model(model: Path, tasks: Sequence[str], first_layout: int) -> PolicyGenerator:
+    """Load a model file that is to be judged on `tasks` and layouts from `first_layout` on.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
@@ -73,6 +69,31 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
             f"first layout {first_layout}: layouts below {TRAINING_LAYOUTS.stop} belong to demonstrations; use "
             f"{VALIDATION_LAYOUTS.start} and up for validation, {REPORTING_LAYOUTS.start} and up for reporting"
         )
+    return generator
+
+
+def describe(generator: PolicyGenerator, **protocol) -> dict:
+    """What every result says of the model that was judged and of how: `protocol` has the layouts and seeds."""
+    return {
+        "model": generator.path.name,
+        "model_digest": generator.digest,
+        "lwd_ros": __version__,
+        "policy_parameters": generator.description.layout.parameters,
+        "protocol": {"success": f"at any step of {EPISODE_STEPS}", **protocol},
+    }
+
+
+def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
+    """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
+
+    Returns:
+        `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
+        `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes).
+
+    Raises:
+        ModelError: the model file or a task cannot be used, or the layouts were trained on.
+    """
+    generator = open_model(model, tasks, first_layout)
     layouts = range(first_layout, first_layout + episodes)
     size = max(1, -(-episodes // 5))
     jobs = [(task, layouts[i : i + size]) for task in tasks for i in range(0, episodes, size)]
@@ -97,19 +118,10 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
         }
     sizes = generator.description.layout.layer_sizes
     return {
-        "model": model.name,
-        "model_digest": generator.digest,
-        "lwd_ros": __version__,
+        **describe(generator, policies_per_episode=1, first_layout=first_layout, policy_seed="layout + 1"),
         "mean_success": float(np.mean([entry["success"] for entry in described.values()])),
-        "policy_parameters": generator.description.layout.parameters,
         "flops_per_step": sum(2 * a * b for a, b in pairwise(sizes)),
         "generation_ms": 1e3 * generation_seconds(generator),
-        "protocol": {
-            "success": f"at any step of {EPISODE_STEPS}",
-            "policies_per_episode": 1,
-            "first_layout": first_layout,
-            "policy_seed": "layout + 1",
-        },
         "tasks": described,
     }
 

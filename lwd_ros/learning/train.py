@@ -35,7 +35,7 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     `logs`. The same config, data and software give the same weights.
 
     Raises:
-        ConfigError: the folder belongs to another config or dataset.
+        ConfigError: the folder belongs to another config or dataset, or holds a broken file.
         DatasetError: the config hides a scalar that the dataset lacks.
         PolicyError: the config describes a policy that cannot be.
     """
@@ -43,7 +43,7 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     identity = json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest}))
     run = folder / RUN
     if run.exists():
-        found = json.loads(run.read_text(encoding="utf-8"))
+        found = _read(run)
         if {k: found.get(k) for k in identity} != identity:
             raise ConfigError(f"{folder}: holds a run of another config or dataset; name another folder")
     data = TrainingData(demonstrations, config)
@@ -82,13 +82,22 @@ def load(folder: Path) -> TrainedRun:
     """Open a finished run; continues one that was stopped.
 
     Raises:
-        ConfigError: the folder holds no run.
+        ConfigError: the folder holds no run, or a broken one.
         DatasetError: its demonstrations are gone or changed.
     """
-    try:
-        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        text = f"{folder / RUN}: cannot be read ({error}); expected a folder that 'lwd train' made"
-        raise ConfigError(text) from error
+    content = _read(folder / RUN)
     config = TrainConfig.from_dict(content["config"], where=str(folder / RUN))
     return train(config, Demonstrations(content["data"]), folder)
+
+
+def _read(path: Path) -> dict:
+    """The content of a `run.json`; ConfigError where it is none."""
+    expected = "expected a folder that 'lwd train' made"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {expected}") from error
+    for key, kind in (("config", dict), ("data", str), ("data_digest", str)):
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise ConfigError(f"{path}: found no '{key}'; {expected}")
+    return content

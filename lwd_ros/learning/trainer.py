@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -100,6 +100,13 @@ class Trainer:
     def _restore(self, optimiser: torch.optim.Optimizer) -> None:
         if not self.path.exists():
             return
+        try:
+            self._read(optimiser)
+        except SafetensorError as error:
+            text = f"{self.path}: is not a whole checkpoint ({error}); delete it to train this stage again"
+            raise ConfigError(text) from error
+
+    def _read(self, optimiser: torch.optim.Optimizer) -> None:
         with safe_open(self.path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("identity") != self.identity:
