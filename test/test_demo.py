@@ -72,3 +72,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     done = subprocess.run([*COMMAND, tmp_path / "file" / "out"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == f"lwd: {tmp_path / 'file' / 'out'}: cannot be written (Not a directory)\n"
+
+
+def test_demo_touches_nothing_but_its_own_results(tmp_path):
+    """`--out` may be any folder, the user's home too; only results of an earlier demo there are replaced."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "summary.json").write_text("of an earlier run")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "mine.log").write_text("mine")
+    code = "from pathlib import Path; from lwd_ros.demo.story import _claimed\n"
+    code += f"with _claimed(Path({str(tmp_path)!r})): print('claimed')"
+    command = [sys.executable, "-c", code]
+    first = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=True)
+    assert "claimed" in first.stdout
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "logs" / "mine.log").read_text() == "mine"
+    assert not (tmp_path / "summary.json").exists()

@@ -1,10 +1,13 @@
 """`lwd demo`: start the processes, let the client play, write summary and pictures."""
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,13 +53,29 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
     for package in (*_PACKAGES, *(_FILM_PACKAGES if video else ())):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
-    try:
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-        for name in _OUTPUTS:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(folder)) from error
-    folder = folder.resolve()
+    with _claimed(folder):
+        return _play(folder.resolve(), layout, model_file, video)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep other demos out of `folder` and remove the results of earlier ones; raises OSError where it cannot."""
+    with contextlib.ExitStack() as stack:
+        try:
+            (folder / "logs").mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(folder / "logs" / "lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in _OUTPUTS:
+                (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror})"
+            if isinstance(error, BlockingIOError):
+                reason = "another demo is writing here; give --out another folder"
+            raise OSError(error.errno, reason, str(folder)) from error
+        yield
+
+
+def _play(folder: Path, layout: int, model_file: str, video: bool) -> int:
     start = time.monotonic()
     notes = folder / "client.json"
     died = ""

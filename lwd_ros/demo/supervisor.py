@@ -105,8 +105,8 @@ class Supervisor:
         return self.processes[name]
 
     def ros_arguments(self, parameters: Mapping[str, object] | None = None) -> list[str]:
-        """Command-line arguments that put a node into the namespace and set its parameters."""
-        arguments = ["--ros-args", "-r", f"__ns:={self.namespace}"]
+        """Command-line arguments that put a node, and the simulation's clock, into the namespace and set parameters."""
+        arguments = ["--ros-args", "-r", f"__ns:={self.namespace}", "-r", f"/clock:={self.namespace}/clock"]
         for key, value in (parameters or {}).items():
             text = str(value).lower() if isinstance(value, bool) else value
             arguments += ["-p", f"{key}:={text}"]
