@@ -1,223 +1,17 @@
-"""Pins the control tick without ROS: how observations are put together, and one named outcome for every fault."""
+"""Pins the controller without ROS: one named outcome for every fault, slew across swaps, nothing stale."""
 
-import copy
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from control_support import PERIOD, Feeder, control_contract, vector_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
-from lwd_ros.contract import Contract
-from lwd_ros.control import ControllerCore, Observation, ObservationAssembler, Outcome, StreamError, TickStatistics
+from lwd_ros.control import ControllerCore, Observation, Outcome, TickStatistics
 from lwd_ros.policy import PolicyError, PolicyLayout
-from lwd_ros.resources import share_path
-
-SHIPPED = yaml.safe_load(share_path("config", "metaworld.yaml").read_text(encoding="utf-8"))
-STREAMS = len(SHIPPED["binding"]["observation"]["streams"])
-PERIOD = 12_500_000  # ns
-
-
-def _contract(**changes) -> Contract:
-    """The shipped contract with keys of its binding replaced: sync, on_fault, stale (s, one per stream)."""
-    content = copy.deepcopy(SHIPPED)
-    observation, command = content["binding"]["observation"], content["binding"]["command"]
-    observation["sync"] = changes.get("sync", observation["sync"])
-    command["on_fault"] = changes.get("on_fault", command["on_fault"])
-    for stream, stale in zip(observation["streams"], changes.get("stale", []), strict=False):
-        stream["stale_after_s"] = stale
-    return Contract.from_dict(content)
-
-
-def _vector(number: float) -> np.ndarray:
-    return np.arange(21) + 100.0 * number
-
-
-class Feeder:
-    """Gives an assembler the messages of whole observations; `now` is the steady clock, s."""
-
-    def __init__(self, assembler: ObservationAssembler):
-        self.assembler, self.now = assembler, 0.0
-
-    def message(self, stream: int, stamp: int, vector=None, frame_id="base"):
-        """One message of one stream at the stamp `stamp` periods after 0."""
-        vector = _vector(stamp) if vector is None else vector
-        values = vector[np.array(self.assembler.streams[stream].indices)]
-        return self.assembler.add(stream, stamp * PERIOD, frame_id, values, self.now)
-
-    def observation(self, stamp: int, vector=None) -> Observation:
-        """All streams; the observation that the last of them completes."""
-        found = [self.message(stream, stamp, vector) for stream in reversed(range(STREAMS))]
-        assert found[:-1] == [None] * (STREAMS - 1)
-        return found[-1]
-
-
-# Same stamp
-
-
-@given(st.permutations(range(STREAMS)))
-def test_same_stamp_completes_in_any_order_with_the_last_message(order):
-    feeder = Feeder(ObservationAssembler(_contract()))
-    results = [feeder.message(stream, 3) for stream in order]
-    assert results[:-1] == [None] * (STREAMS - 1)
-    assert results[-1].stamp_ns == 3 * PERIOD
-    assert results[-1].vector.tolist() == _vector(3).tolist()
-
-
-@given(st.permutations([(stream, stamp) for stamp in range(1, 6) for stream in range(STREAMS)]))
-def test_interleaved_stamps_never_mix_and_never_go_back(messages):
-    feeder, done = Feeder(ObservationAssembler(_contract())), []
-    for stream, stamp in messages:
-        observation = feeder.message(stream, stamp)
-        if observation is not None:
-            done.append(observation.stamp_ns // PERIOD)
-            assert observation.vector.tolist() == _vector(done[-1]).tolist()
-    assert done == sorted(set(done))
-    # The stamp whose last message comes first is complete at once; the newest is never lost.
-    last_seen = {stamp: max(i for i, (_, s) in enumerate(messages) if s == stamp) for stamp in range(1, 6)}
-    assert done[0] == min(last_seen, key=last_seen.get)
-    assert done[-1] == 5
-
-
-def test_late_messages_are_dropped_and_the_newest_stamp_can_be_asked_for_again():
-    feeder = Feeder(ObservationAssembler(_contract()))
-    feeder.message(0, 1)
-    assert feeder.observation(2) is not None
-    assert [feeder.message(stream, 1) for stream in range(STREAMS)] == [None] * STREAMS
-    again = feeder.observation(2)
-    assert (again.stamp_ns, again.vector.tolist()) == (2 * PERIOD, _vector(2).tolist())
-    assert feeder.observation(3).stamp_ns == 3 * PERIOD
-
-
-def test_lost_messages_do_not_pile_up():
-    feeder = Feeder(ObservationAssembler(_contract()))
-    for stamp in range(1, 1000):
-        assert feeder.message(0, stamp) is None
-    assert feeder.message(1, 1) is None
-    assert [feeder.message(stream, 1) for stream in range(2, STREAMS)] == [None] * (STREAMS - 2)  # forgotten long ago
-    found = [feeder.message(stream, 999) for stream in range(1, STREAMS)]
-    assert found[-1].vector.tolist() == _vector(999).tolist()
-
-
-@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
-def test_non_finite_values_and_wrong_frames_never_enter_an_observation(sync):
-    feeder = Feeder(ObservationAssembler(_contract(sync=sync)))
-    for bad in (np.nan, np.inf, -np.inf):
-        vector = _vector(1)
-        vector[1] = bad
-        with pytest.raises(StreamError, match="hand/pose: found a non-finite hand_y, expected a finite number"):
-            feeder.message(0, 1, vector)
-    with pytest.raises(StreamError, match="goal: found frame_id 'map', expected 'base'"):
-        feeder.message(4, 1, frame_id="map")
-    assert feeder.assembler.missing(0.0) == [f"{s.topic}: nothing received" for s in feeder.assembler.streams]
-    assert feeder.observation(1).vector.tolist() == _vector(1).tolist()
-
-
-@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
-def test_a_clock_that_jumps_back_starts_the_assembly_anew(sync):
-    feeder = Feeder(ObservationAssembler(_contract(sync=sync)))
-    assert feeder.observation(10_000) is not None
-    for stream in range(STREAMS - 1, 0, -1):
-        assert feeder.message(stream, 1) is None
-    assert feeder.message(0, 1).vector.tolist() == _vector(1).tolist()  # nothing of stamp 10,000 is left in it
-    assert feeder.observation(2).stamp_ns == 2 * PERIOD
-
-
-def test_after_a_jump_latest_waits_until_every_stream_has_delivered_again():
-    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
-    assert feeder.observation(10_000) is not None
-    assert feeder.message(0, 1) is None  # the others' values are from before the jump
-
-
-def test_a_clock_that_jumps_back_before_anything_was_complete_does_not_block_what_follows():
-    # A stream that starts late leaves incomplete stamps behind; a simulation that is reset meanwhile counts from 0.
-    feeder = Feeder(ObservationAssembler(_contract()))
-    for stamp in range(10_000, 10_020):
-        for stream in range(STREAMS - 1):
-            feeder.message(stream, stamp)
-    assert [feeder.observation(stamp).stamp_ns for stamp in (1, 2, 3)] == [PERIOD, 2 * PERIOD, 3 * PERIOD]
-
-
-# Latest
-
-
-def test_latest_is_paced_by_the_first_stream():
-    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
-    assert feeder.message(0, 1) is None  # the others have not delivered anything
-    for stream in range(1, STREAMS):
-        assert feeder.message(stream, 1) is None
-    assert feeder.message(0, 2).stamp_ns == 2 * PERIOD
-    assert feeder.message(1, 3, _vector(7)) is None
-    observation = feeder.message(0, 4)
-    expected = _vector(1)
-    expected[:3], expected[3] = _vector(4)[:3], _vector(7)[3]
-    assert (observation.stamp_ns, observation.vector.tolist()) == (4 * PERIOD, expected.tolist())
-
-
-def test_latest_accepts_a_stream_that_is_always_behind_the_pace():
-    # A camera's poses are stamped at exposure and come 100 ms later, when the arm has sent eight newer stamps.
-    feeder = Feeder(ObservationAssembler(_contract(sync="latest", stale=[0.1, 0.1, 0.1, 0.1, 0.1])))
-    feeder.observation(100)
-    for stamp in range(101, 140):
-        feeder.now += 0.0125
-        for stream in range(1, STREAMS):
-            feeder.message(stream, stamp - 8)
-        assert feeder.message(0, stamp) is not None
-        assert feeder.assembler.fault(feeder.now) == ""
-    assert feeder.message(0, 140).vector[4] == _vector(131)[4]
-    assert feeder.message(2, 125) is None  # late even for its own stream
-    assert feeder.message(0, 141).vector[4] == _vector(131)[4]
-
-
-def test_latest_observations_do_not_change_when_the_next_one_arrives():
-    feeder = Feeder(ObservationAssembler(_contract(sync="latest")))
-    observation = feeder.observation(1)
-    feeder.observation(2)
-    assert observation.vector.tolist() == _vector(1).tolist()
-
-
-# Faults of observations
-
-
-def test_missing_names_each_stream_and_why():
-    feeder = Feeder(ObservationAssembler(_contract()))
-    feeder.message(0, 1)
-    feeder.now = 0.25
-    assert feeder.assembler.missing(0.25)[:2] == ["hand/pose: silent for 0.25 s", "gripper/state: nothing received"]
-    assert "gripper/state: nothing received" in feeder.assembler.fault(0.25)
-
-
-def test_fault_is_empty_while_observations_are_fresh_and_names_differing_stamps():
-    feeder = Feeder(ObservationAssembler(_contract()))
-    feeder.observation(1)
-    assert feeder.assembler.fault(0.1) == ""
-    assert feeder.assembler.fault(0.11).startswith("hand/pose: silent for 0.11 s; gripper/state: silent")
-    feeder.now = 0.11
-    for stream in range(STREAMS):
-        feeder.message(stream, 2 + stream)
-    assert feeder.assembler.missing(0.11) == []
-    assert feeder.assembler.fault(0.11) == (
-        "no complete observation for more than 0.1 s, though every stream delivers: stamps differ"
-    )
-
-
-def test_a_slow_pace_with_latest_is_no_fault():
-    feeder = Feeder(ObservationAssembler(_contract(sync="latest", stale=[0.5, 0.05, 0.05, 0.05, 0.05])))
-    feeder.observation(1)
-    feeder.now = 0.2
-    for stream in range(1, STREAMS):
-        feeder.message(stream, 17)
-    assert feeder.assembler.fault(0.2) == ""
-    feeder.now = 0.51
-    for stream in range(1, STREAMS):
-        feeder.message(stream, 40)
-    assert feeder.assembler.fault(0.51) == "hand/pose: silent for 0.51 s"
-
-
-# The controller
 
 
 @pytest.fixture
@@ -225,7 +19,7 @@ def start(make_policy):
     """A function: (core, feeder) that have run `policy` for three ticks at `stale` and the other binding changes."""
 
     def begin(policy=None, timeout=0.0, **changes):
-        core = ControllerCore(_contract(**changes), timeout)
+        core = ControllerCore(control_contract(**changes), timeout)
         feeder = Feeder(core.assembler)
         core.offer(policy or _constant(make_policy, [0.5, -0.5, 0.25, -1.0]))
         for stamp in (1, 2, 3):
@@ -252,7 +46,7 @@ def test_outcomes_are_those_of_the_status_message():
 
 
 def test_waiting_commands_nothing():
-    core = ControllerCore(_contract())
+    core = ControllerCore(control_contract())
     feeder = Feeder(core.assembler)
     assert (core.outcome, core.reason) == (Outcome.WAITING, "no policy yet")
     assert _tick(core, feeder, 1) is None
@@ -262,7 +56,7 @@ def test_waiting_commands_nothing():
 
 
 def test_an_offered_policy_waits_for_an_observation(make_policy):
-    core = ControllerCore(_contract())
+    core = ControllerCore(control_contract())
     core.offer(make_policy())
     assert (core.outcome, core.reason) == (Outcome.WAITING, "no complete observation yet")
     assert core.watch(100.0) is None
@@ -270,7 +64,7 @@ def test_an_offered_policy_waits_for_an_observation(make_policy):
 
 def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make_policy):
     policy = make_policy(3)
-    core = ControllerCore(_contract())
+    core = ControllerCore(control_contract())
     feeder = Feeder(core.assembler)
     core.offer(policy)
     previous, limits, slew = np.zeros(4), core.contract.command_limits, core.contract.command_slew
@@ -325,8 +119,8 @@ def test_slew_starts_from_the_safe_command(start, make_policy, on_fault, gripper
 def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
     core, feeder = start()
     ticks_at = core.statistics.starved_ticks
-    last = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
-    again = core.tick(Observation(_vector(99), 3 * PERIOD), feeder.now + 1.0)  # the answer stands, whatever is asked
+    last = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
+    again = core.tick(Observation(vector_of(99), 3 * PERIOD), feeder.now + 1.0)  # the answer stands, whatever is asked
     assert again is last
     assert core.statistics.starved_ticks == ticks_at
 
@@ -334,10 +128,10 @@ def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
 def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
     """A lock-step simulator that asks again executes the answer, not the hold, so the slew goes on from the answer."""
     core, feeder = start()
-    answer = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
+    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
     core.watch(feeder.now + 0.11)
     assert core.outcome is Outcome.HOLD
-    assert core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now + 0.12) is answer
+    assert core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now + 0.12) is answer
     core.offer(_constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
     feeder.now += 0.13
     moved = _tick(core, feeder, 4).vector - answer.vector
@@ -348,13 +142,13 @@ def test_observations_faster_than_the_contract_make_no_faster_arm(start, make_po
     """At ten times the rate: no more than one answer a period, and no more slew than the contract's."""
     core, feeder = start()
     core.offer(_constant(make_policy, [-0.8, 0.8, -0.8, 1.0]))
-    before = core.tick(Observation(_vector(3), 3 * PERIOD), feeder.now)
+    before = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
     answers = []
     for tenth in range(1, 31):
         feeder.now += 1e-9 * PERIOD / 10
         found = [
             feeder.assembler.add(
-                i, 3 * PERIOD + tenth * PERIOD // 10, "base", _vector(1)[np.array(s.indices)], feeder.now
+                i, 3 * PERIOD + tenth * PERIOD // 10, "base", vector_of(1)[np.array(s.indices)], feeder.now
             )
             for i, s in enumerate(feeder.assembler.streams)
         ]
@@ -372,7 +166,7 @@ def test_observations_faster_than_the_contract_make_no_faster_arm(start, make_po
 
 def test_latest_does_not_move_on_dead_streams(make_policy):
     """The pacing stream alone completes observations; the others' silence is a fault all the same."""
-    core = ControllerCore(_contract(sync="latest"))
+    core = ControllerCore(control_contract(sync="latest"))
     feeder = Feeder(core.assembler)
     core.offer(_constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
     assert _tick(core, feeder, 1) is not None
@@ -387,7 +181,7 @@ def test_latest_does_not_move_on_dead_streams(make_policy):
 
 
 def test_latest_with_streams_that_died_before_moves_nothing(make_policy):
-    core = ControllerCore(_contract(sync="latest"))
+    core = ControllerCore(control_contract(sync="latest"))
     feeder = Feeder(core.assembler)
     feeder.observation(1)
     feeder.now += 5.0
@@ -461,7 +255,7 @@ def test_a_non_finite_command_stops_the_policy(make_policy):
         observation_mean=[0],  # the middle of hand_x, which the check of an offer sees
         observation_std=[1e-30],
     )
-    core = ControllerCore(_contract())
+    core = ControllerCore(control_contract())
     feeder = Feeder(core.assembler)
     core.offer(overflows)
     vector = np.full(21, 1e300)
@@ -492,7 +286,7 @@ def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy)
 
 
 def test_slew_holds_across_swaps(make_policy):
-    core = ControllerCore(_contract())
+    core = ControllerCore(control_contract())
     feeder = Feeder(core.assembler)
     previous, slew = np.zeros(4), core.contract.command_slew + 1e-12
     for stamp in range(1, 40):

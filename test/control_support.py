@@ -1,0 +1,48 @@
+"""What the tests of the control tick share: contracts with other bindings, observation vectors, a message feeder."""
+
+import copy
+
+import numpy as np
+import yaml
+
+from lwd_ros.contract import Contract
+from lwd_ros.control import Observation, ObservationAssembler
+from lwd_ros.resources import share_path
+
+SHIPPED = yaml.safe_load(share_path("config", "metaworld.yaml").read_text(encoding="utf-8"))
+STREAMS = len(SHIPPED["binding"]["observation"]["streams"])
+PERIOD = 12_500_000  # ns
+
+
+def control_contract(**changes) -> Contract:
+    """The shipped contract with keys of its binding replaced: sync, on_fault, stale (s, one per stream)."""
+    content = copy.deepcopy(SHIPPED)
+    observation, command = content["binding"]["observation"], content["binding"]["command"]
+    observation["sync"] = changes.get("sync", observation["sync"])
+    command["on_fault"] = changes.get("on_fault", command["on_fault"])
+    for stream, stale in zip(observation["streams"], changes.get("stale", []), strict=False):
+        stream["stale_after_s"] = stale
+    return Contract.from_dict(content)
+
+
+def vector_of(number: float) -> np.ndarray:
+    return np.arange(21) + 100.0 * number
+
+
+class Feeder:
+    """Gives an assembler the messages of whole observations; `now` is the steady clock, s."""
+
+    def __init__(self, assembler: ObservationAssembler):
+        self.assembler, self.now = assembler, 0.0
+
+    def message(self, stream: int, stamp: int, vector=None, frame_id="base"):
+        """One message of one stream at the stamp `stamp` periods after 0."""
+        vector = vector_of(stamp) if vector is None else vector
+        values = vector[np.array(self.assembler.streams[stream].indices)]
+        return self.assembler.add(stream, stamp * PERIOD, frame_id, values, self.now)
+
+    def observation(self, stamp: int, vector=None) -> Observation:
+        """All streams; the observation that the last of them completes."""
+        found = [self.message(stream, stamp, vector) for stream in reversed(range(STREAMS))]
+        assert found[:-1] == [None] * (STREAMS - 1)
+        return found[-1]

@@ -1,0 +1,170 @@
+"""Pins how observations are put together from messages of several streams, and when they cannot be trusted."""
+
+import numpy as np
+import pytest
+from control_support import PERIOD, STREAMS, Feeder, control_contract, vector_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lwd_ros.control import ObservationAssembler, StreamError
+
+# Same stamp
+
+
+@given(st.permutations(range(STREAMS)))
+def test_same_stamp_completes_in_any_order_with_the_last_message(order):
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    results = [feeder.message(stream, 3) for stream in order]
+    assert results[:-1] == [None] * (STREAMS - 1)
+    assert results[-1].stamp_ns == 3 * PERIOD
+    assert results[-1].vector.tolist() == vector_of(3).tolist()
+
+
+@given(st.permutations([(stream, stamp) for stamp in range(1, 6) for stream in range(STREAMS)]))
+def test_interleaved_stamps_never_mix_and_never_go_back(messages):
+    feeder, done = Feeder(ObservationAssembler(control_contract())), []
+    for stream, stamp in messages:
+        observation = feeder.message(stream, stamp)
+        if observation is not None:
+            done.append(observation.stamp_ns // PERIOD)
+            assert observation.vector.tolist() == vector_of(done[-1]).tolist()
+    assert done == sorted(set(done))
+    # The stamp whose last message comes first is complete at once; the newest is never lost.
+    last_seen = {stamp: max(i for i, (_, s) in enumerate(messages) if s == stamp) for stamp in range(1, 6)}
+    assert done[0] == min(last_seen, key=last_seen.get)
+    assert done[-1] == 5
+
+
+def test_late_messages_are_dropped_and_the_newest_stamp_can_be_asked_for_again():
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    feeder.message(0, 1)
+    assert feeder.observation(2) is not None
+    assert [feeder.message(stream, 1) for stream in range(STREAMS)] == [None] * STREAMS
+    again = feeder.observation(2)
+    assert (again.stamp_ns, again.vector.tolist()) == (2 * PERIOD, vector_of(2).tolist())
+    assert feeder.observation(3).stamp_ns == 3 * PERIOD
+
+
+def test_lost_messages_do_not_pile_up():
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    for stamp in range(1, 1000):
+        assert feeder.message(0, stamp) is None
+    assert feeder.message(1, 1) is None
+    assert [feeder.message(stream, 1) for stream in range(2, STREAMS)] == [None] * (STREAMS - 2)  # forgotten long ago
+    found = [feeder.message(stream, 999) for stream in range(1, STREAMS)]
+    assert found[-1].vector.tolist() == vector_of(999).tolist()
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_non_finite_values_and_wrong_frames_never_enter_an_observation(sync):
+    feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
+    for bad in (np.nan, np.inf, -np.inf):
+        vector = vector_of(1)
+        vector[1] = bad
+        with pytest.raises(StreamError, match="hand/pose: found a non-finite hand_y, expected a finite number"):
+            feeder.message(0, 1, vector)
+    with pytest.raises(StreamError, match="goal: found frame_id 'map', expected 'base'"):
+        feeder.message(4, 1, frame_id="map")
+    assert feeder.assembler.missing(0.0) == [f"{s.topic}: nothing received" for s in feeder.assembler.streams]
+    assert feeder.observation(1).vector.tolist() == vector_of(1).tolist()
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_a_clock_that_jumps_back_starts_the_assembly_anew(sync):
+    feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
+    assert feeder.observation(10_000) is not None
+    for stream in range(STREAMS - 1, 0, -1):
+        assert feeder.message(stream, 1) is None
+    assert feeder.message(0, 1).vector.tolist() == vector_of(1).tolist()  # nothing of stamp 10,000 is left in it
+    assert feeder.observation(2).stamp_ns == 2 * PERIOD
+
+
+def test_after_a_jump_latest_waits_until_every_stream_has_delivered_again():
+    feeder = Feeder(ObservationAssembler(control_contract(sync="latest")))
+    assert feeder.observation(10_000) is not None
+    assert feeder.message(0, 1) is None  # the others' values are from before the jump
+
+
+def test_a_clock_that_jumps_back_before_anything_was_complete_does_not_block_what_follows():
+    # A stream that starts late leaves incomplete stamps behind; a simulation that is reset meanwhile counts from 0.
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    for stamp in range(10_000, 10_020):
+        for stream in range(STREAMS - 1):
+            feeder.message(stream, stamp)
+    assert [feeder.observation(stamp).stamp_ns for stamp in (1, 2, 3)] == [PERIOD, 2 * PERIOD, 3 * PERIOD]
+
+
+# Latest
+
+
+def test_latest_is_paced_by_the_first_stream():
+    feeder = Feeder(ObservationAssembler(control_contract(sync="latest")))
+    assert feeder.message(0, 1) is None  # the others have not delivered anything
+    for stream in range(1, STREAMS):
+        assert feeder.message(stream, 1) is None
+    assert feeder.message(0, 2).stamp_ns == 2 * PERIOD
+    assert feeder.message(1, 3, vector_of(7)) is None
+    observation = feeder.message(0, 4)
+    expected = vector_of(1)
+    expected[:3], expected[3] = vector_of(4)[:3], vector_of(7)[3]
+    assert (observation.stamp_ns, observation.vector.tolist()) == (4 * PERIOD, expected.tolist())
+
+
+def test_latest_accepts_a_stream_that_is_always_behind_the_pace():
+    # A camera's poses are stamped at exposure and come 100 ms later, when the arm has sent eight newer stamps.
+    feeder = Feeder(ObservationAssembler(control_contract(sync="latest", stale=[0.1, 0.1, 0.1, 0.1, 0.1])))
+    feeder.observation(100)
+    for stamp in range(101, 140):
+        feeder.now += 0.0125
+        for stream in range(1, STREAMS):
+            feeder.message(stream, stamp - 8)
+        assert feeder.message(0, stamp) is not None
+        assert feeder.assembler.fault(feeder.now) == ""
+    assert feeder.message(0, 140).vector[4] == vector_of(131)[4]
+    assert feeder.message(2, 125) is None  # late even for its own stream
+    assert feeder.message(0, 141).vector[4] == vector_of(131)[4]
+
+
+def test_latest_observations_do_not_change_when_the_next_one_arrives():
+    feeder = Feeder(ObservationAssembler(control_contract(sync="latest")))
+    observation = feeder.observation(1)
+    feeder.observation(2)
+    assert observation.vector.tolist() == vector_of(1).tolist()
+
+
+# Faults of observations
+
+
+def test_missing_names_each_stream_and_why():
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    feeder.message(0, 1)
+    feeder.now = 0.25
+    assert feeder.assembler.missing(0.25)[:2] == ["hand/pose: silent for 0.25 s", "gripper/state: nothing received"]
+    assert "gripper/state: nothing received" in feeder.assembler.fault(0.25)
+
+
+def test_fault_is_empty_while_observations_are_fresh_and_names_differing_stamps():
+    feeder = Feeder(ObservationAssembler(control_contract()))
+    feeder.observation(1)
+    assert feeder.assembler.fault(0.1) == ""
+    assert feeder.assembler.fault(0.11).startswith("hand/pose: silent for 0.11 s; gripper/state: silent")
+    feeder.now = 0.11
+    for stream in range(STREAMS):
+        feeder.message(stream, 2 + stream)
+    assert feeder.assembler.missing(0.11) == []
+    assert feeder.assembler.fault(0.11) == (
+        "no complete observation for more than 0.1 s, though every stream delivers: stamps differ"
+    )
+
+
+def test_a_slow_pace_with_latest_is_no_fault():
+    feeder = Feeder(ObservationAssembler(control_contract(sync="latest", stale=[0.5, 0.05, 0.05, 0.05, 0.05])))
+    feeder.observation(1)
+    feeder.now = 0.2
+    for stream in range(1, STREAMS):
+        feeder.message(stream, 17)
+    assert feeder.assembler.fault(0.2) == ""
+    feeder.now = 0.51
+    for stream in range(1, STREAMS):
+        feeder.message(stream, 40)
+    assert feeder.assembler.fault(0.51) == "hand/pose: silent for 0.51 s"
