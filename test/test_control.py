@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from control_support import PERIOD, Feeder, control_contract, vector_of
+from control_support import PERIOD, STREAMS, Feeder, control_contract, vector_of
 from hypothesis import given
 from hypothesis import strategies as st
 
