@@ -163,10 +163,6 @@ def run(node_class, args=None) -> int:
     that is wrong ends an autostarted node with status 1: there is nothing that it could do. So do ROS arguments and
     parameters that cannot be read.
     """
-    stray = rclpy.utilities.remove_ros_args(sys.argv if args is None else args)[1:]
-    if stray:
-        print(f"found argument {stray[0]!r}; parameters go after --ros-args, e.g. --ros-args -p autostart:=false")
-        return 2
     stop, executor = threading.Event(), None
 
     def end(signum, frame):
@@ -177,6 +173,10 @@ def run(node_class, args=None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
+        stray = rclpy.utilities.remove_ros_args(sys.argv if args is None else args)[1:]
+        if stray:
+            print(f"found argument {stray[0]!r}; parameters go after --ros-args, e.g. --ros-args -p autostart:=false")
+            return 2
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
     except (RuntimeError, ParameterException) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
