@@ -295,3 +295,10 @@ def test_a_recording_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     with Cell(tmp_path) as cell:
         assert cell.start_node("metaworld_bridge", {"record_file": tmp_path / "file" / "states.npz"}).wait(30) == 1
         assert "configure failed" in cell.tail("metaworld_bridge") and "Traceback" not in cell.tail("metaworld_bridge")
+
+
+def test_an_argument_that_no_node_reads_is_not_ignored():
+    command = [sys.executable, "-m", "lwd_ros.nodes.metaworld_bridge", "task:=drawer-open-v3"]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "found argument 'task:=drawer-open-v3'; parameters go after --ros-args" in done.stdout

@@ -173,11 +173,12 @@ def run(node_class, args=None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         stray = rclpy.utilities.remove_ros_args(sys.argv if args is None else args)[1:]
         if stray:
             print(f"found argument {stray[0]!r}; parameters go after --ros-args, e.g. --ros-args -p autostart:=false")
+            rclpy.try_shutdown()
             return 2
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
     except (RuntimeError, ParameterException) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
         rclpy.logging.get_logger(node_class.__name__).fatal(f"cannot start: {_sentence(error)}")
