@@ -253,10 +253,16 @@ def test_collecting_is_deterministic_resumes_and_chains_reverses(tmp_path, contr
     kept = (tmp_path / "b/reach-v3.parquet").stat().st_mtime_ns
     assert collect(tmp_path / "b", tasks, contract, SETTINGS, workers=1) == meta
     assert (tmp_path / "b/reach-v3.parquet").stat().st_mtime_ns == kept
-    # Other settings make it anew.
+    # Other settings, other tasks: refused, nothing lost.
     other = CollectSettings(**asdict(SETTINGS) | {"seed": 4})
-    assert collect(tmp_path / "b", ("reach-v3",), contract, other, workers=1)["digest"] != meta["digest"]
-    assert (tmp_path / "b/reach-v3.parquet").stat().st_mtime_ns != kept
+    for chosen, settings, sentence in (
+        (tasks, other, "'seed' of drawer-close-v3: found 3, asked for 4"),
+        (("reach-v3",), SETTINGS, "of another task, drawer-close-v3"),
+    ):
+        with pytest.raises(DatasetError, match=sentence):
+            collect(tmp_path / "b", chosen, contract, settings, workers=1)
+    assert Demonstrations(tmp_path / "b", contract).digest == meta["digest"]
+    assert collect(tmp_path / "c", ("reach-v3",), contract, other, workers=1)["digest"] != meta["digest"]
 
 
 @pytest.mark.parametrize("first", [-1, 99_999, 100_000, 200_000])
