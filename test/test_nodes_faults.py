@@ -149,6 +149,7 @@ def test_dead_bridge_means_hold_and_its_return_goes_on(tmp_path):
         bridge.wait()
         cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
         assert "hand/pose: silent" in cell.controller.reason
+        assert "hold: hand/pose: silent" in cell.tail("policy_controller")
         cell.spin(0.3)
         linear = hand[-1].twist.linear
         assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)

@@ -224,6 +224,7 @@ def _publish_and_expect_refusal(cell, message: PolicyWeights, named: str) -> Non
 def test_stop_holds_until_a_new_policy_arrives(cell, running):
     assert cell.call(Trigger, "policy_controller/stop").success
     cell.wait("stopped", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED)
+    assert "stopped: ~/stop was called" in cell.tail("policy_controller")
     assert cell.controller.policy_id == ""
     ticks = cell.controller.ticks
     cell.controller = None

@@ -83,13 +83,16 @@ class DemoClient(Node):
 
     def _on_command(self, message: TwistStamped) -> None:
         stamp, linear = message.header.stamp, message.twist.linear
+        if not _seconds(stamp):
+            return  # a safe command answers no observation and has no place in simulation time
         self._command_arrivals.setdefault((stamp.sec, stamp.nanosec), time.monotonic())
         self.series.command_time_s.append(_seconds(stamp))
         self.series.command_m_s.append([linear.x, linear.y, linear.z])
 
     def _on_gripper(self, message: JointState) -> None:
-        self.series.gripper_time_s.append(_seconds(message.header.stamp))
-        self.series.gripper_effort.append(message.effort[0])
+        if _seconds(message.header.stamp):
+            self.series.gripper_time_s.append(_seconds(message.header.stamp))
+            self.series.gripper_effort.append(message.effort[0])
 
     def _on_task(self, message: TaskStatus) -> None:
         self.task_status = message

@@ -60,6 +60,7 @@ class MetaworldBridge(ManagedNode):
         self._command_arrivals = [-np.inf] * len(self._streams)
         self._earliest_stamp_ns = 0
         self._period_ns = round(contract.period_s * 1e9)
+        self._command_timeout_s = self.get_parameter("command_timeout_s").value
         self._stamp_ns = 0
         if self.get_parameter("record_file").value:
             self._recorder = Recorder(Path(self.get_parameter("record_file").value))
@@ -201,9 +202,8 @@ class MetaworldBridge(ManagedNode):
         fresh = self._fresh()
         self._answered |= fresh
         self._missed += self._answered and not fresh
-        timeout = self.get_parameter("command_timeout_s").value
         # The oldest stream counts: a hand whose velocity is no longer sent must not go on because the gripper's is.
-        self._holding = not self._lockstep and time.monotonic() - min(self._command_arrivals) > timeout
+        self._holding = not self._lockstep and time.monotonic() - min(self._command_arrivals) > self._command_timeout_s
         if self._holding:
             self._command[~self._kept] = 0.0
         self._success = self._scene.step(self._command)

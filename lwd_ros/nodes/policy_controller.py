@@ -104,8 +104,17 @@ class PolicyController(ManagedNode):
             self._send(command)
             if core.observation is not answered:
                 self._window.tick(self.now_s() - start, core.contract.period_s)
-        if self._reported != (core.slot.active, core.outcome):
-            self._publish_status()
+        self._report_change()
+
+    def _report_change(self) -> None:
+        """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
+        core = self._core
+        if self._reported == (core.slot.active, core.outcome):
+            return
+        changed = self._reported is None or self._reported[1] is not core.outcome
+        if changed and core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
+            self.get_logger().warning(f"{core.outcome.name.lower()}: {core.reason}")
+        self._publish_status()
 
     def _send(self, command: Command) -> None:
         self._commands.send(command.vector, command.stamp_ns)
@@ -114,10 +123,7 @@ class PolicyController(ManagedNode):
         command = self._core.watch(self.now_s())
         if command is not None:
             self._send(command)
-        if self._reported != (self._core.slot.active, self._core.outcome):
-            if self._core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
-                self.get_logger().warning(f"{self._core.outcome.name.lower()}: {self._core.reason}")
-            self._publish_status()
+        self._report_change()
         if self._core.outcome is Outcome.STOPPED:
             self._accept_older = False
 
@@ -174,7 +180,7 @@ class PolicyController(ManagedNode):
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
-        self._publish_status()
+        self._report_change()
         response.success, response.message = True, "stopped; a new policy starts it again"
         return response
 
