@@ -83,8 +83,9 @@ _CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; d
 @click.option(
     "--noise",
     type=click.FloatRange(min=0),
-    default=0.3,
-    help="Standard deviation of the execution noise, in action units of ±1.",
+    nargs=2,
+    default=(0.3, 0.3),
+    help="Range of the execution noise's standard deviation, drawn per demonstration, in action units of ±1.",
 )
 @click.option(
     "--first-layout",

@@ -78,7 +78,8 @@ def describe(generator: PolicyGenerator, **protocol) -> dict:
         "model": generator.path.name,
         "model_digest": generator.digest,
         "lwd_ros": __version__,
-        "policy_parameters": generator.description.layout.parameters,
+        "method": generator.description.method,
+        "policy_parameters": generator.description.policy_parameters,
         "protocol": {"success": f"at any step of {EPISODE_STEPS}", **protocol},
     }
 

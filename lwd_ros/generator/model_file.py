@@ -24,6 +24,9 @@ class ModelDescription:
     Graph inputs: `noise` float32 [B, latent_size], `task` int64 [B], and where `condition_on_observation`
     `observation` float32 [B, observations] in the contract's order and units. Graph outputs: `weights` float32 [B, P]
     and the normalisation and training range that belong to them, float32 [B, inputs] each.
+
+    `method` names how the weights come about; `policy_parameters` is what must be stored to act, where that is more
+    than the layout of one policy (0: that layout).
     """
 
     contract: Contract
@@ -35,7 +38,13 @@ class ModelDescription:
     latent_size: int
     condition_on_observation: bool
     training: dict = field(default_factory=dict)
+    method: str = "latent weight diffusion"
+    policy_parameters: int = 0
     license: str = "Apache-2.0"
+
+    def __post_init__(self):
+        # A multi-task network that is cut into one policy per task has more parameters than one of those policies.
+        object.__setattr__(self, "policy_parameters", self.policy_parameters or self.layout.parameters)
 
     def to_metadata(self) -> dict[str, str]:
         """The one entry to write into an ONNX file's metadata."""
@@ -54,6 +63,8 @@ class ModelDescription:
             },
             "latent_size": self.latent_size,
             "condition_on_observation": self.condition_on_observation,
+            "method": self.method,
+            "policy_parameters": self.policy_parameters,
             "training": self.training,
             "license": self.license,
         }
@@ -81,6 +92,8 @@ class ModelDescription:
                 latent_size=int(content["latent_size"]),
                 condition_on_observation=bool(content["condition_on_observation"]),
                 training=dict(content["training"]),
+                method=str(content.get("method", cls.method)),
+                policy_parameters=int(content.get("policy_parameters", 0)),
                 license=content["license"],
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -21,12 +21,13 @@ class Autoencoder(nn.Module):
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
-        config = self.config
+        config, device = self.config, self.hypernetwork.base.device
         chosen = data.sample_demonstrations(config.demonstrations, generator)
-        mean, log_variance = self.encoder(data.tokens[chosen])
-        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
+        mean, log_variance = self.encoder(data.tokens[chosen].to(device))
+        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
         observation, action = data.sample_pairs(chosen, config, generator)
-        cloning = functional.mse_loss(policy_forward(self.layout, self.hypernetwork(latent), observation), action)
+        predicted = policy_forward(self.layout, self.hypernetwork(latent), observation.to(device))
+        cloning = functional.mse_loss(predicted, action.to(device))
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         return {
             "loss": cloning + config.kl_weight * divergence,
@@ -36,5 +37,5 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, data: TrainingData) -> torch.Tensor:
-        """Posterior means of all demonstrations, float32 [demonstrations, latent]."""
-        return self.encoder(data.tokens)[0]
+        """Posterior means of all demonstrations, float32 [demonstrations, latent], on the CPU."""
+        return self.encoder(data.tokens.to(self.hypernetwork.base.device))[0].cpu()

@@ -56,6 +56,7 @@ class TrainConfig:
     hide: tuple[str, ...] = ()
     condition_on_observation: bool = False
     smallest_std: float = 0.005  # normalisation never magnifies a scalar's change by more than one over this
+    demonstrations_per_task: int = 0  # only the first so many fresh starts of each task; 0: every demonstration
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lwd_ros.dataset import DatasetError, Demonstrations
+from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import AutoencoderConfig, TrainConfig
 
 
@@ -45,8 +45,9 @@ class TrainingData:
         self.action_offset = torch.tensor((limits[1] + limits[0]) / 2, dtype=torch.float32)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
 
-        episodes = [(t, e) for t, task in enumerate(self.tasks) for e in demonstrations.episodes[task]]
-        per_task = [np.concatenate([e.observation for e in demonstrations.episodes[t]])[:, kept] for t in self.tasks]
+        used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
+        episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
+        per_task = [np.concatenate([e.observation for e in chosen])[:, kept] for chosen in used]
         self.normalisation = TaskNormalisation(
             mean=_stack([v.mean(0) for v in per_task]),
             std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
@@ -102,6 +103,19 @@ class TrainingData:
         others = self._first_frame[task] + (torch.rand(size, generator=generator) * self._frames[task]).long()
         frames = torch.cat([mine, others], dim=1)
         return self.observation[frames], self.action[frames]
+
+
+def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode]:
+    """All demonstrations of a task, or its first `count` fresh starts; DatasetError where there are fewer."""
+    episodes = demonstrations.episodes[task]
+    if not count:
+        return episodes
+    fresh = [episode for episode in episodes if not episode.after]
+    if len(fresh) < count:
+        raise DatasetError(
+            f"demonstrations_per_task: task '{task}' has {len(fresh)} demonstrations that start afresh, expected {count}"
+        )
+    return fresh[:count]
 
 
 def _tokens(observation: np.ndarray, action: np.ndarray, count: int) -> np.ndarray:

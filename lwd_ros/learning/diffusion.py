@@ -33,13 +33,15 @@ class LatentDiffusion(nn.Module):
 
     def loss(self, latents, task, condition, chosen: torch.Tensor, generator: torch.Generator):
         """Squared error of the predicted velocity, noise - data, on the demonstrations `chosen` (int64 [B])."""
-        data = (latents[chosen] - self.mean) / self.std
-        noise = torch.randn(data.shape, generator=generator)
+        device = self.mean.device
+        data = (latents[chosen].to(device) - self.mean) / self.std
+        noise = torch.randn(data.shape, generator=generator).to(device)
         step = torch.randint(len(self._training_sigmas), (len(chosen),), generator=generator)
-        sigma = self._training_sigmas[step]
+        sigma = self._training_sigmas[step].to(device)
         noisy = torch.lerp(data, noise, sigma[:, None])
-        given = None if condition is None else condition[chosen]
-        return {"loss": functional.mse_loss(self.denoiser(noisy, sigma, task[chosen], given), noise - data)}
+        given = None if condition is None else condition[chosen].to(device)
+        velocity = self.denoiser(noisy, sigma, task[chosen].to(device), given)
+        return {"loss": functional.mse_loss(velocity, noise - data)}
 
     def forward(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """Integrate from `noise` [B, latent] to latents [B, latent]; the loop unrolls when it is exported.

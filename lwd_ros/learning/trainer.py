@@ -27,16 +27,27 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
     return peak * max(0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))), 1e-4)
 
 
+def choose_device() -> torch.device:
+    """A CUDA device where there is one, else the CPU. LWD_DEVICE=cpu (or any name that torch knows) overrides it."""
+    name = os.environ.get("LWD_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).split("\n")[0]
+        raise ConfigError(f"LWD_DEVICE: found '{name}', expected a device that torch can use ({reason})") from error
+
+
 class Trainer:
     """Trains one module by one loss function and keeps its moving average.
 
     A run that was stopped continues from its last checkpoint to the same result as one that was not: the checkpoint
-    holds weights, averages, optimiser moments and the random state.
+    holds weights, averages, optimiser moments and the random state. Random numbers are drawn on the CPU, whatever the
+    device, so a run may also go on on another machine.
     """
 
     def __init__(self, module: nn.Module, folder: Path, stage: str, seed: int, identity: dict):
         """`identity` (config and data digest) must match that of a checkpoint found in `folder`."""
-        self.module, self.folder, self.stage = module, folder, stage
+        self.module, self.folder, self.stage = module.to(choose_device()), folder, stage
         self.identity = json.dumps(identity, sort_keys=True)
         self.generator = torch.Generator().manual_seed(seed)
         self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
@@ -52,7 +63,7 @@ class Trainer:
             decay: of the exponential moving average of the parameters.
         """
         parameters = list(self.module.parameters())
-        optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=1e-4)
+        optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=1e-4, fused=True)
         self._restore(optimiser)
         average = [self._average[name] for name, _ in self.module.named_parameters()]
         progress = tqdm(total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2)

@@ -1,5 +1,6 @@
 """Collecting demonstrations: scripted experts, disturbed execution, clean labels, chained starts."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class CollectSettings:
     """What makes a dataset; the same settings give the same bytes."""
 
     episodes: int = 200  # fresh starts per task; tasks with a reverse get as many chained starts again
-    noise: float = 0.3  # standard deviation of the execution noise, in Metaworld's action units (±1)
+    noise: tuple[float, float] = (0.3, 0.3)  # range of the execution noise's standard deviation, drawn per demonstration
     steps_after_success: int = 15  # frames kept after the first success
     settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success
     first_layout: int = 0
@@ -49,7 +50,7 @@ def _run(scene: Scene, rng: np.random.Generator, noise: float, extra_steps: int)
 
 def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout: int, rng, settings):
     """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration."""
-    previous = None
+    previous, noise = None, rng.uniform(*settings.noise)
     for place, link in enumerate([*chain, task]):
         scene = scenes[link]
         if previous is None:
@@ -58,7 +59,7 @@ def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout
             scene.take_over(previous)
         last = place == len(chain)
         extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
-        run = _run(scene, rng, settings.noise, extra)
+        run = _run(scene, rng, noise, extra)
         if run is None:
             return None
         previous = scene
@@ -98,7 +99,8 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
 
 def _describe(task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
     """What a task's file says of how it was made; `counts` comes beside it."""
-    return {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+    described = {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+    return json.loads(json.dumps(described))  # as it will be read back: tuples become lists
 
 
 def _require_same_settings(folder: Path, tasks, contract: Contract, settings: CollectSettings) -> None:

@@ -19,12 +19,15 @@ MT10 = (
 MT50 = tuple(MT50_V3)
 """All fifty tasks, in Metaworld's order."""
 
-REVERSES = {
-    "drawer-open-v3": "drawer-close-v3",
-    "drawer-close-v3": "drawer-open-v3",
-    "window-open-v3": "window-close-v3",
-    "window-close-v3": "window-open-v3",
-}
+_UNDOING = (
+    ("door-open-v3", "door-close-v3"),
+    ("door-lock-v3", "door-unlock-v3"),
+    ("drawer-open-v3", "drawer-close-v3"),
+    ("handle-press-v3", "handle-pull-v3"),
+    ("window-open-v3", "window-close-v3"),
+)
+
+REVERSES = dict(_UNDOING) | {after: before for before, after in _UNDOING}
 """Tasks that undo each other in one scene: demonstrations of each also start where the other one ended."""
 
 SCALAR_FIRST_QUATERNIONS = frozenset(
