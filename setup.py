@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 NODES = ["policy_generator", "policy_controller", "metaworld_bridge"]
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
+CLUSTER = ["dask[distributed]"]
 
 
 def share(*patterns):
@@ -46,7 +47,8 @@ setup(
             *["torch==2.13.0", "diffusers", "safetensors", "onnx", "tensorboard"],
             *["joblib", "tqdm", "pyarrow", "matplotlib"],
         ],
-        "dev": ["pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
+        "cluster": CLUSTER,
+        "dev": [*CLUSTER, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
     },
     entry_points={
         "console_scripts": ["lwd = lwd_ros.cli:main", *[f"{node} = lwd_ros.nodes.{node}:main" for node in NODES]],

@@ -13,6 +13,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.resources import share_path
 
 _FROM_ROS = ("rclpy", "lwd_msgs")
+_APART = {"distributed": "pip install 'lwd_ros[cluster]'", "ray": "pip install ray"}  # for one backend alone
 
 
 def _needs(extra: str = ""):
@@ -28,14 +29,23 @@ def _needs(extra: str = ""):
                 if package in ("", "lwd_ros", *sys.stdlib_module_names):
                     raise
                 hint = f"pip install 'lwd_ros[{extra}]'" if extra else "pip install lwd_ros"
+                hint = _APART.get(package, hint)
                 if package in _FROM_ROS:
                     hint = "source a ROS 2 workspace that has it, or run 'make setup' in the repository"
-                name = click.get_current_context().info_name
-                raise click.UsageError(f"'lwd {name}' needs the package '{package}': {hint}") from error
+                raise click.UsageError(f"'lwd {_command()}' needs the package '{package}': {hint}") from error
 
         return command
 
     return decorate
+
+
+def _command() -> str:
+    """What the user typed after `lwd`, without options."""
+    context, names = click.get_current_context(), []
+    while context.parent:
+        names.insert(0, context.info_name)
+        context = context.parent
+    return " ".join(names)
 
 
 def _tasks(names: str, repeats: bool = False) -> tuple[str, ...]:
@@ -84,7 +94,7 @@ _CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; d
     "--noise",
     type=click.FloatRange(min=0),
     nargs=2,
-    default=(0.3, 0.3),
+    default=(0.0, 0.3),
     help="Range of the execution noise's standard deviation, drawn per demonstration, in action units of ±1.",
 )
 @click.option(
@@ -147,7 +157,47 @@ def export(folder, out) -> None:
 
 
 @cli.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option(
+    "--method",
+    required=True,
+    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork. Made from a run: nearest_latent, mean_latent.",
+)
+@click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
+@click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
+@click.option("--out", type=click.Path(path_type=Path), help="To train: run folder.")
+@click.option("--seed", type=_FROM_ZERO, help="To train: overrides the config's seed.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Else: finished run folder of 'lwd train'.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file (.onnx) to write.")
+@_needs("train")
+def baseline(method, config, data, out, seed, folder, model) -> None:
+    """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.evaluation.baselines import METHODS, TRAINED, latent_baseline, train_baseline
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.train import load
+
+    if method not in METHODS:
+        raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(METHODS)}")
+    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if method in TRAINED else (("--run",), set())
+    options = {"--config": config, "--data": data, "--out": out, "--seed": seed, "--run": folder}
+    given = [name for name, value in options.items() if value is not None]
+    if set(given) - optional != set(needed):
+        found = ", ".join(given) or "none of them"
+        raise click.UsageError(f"--method {method}: found {found}, expected {', '.join((*needed, *optional))}")
+    if method in TRAINED:
+        loaded = TrainConfig.load(config)
+        loaded = loaded if seed is None else loaded.changed({"seed": seed})
+        train_baseline(method, loaded, Demonstrations(data), out, model)
+    else:
+        latent_baseline(method, load(folder), model)
+    generator = PolicyGenerator(model)
+    click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.")
+@click.option("--expert", is_flag=True, help="Instead of a model: the scripted experts, undisturbed.")
 @click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
 @click.option("--episodes", type=_COUNT, default=50, help="Episodes a task.")
@@ -159,23 +209,39 @@ def export(folder, out) -> None:
 )
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @_WORKERS
+@click.option(
+    "--backend",
+    type=click.Choice(("loky", "multiprocessing", "threading", "dask", "ray")),
+    default="loky",
+    help="Of joblib; dask and ray start a cluster on this machine unless --scheduler names one.",
+)
+@click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
 @_needs("sim")
-def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None:
+def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers, backend, scheduler) -> None:
     """Success per task on unseen layouts, one generated policy per episode."""
     from lwd_ros.evaluation.chains import evaluate_chain
     from lwd_ros.evaluation.evaluate import evaluate, write_json
+    from lwd_ros.evaluation.expert import evaluate_expert
+    from lwd_ros.evaluation.parallel import backend as running_on
     from lwd_ros.generator import PolicyGenerator
 
+    if expert and (model or chain or tasks == "all"):
+        raise click.UsageError("--expert: expected --tasks with names, mt10 or mt50, and neither --model nor --chain")
+    if not expert and not model:
+        raise click.UsageError("found neither --model nor --expert, expected one of them")
     names = PolicyGenerator(model).tasks if tasks == "all" else _tasks(tasks, repeats=chain)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
-    run = evaluate_chain if chain else evaluate
-    result = run(model, names, episodes, first_layout, _workers(workers))
+    run = evaluate_expert if expert else functools.partial(evaluate_chain if chain else evaluate, model)
+    with running_on(backend, _workers(workers), scheduler):
+        result = run(names, episodes, first_layout, workers or -1 if scheduler else _workers(workers))
     rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
     for task, row in rows:
         low, high = row["interval"]
         click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
-    if not chain:
+    if expert:
+        click.echo(f"mean {result['mean_success']:.4f}; {result['method']}")
+    elif not chain:
         click.echo(
             f"mean {result['mean_success']:.4f}; {result['policy_parameters']} parameters, "
             f"{result['flops_per_step']} FLOPs a step, generated in {result['generation_ms']:.2f} ms"
@@ -183,6 +249,82 @@ def evaluate(model, tasks, chain, episodes, first_layout, path, workers) -> None
     if path:
         write_json(result, path)
         click.echo(f"written to {path}")
+
+
+@cli.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("bench/results/metaworld"),
+    help="Folder of a study's results.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the document.")
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    default=Path("docs/benchmarks/metaworld.template.md"),
+    help="Its prose, with markers; metaworld_failures.md stands beside it.",
+)
+@_needs("demo")
+def report(results, out, template) -> None:
+    """Write the benchmark document and its plots from results; the same results give the same bytes."""
+    from lwd_ros.evaluation.report.document import make_report
+
+    click.echo(f"written to {make_report(results, out, template)}")
+
+
+@cli.group()
+def study() -> None:
+    """Studies behind the documented figures; each writes JSON."""
+
+
+def _of_a_run(episodes: int, first_layout: int):
+    """The options of a study of one run folder."""
+    return lambda function: functools.reduce(
+        lambda decorated, option: option(decorated),
+        (
+            _WORKERS,
+            click.option("--json", "path", type=click.Path(path_type=Path), required=True, help="Write it here."),
+            click.option("--first-layout", type=_FROM_ZERO, default=first_layout, help="First layout seed."),
+            click.option("--episodes", type=click.IntRange(min=4), default=episodes, help="Demonstrations a task."),
+            click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the run."),
+            click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run of 'lwd train'."),
+        ),
+        function,
+    )
+
+
+@study.command()
+@_of_a_run(episodes=20, first_layout=300_000)
+@_needs("sim,train")
+def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """Policies decoded from held-out demonstrations against the experts that made these."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.reconstruction import study_reconstruction
+
+    names = () if tasks == "all" else _tasks(tasks)
+    result = study_reconstruction(folder, names, episodes, first_layout, _workers(workers))
+    write_json(result, path)
+    for name, value in result["mean"].items():
+        click.echo(f"{name:32} {value:8.3f}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@_of_a_run(episodes=40, first_layout=100_000)
+@_needs("sim,train")
+def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """A picture of the latent space, and how different the policies are that it gives for one task."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.latents import study_latents
+
+    names = () if tasks == "all" else _tasks(tasks)
+    result = study_latents(folder, names, episodes, first_layout, _workers(workers))
+    write_json(result, path)
+    for task, sets in result["diversity"].items():
+        shares = "  ".join(f"{name} {entry['action_disagreement']:.3f}" for name, entry in sets.items())
+        click.echo(f"{task:26} action disagreement: {shares}")
+    click.echo(f"written to {path}")
 
 
 @cli.command()

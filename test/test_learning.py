@@ -218,7 +218,7 @@ def test_another_config_in_the_same_folder_is_refused(run, data):
     folder, _ = run
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     for change in ({"seed": 1}, {"hidden_layers": [7]}, {"diffusion": {**CONFIG["diffusion"], "steps": 31}}):
-        with pytest.raises(ConfigError, match="holds a run of another config or dataset; name another folder"):
+        with pytest.raises(ConfigError, match="holds a run of another config, dataset or method; name another folder"):
             train(TrainConfig.from_dict(CONFIG | change), data, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
@@ -328,20 +328,67 @@ def test_inputs_are_normalised_per_task(data):
 
 
 def test_pairs_come_from_the_demonstration_and_from_its_task_alone(data):
-    config = TrainConfig.from_dict(CONFIG | {"autoencoder": {**CONFIG["autoencoder"], "pairs": 400, "own_share": 0.25}})
-    training = TrainingData(data, config)
-    # Put each frame's number where its observation stands, so that a batch tells where it came from.
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG))
+    # Put each frame's and demonstration's number where it stands, so that a batch tells where it came from.
     training.observation = torch.arange(len(training.observation), dtype=torch.float32)[:, None]
-    chosen = torch.arange(len(training.task))
-    frames, _ = training.sample_pairs(chosen, config.autoencoder, torch.Generator().manual_seed(0))
-    assert frames.shape == (6, 400, 1)
-    ends = (training.start + training.length).tolist()
-    for row, (start, end) in enumerate(zip(training.start.tolist(), ends, strict=True)):
+    training.tokens = torch.arange(len(training.task), dtype=torch.float32)[:, None]
+    batch = training.sample(30, 400, 0.25, torch.Generator().manual_seed(0))
+    assert batch.observation.shape == (30, 400, 1) and batch.action.shape == (30, 400, 4)
+    starts, ends = training.start.tolist(), (training.start + training.length).tolist()
+    rows = batch.tokens[:, 0].long().tolist()
+    assert set(rows) == set(range(6))
+    for place, row in enumerate(rows):
+        assert batch.task[place] == training.task[row]
+        assert batch.first_observation[place].equal(training.first_observation[row])
         task = [i for i in range(6) if training.task[i] == training.task[row]]
-        own, others = frames[row, :100, 0], frames[row, 100:, 0]
-        assert start <= own.min() and own.max() < end
-        assert training.start[task[0]] <= others.min() and others.max() < ends[task[-1]]
-        assert (others < start).any() or (others >= end).any()
+        own, others = batch.observation[place, :100, 0], batch.observation[place, 100:, 0]
+        assert starts[row] <= own.min() and own.max() < ends[row]
+        assert starts[task[0]] <= others.min() and others.max() < ends[task[-1]]
+        assert (others < starts[row]).any() or (others >= ends[row]).any()
+
+
+def test_translation_moves_a_demonstration_as_a_whole_and_nothing_else(data):
+    moved = TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["x"]}}))
+    still = TrainingData(data, TrainConfig.from_dict(CONFIG))
+    names = [data.contract.observation_names[i] for i in moved.indices.tolist()]
+    for training in (moved, still):  # what remains of a batch is what the translation added
+        for name in ("observation", "tokens", "first_observation"):
+            setattr(training, name, torch.zeros_like(getattr(training, name)))
+    batch = moved.sample(50, 8, 1.0, torch.Generator().manual_seed(0))
+    offset = batch.observation * moved.normalisation.std[batch.task][:, None]
+    along = [place for place, name in enumerate(names) if name.endswith("_x") and name.startswith(("hand", "object_1"))]
+    assert offset[..., along].abs().max() <= 0.05 and offset[..., along].std() > 0.02
+    assert (offset[..., along] - offset[:, :1, along[:1]]).abs().max() < 1e-6  # hand and object, in every frame
+    assert not batch.observation[..., [p for p, name in enumerate(names) if not name.endswith("_x")]].any()
+    first = batch.first_observation * moved.condition_std[batch.task]
+    place = data.contract.observation_names.index("hand_x")
+    torch.testing.assert_close(first[:, place], offset[:, 0, names.index("hand_x")], atol=1e-6, rtol=0)
+    assert batch.tokens.abs().sum(1).min() > 0 and batch.action.any()
+    assert not still.sample(50, 8, 1.0, torch.Generator().manual_seed(0)).observation.any()
+    wider = still.normalisation.minimum - moved.normalisation.minimum
+    torch.testing.assert_close(wider[:, along], torch.full_like(wider[:, along], 0.05))
+
+
+def test_translation_refuses_an_axis_that_nothing_lies_along(data):
+    with pytest.raises(DatasetError, match="translation.axes: found 'up'"):
+        TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["up"]}}))
+
+
+@pytest.mark.parametrize("key", ["data_digest", "contract_digest"])
+def test_a_config_may_name_the_dataset_and_the_contract_it_is_for(data, key):
+    found = {"data_digest": data.digest, "contract_digest": data.contract.digest}[key]
+    TrainingData(data, TrainConfig.from_dict(CONFIG | {key: found[:12]}))
+    with pytest.raises(DatasetError, match=f"{key}: found {found}, expected 0123"):
+        TrainingData(data, TrainConfig.from_dict(CONFIG | {key: "0123456789"}))
+
+
+def test_a_few_demonstrations_of_each_task_are_its_first_fresh_starts(data):
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG | {"demonstrations_per_task": 1}))
+    assert training.task.tolist() == [0, 1]
+    first = [next(e for e in data.episodes[task] if not e.after) for task in data.tasks]
+    assert training.length.tolist() == [len(e.action) for e in first]
+    with pytest.raises(DatasetError, match="fresh starts, expected 99"):
+        TrainingData(data, TrainConfig.from_dict(CONFIG | {"demonstrations_per_task": 99}))
 
 
 @pytest.mark.parametrize("steps", [1, 4, 20])

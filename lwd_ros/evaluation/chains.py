@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from joblib import Parallel, delayed
-from tqdm import tqdm
+from joblib import delayed
 
 from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.evaluation.evaluate import describe, open_model, wilson_interval
+from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.sim.scene import Scene, SceneError, sharing
@@ -59,8 +59,9 @@ def evaluate_chain(model: Path, tasks: Sequence[str], episodes: int, first_layou
     generator = open_model(model, tasks, first_layout)
     _require_chain(tasks, generator.description.contract)
     layouts = range(first_layout, first_layout + episodes)
-    outcomes = Parallel(n_jobs=workers, return_as="generator")(delayed(_chain)(model, tasks, k) for k in layouts)
-    steps = list(tqdm(outcomes, total=episodes, desc="chain", unit="episode"))
+    # An absolute path: another process may stand in another folder.
+    calls = (delayed(_chain)(model.resolve(), tasks, layout) for layout in layouts)
+    steps = list(in_order(calls, workers, "chain", "episode"))
     links = []
     for place, task in enumerate(tasks):
         successes = [row[place] for row in steps if row[place]]

@@ -3,16 +3,17 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.stats import binomtest
-from tqdm import tqdm
 
 from lwd_ros import __version__
+from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.sim.collect import TRAINING_LAYOUTS
@@ -64,12 +65,17 @@ def open_model(model: Path, tasks: Sequence[str], first_layout: int) -> PolicyGe
     for task in tasks:
         if task not in generator.tasks:
             raise ModelError(f"task '{task}' is unknown to {model.name}; it knows {', '.join(generator.tasks)}")
+    require_unseen(first_layout)
+    return generator
+
+
+def require_unseen(first_layout: int) -> None:
+    """Raise ModelError where layouts from `first_layout` on were trained on."""
     if first_layout in TRAINING_LAYOUTS:
         raise ModelError(
             f"first layout {first_layout}: layouts below {TRAINING_LAYOUTS.stop} belong to demonstrations; use "
             f"{VALIDATION_LAYOUTS.start} and up for validation, {REPORTING_LAYOUTS.start} and up for reporting"
         )
-    return generator
 
 
 def describe(generator: PolicyGenerator, **protocol) -> dict:
@@ -84,6 +90,41 @@ def describe(generator: PolicyGenerator, **protocol) -> dict:
     }
 
 
+def success_by_task(
+    episodes_of: Callable[[str, Sequence[int]], list[int]], tasks: Sequence[str], layouts: range, workers: int
+) -> dict[str, dict]:
+    """What `tasks` of a result says: `episodes_of` (task, layouts) gives the first success step of each, 0 for none.
+
+    It runs in other processes, each time in a fresh scene with the same few layouts, however many processes there are.
+    """
+    size = max(1, -(-len(layouts) // 5))
+    jobs = [(task, layouts[i : i + size]) for task in tasks for i in range(0, len(layouts), size)]
+    outcomes = in_order((delayed(episodes_of)(task, part) for task, part in jobs), workers, "evaluate", "part")
+    results: dict[str, list[int]] = {task: [] for task in tasks}
+    for (task, _), steps in zip(jobs, outcomes, strict=True):
+        results[task] += steps
+    described = {}
+    for task, steps in results.items():
+        successes = [step for step in steps if step]
+        described[task] = {
+            "success": len(successes) / len(layouts),
+            "episodes": len(layouts),
+            "successes": len(successes),
+            "interval": wilson_interval(len(successes), len(layouts)),
+            "steps_to_success": {
+                "median": float(np.median(successes)) if successes else None,
+                "max": max(successes, default=None),
+            },
+            "failed_layouts": [layout for layout, step in zip(layouts, steps, strict=True) if not step],
+        }
+    return described
+
+
+def mean_success(described: dict[str, dict]) -> float:
+    """Over tasks, each counting the same."""
+    return float(np.mean([entry["success"] for entry in described.values()]))
+
+
 def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
     """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
 
@@ -95,32 +136,12 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
     """
     generator = open_model(model, tasks, first_layout)
-    layouts = range(first_layout, first_layout + episodes)
-    size = max(1, -(-episodes // 5))
-    jobs = [(task, layouts[i : i + size]) for task in tasks for i in range(0, episodes, size)]
-    parallel = Parallel(n_jobs=workers, return_as="generator")
-    results: dict[str, list[int]] = {task: [] for task in tasks}
-    outcomes = parallel(delayed(_episodes)(model, task, part) for task, part in jobs)
-    for (task, _), steps in zip(jobs, tqdm(outcomes, total=len(jobs), desc="evaluate", unit="part"), strict=True):
-        results[task] += steps
-    described = {}
-    for task, steps in results.items():
-        successes = [step for step in steps if step]
-        described[task] = {
-            "success": len(successes) / episodes,
-            "episodes": episodes,
-            "successes": len(successes),
-            "interval": wilson_interval(len(successes), episodes),
-            "steps_to_success": {
-                "median": float(np.median(successes)) if successes else None,
-                "max": max(successes, default=None),
-            },
-            "failed_layouts": [layout for layout, step in zip(layouts, steps, strict=True) if not step],
-        }
+    episodes_of = partial(_episodes, model.resolve())  # another process may stand in another folder
+    described = success_by_task(episodes_of, tasks, range(first_layout, first_layout + episodes), workers)
     sizes = generator.description.layout.layer_sizes
     return {
         **describe(generator, policies_per_episode=1, first_layout=first_layout, policy_seed="layout + 1"),
-        "mean_success": float(np.mean([entry["success"] for entry in described.values()])),
+        "mean_success": mean_success(described),
         "flops_per_step": sum(2 * a * b for a, b in pairwise(sizes)),
         "generation_ms": 1e3 * generation_seconds(generator),
         "tasks": described,
@@ -128,8 +149,23 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
 
 
 def write_json(result: dict, path: Path) -> None:
-    """Write a result under a temporary name first, so that a partial file is never taken for whole."""
+    """Write a result under a temporary name first, so that a partial file is never taken for whole.
+
+    What lies two deep (a task, a link of a chain) is one line, so that a result is short and its changes are readable.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".partial")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(_indented(result) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _indented(value, depth: int = 0) -> str:
+    """JSON with one line for each entry of the outermost dict, and of the dicts and lists of dicts in it."""
+    nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
+    if depth == 2 or not nested or not value:
+        return json.dumps(value, allow_nan=False)  # NaN is not JSON
+    space = "\n" + " " * (depth + 1)
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(str(key))}: {_indented(item, depth + 1)}" for key, item in value.items()]
+        return "{" + space + ("," + space).join(lines) + "\n" + " " * depth + "}"
+    return "[" + space + ("," + space).join(_indented(item, 2) for item in value) + "\n" + " " * depth + "]"

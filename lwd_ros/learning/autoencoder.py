@@ -22,12 +22,11 @@ class Autoencoder(nn.Module):
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
         config, device = self.config, self.hypernetwork.base.device
-        chosen = data.sample_demonstrations(config.demonstrations, generator)
-        mean, log_variance = self.encoder(data.tokens[chosen].to(device))
+        batch = data.sample(config.demonstrations, config.pairs, config.own_share, generator)
+        mean, log_variance = self.encoder(batch.tokens.to(device))
         latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
-        observation, action = data.sample_pairs(chosen, config, generator)
-        predicted = policy_forward(self.layout, self.hypernetwork(latent), observation.to(device))
-        cloning = functional.mse_loss(predicted, action.to(device))
+        predicted = policy_forward(self.layout, self.hypernetwork(latent), batch.observation.to(device))
+        cloning = functional.mse_loss(predicted, batch.action.to(device))
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         return {
             "loss": cloning + config.kl_weight * divergence,
@@ -36,6 +35,6 @@ class Autoencoder(nn.Module):
         }
 
     @torch.no_grad()
-    def encode(self, data: TrainingData) -> torch.Tensor:
-        """Posterior means of all demonstrations, float32 [demonstrations, latent], on the CPU."""
-        return self.encoder(data.tokens.to(self.hypernetwork.base.device))[0].cpu()
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Posterior means of demonstrations, float32 [B, latent], of their tokens [B, tokens x features]."""
+        return self.encoder(tokens.to(self.hypernetwork.base.device))[0]

@@ -1,5 +1,6 @@
 """What a training run can be told, with the defaults that the shipped models use."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -46,6 +47,16 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
+class TranslationConfig:
+    """Augmentation: demonstrations are moved about, because an action does not depend on where the scene stands."""
+
+    range_m: float = 0.0  # offsets are uniform in plus or minus this; 0: none
+    axes: tuple[str, ...] = ("x", "y")  # an offset moves every observed scalar in m whose name ends with _AXIS
+    # By task, axes along which something that is not observed stands still (a wall, a bin): no offset along those.
+    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run, from demonstrations to a model file."""
 
@@ -56,7 +67,10 @@ class TrainConfig:
     hide: tuple[str, ...] = ()
     condition_on_observation: bool = False
     smallest_std: float = 0.005  # normalisation never magnifies a scalar's change by more than one over this
+    data_digest: str = ""  # beginning of the dataset's digest; empty: any dataset
+    contract_digest: str = ""  # beginning of its contract's digest; empty: any contract
     demonstrations_per_task: int = 0  # only the first so many fresh starts of each task; 0: every demonstration
+    translation: TranslationConfig = field(default_factory=TranslationConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
@@ -76,6 +90,17 @@ class TrainConfig:
         """Check and build a config from parsed YAML or JSON; `where` names its source in errors."""
         return _build(cls, content, where, "")
 
+    def changed(self, changes: Mapping) -> "TrainConfig":
+        """A config that differs in some keys, nested ones written `autoencoder.steps`; raises ConfigError as `load`."""
+        content = json.loads(json.dumps(self.to_dict()))
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            target = content
+            for name in parents:
+                target = target.setdefault(name, {})
+            target[last] = value
+        return self.from_dict(content, where=self.name)
+
     def to_dict(self) -> dict:
         """Plain data, for the run folder and the model file."""
         return asdict(self)
@@ -92,7 +117,7 @@ def _build(kind, content, where: str, prefix: str):
         if key not in known:
             raise ConfigError(f"{where}: key '{path}': found {key!r}, expected one of {', '.join(known)}")
         expected = known[key].type
-        if isinstance(expected, type) and expected in (AutoencoderConfig, DiffusionConfig):
+        if isinstance(expected, type) and expected in (TranslationConfig, AutoencoderConfig, DiffusionConfig):
             values[key] = _build(expected, value, where, path + ".")
         else:
             values[key] = _value(value, expected, where, path)
@@ -106,7 +131,8 @@ def _value(value, expected, where: str, path: str):
         raise ConfigError(f"{where}: key '{path}': found {value!r}, expected {what}")
 
     if expected is str:
-        return value if isinstance(value, str) and value else refuse("a text")
+        may_be_empty = path.endswith("_digest")
+        return value if isinstance(value, str) and (value or may_be_empty) else refuse("a text")
     if expected is bool:
         return value if isinstance(value, bool) else refuse("true or false")
     if expected in (int, float):
@@ -119,6 +145,10 @@ def _value(value, expected, where: str, path: str):
         if key in _SHARES and value > 1:
             refuse("a number from 0 to 1")
         return expected(value)
+    if expected == dict[str, tuple[str, ...]]:
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            refuse("a mapping of names")
+        return {name: _value(item, tuple[str, ...], where, f"{path}.{name}") for name, item in value.items()}
     kind = str if expected == tuple[str, ...] else int
     fitting = isinstance(value, list) and all(type(item) is kind and item > kind() for item in value)
     if not fitting or (path.rpartition(".")[2] in _NOT_EMPTY and not value):

@@ -1,12 +1,13 @@
 """Demonstrations as tensors: per-task normalisation, the encoder's tokens, batches of (observation, action) pairs."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.learning.config import AutoencoderConfig, TrainConfig
+from lwd_ros.learning.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,21 @@ class TaskNormalisation:
     std: torch.Tensor
     minimum: torch.Tensor
     maximum: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Demonstrations that were drawn, each moved as a whole; and pairs to judge the policies decoded for them on.
+
+    task int64 [B]; tokens float32 [B, tokens x features]; first_observation float32 [B, observations], standardised;
+    observation, action float32 [B, pairs, inputs or commands], as in `TrainingData`.
+    """
+
+    task: torch.Tensor
+    tokens: torch.Tensor
+    first_observation: torch.Tensor
+    observation: torch.Tensor
+    action: torch.Tensor
 
 
 class TrainingData:
@@ -35,6 +51,10 @@ class TrainingData:
     def __init__(self, demonstrations: Demonstrations, config: TrainConfig):
         """Normalise and flatten; raises DatasetError where the config hides a scalar that the contract lacks."""
         contract = demonstrations.contract
+        found = {"data_digest": demonstrations.digest, "contract_digest": contract.digest}
+        for key, digest in found.items():
+            if not digest.startswith(getattr(config, key)):
+                raise DatasetError(f"{demonstrations.folder}: {key}: found {digest}, expected {getattr(config, key)}")
         for name in config.hide:
             if name not in contract.observation_names:
                 raise DatasetError(f"hide: found '{name}', expected one of {', '.join(contract.observation_names)}")
@@ -56,16 +76,16 @@ class TrainingData:
         )
         everything = np.concatenate(per_task)
         global_mean, global_std = everything.mean(0), np.maximum(everything.std(0), config.smallest_std)
+        self._token_scale = global_mean, global_std, config.autoencoder.tokens
         offset, scale = self.action_offset.numpy(), self.action_scale.numpy()
 
-        observation, action, tokens = [], [], []
+        observation, action = [], []
         for t, episode in episodes:
             values = episode.observation[:, kept]
             observation.append((values - self.normalisation.mean[t].numpy()) / self.normalisation.std[t].numpy())
             action.append((episode.action - offset) / scale)
-            tokens.append(_tokens((values - global_mean) / global_std, action[-1], config.autoencoder.tokens))
         self.observation, self.action = _tensor(np.concatenate(observation)), _tensor(np.concatenate(action))
-        self.tokens = _stack(tokens)
+        self.tokens = self.tokens_of([episode for _, episode in episodes])
         self.task = torch.tensor([t for t, _ in episodes])
         lengths = np.array([len(e.action) for _, e in episodes])
         self.length = torch.tensor(lengths)
@@ -82,6 +102,81 @@ class TrainingData:
         self.condition_mean = _stack([v.mean(0) for v in whole])
         self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
+        self._translation = config.translation
+        if config.translation.range_m:
+            self._prepare_translation(config)
+
+    def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
+        """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
+        mean, std, count = self._token_scale
+        offset, scale, kept = self.action_offset.numpy(), self.action_scale.numpy(), self.indices.numpy()
+        rows = [((e.observation[:, kept] - mean) / std, (e.action - offset) / scale) for e in episodes]
+        return _stack([_tokens(observation, action, count) for observation, action in rows])
+
+    def sample(self, count: int, pairs: int, own_share: float, generator: torch.Generator) -> Batch:
+        """Draw `count` demonstrations, and for each `pairs` frames to judge its policy on.
+
+        `own_share` of the pairs come from the demonstration itself, the rest from all of its task: alone, the first
+        teaches nothing about other layouts, and the second makes the latent a mere name of the task.
+        """
+        chosen = self.sample_demonstrations(count, generator)
+        task, own = self.task[chosen], round(pairs * own_share)
+        places = torch.rand((count, own), generator=generator) * self.length[chosen, None]
+        mine = self.start[chosen, None] + places.long()
+        others = self.sample_frames(task[:, None], (count, pairs - own), generator)
+        frames = torch.cat([mine, others], dim=1)
+        tokens, first, observation = self.tokens[chosen], self.first_observation[chosen], self.observation[frames]
+        if self._translation.range_m:
+            offset = self._offsets((count, 1), generator)
+            tokens = tokens + (offset @ self._token_shift[task])[:, 0]
+            first = first + (offset @ self._first_shift[task])[:, 0]
+            each = [offset.expand(-1, own, -1), self._offsets((count, pairs - own), generator)]
+            observation = torch.baddbmm(observation, torch.cat(each, dim=1), self._input_shift[task])
+        return Batch(task, tokens, first, observation, self.action[frames])
+
+    def sample_of(self, task: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames of tasks, int64 [...], each moved by itself: observation [..., inputs], action [..., commands]."""
+        frames = self.sample_frames(task, tuple(task.shape), generator)
+        observation = self.observation[frames]
+        if self._translation.range_m:
+            offset = self._offsets(tuple(task.shape), generator)
+            observation = observation + (offset[..., None] * self._input_shift[task]).sum(dim=-2)
+        return observation, self.action[frames]
+
+    def _offsets(self, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+        """Random offsets in m, float32 [*size, axes]."""
+        uniform = torch.rand((*size, len(self._translation.axes)), generator=generator)
+        return (2 * uniform - 1) * self._translation.range_m
+
+    def _prepare_translation(self, config: TrainConfig) -> None:
+        """How a metre along each axis changes what is seen: float32 [tasks, axes, ...], 0 where nothing moves."""
+        names, axes = self.contract.observation, config.translation.axes
+        moved = [[s.unit == "m" and s.name.endswith(f"_{axis}") for s in names] for axis in axes]
+        for axis, found in zip(axes, moved, strict=True):
+            if not any(found):
+                text = f"found '{axis}', expected the end of an observed scalar's name in m, as x in hand_x"
+                raise DatasetError(f"translation.axes: {text}")
+        whole = [np.concatenate([e.observation for e in self.demonstrations.episodes[task]]) for task in self.tasks]
+        # A scalar that is 0 throughout pads for an object that the task does not have; nothing stands there.
+        stands = _stack([(values != 0).any(axis=0) for values in whole])
+        shift = torch.tensor(moved, dtype=torch.float32) * stands[:, None]
+        for task, fixed in config.translation.fixed.items():
+            wrong = [axis for axis in fixed if axis not in axes]
+            if task not in self.tasks or wrong:
+                found = f"axis '{wrong[0]}' of '{task}'" if wrong else f"'{task}'"
+                raise DatasetError(
+                    f"translation.fixed: found {found}, expected tasks of the dataset and of {list(axes)}"
+                )
+            shift[self.tasks.index(task), [axes.index(axis) for axis in fixed]] = 0.0
+        self._first_shift = shift / self.condition_std[:, None]
+        seen = shift[:, :, self.indices]
+        self._input_shift = seen / self.normalisation.std[:, None]
+        std, commands, tokens = self._token_scale[1], len(self.contract.command), self._token_scale[2]
+        token = torch.cat([seen / _tensor(std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
+        self._token_shift = token.repeat(1, 1, tokens)
+        widened = (seen.sum(dim=1) > 0) * config.translation.range_m
+        bounds = self.normalisation
+        self.normalisation = replace(bounds, minimum=bounds.minimum - widened, maximum=bounds.maximum + widened)
 
     def sample_demonstrations(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Demonstration numbers, int64 [count]: a task first, each as likely as the others, then one of its own."""
@@ -89,20 +184,9 @@ class TrainingData:
         place = torch.rand(count, generator=generator) * self._demonstration_count[task]
         return self._first_demonstration[task] + place.long()
 
-    def sample_pairs(self, chosen: torch.Tensor, config: AutoencoderConfig, generator: torch.Generator):
-        """Frames to judge each decoded policy on: observation [B, pairs, inputs], action [B, pairs, commands].
-
-        The first share comes from the demonstration itself, the rest from all of its task: alone, the first teaches
-        nothing about other layouts, and the second makes the latent a mere name of the task.
-        """
-        own = round(config.pairs * config.own_share)
-        size = (len(chosen), own)
-        mine = self.start[chosen, None] + (torch.rand(size, generator=generator) * self.length[chosen, None]).long()
-        task = self.task[chosen, None]
-        size = (len(chosen), config.pairs - own)
-        others = self._first_frame[task] + (torch.rand(size, generator=generator) * self._frames[task]).long()
-        frames = torch.cat([mine, others], dim=1)
-        return self.observation[frames], self.action[frames]
+    def sample_frames(self, task: torch.Tensor, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+        """Frame numbers, int64 of `size`: of `task` (int64, broadcast to `size`), each frame as likely as another."""
+        return self._first_frame[task] + (torch.rand(size, generator=generator) * self._frames[task]).long()
 
 
 def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode]:
@@ -112,9 +196,7 @@ def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode
         return episodes
     fresh = [episode for episode in episodes if not episode.after]
     if len(fresh) < count:
-        raise DatasetError(
-            f"demonstrations_per_task: task '{task}' has {len(fresh)} demonstrations that start afresh, expected {count}"
-        )
+        raise DatasetError(f"demonstrations_per_task: task '{task}' has {len(fresh)} fresh starts, expected {count}")
     return fresh[:count]
 
 

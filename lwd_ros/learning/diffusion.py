@@ -31,16 +31,23 @@ class LatentDiffusion(nn.Module):
         schedule.set_timesteps(config.sampling_steps)
         self._sampling_sigmas = schedule.sigmas.tolist()
 
-    def loss(self, latents, task, condition, chosen: torch.Tensor, generator: torch.Generator):
-        """Squared error of the predicted velocity, noise - data, on the demonstrations `chosen` (int64 [B])."""
+    def loss(self, latents, task, condition, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Squared error of the predicted velocity, noise - data.
+
+        Args:
+            latents: float32 [B, latent].
+            task: int64 [B].
+            condition: float32 [B, condition], or None where there is none.
+            generator: of the noise, on the CPU.
+        """
         device = self.mean.device
-        data = (latents[chosen].to(device) - self.mean) / self.std
+        data = (latents.to(device) - self.mean) / self.std
         noise = torch.randn(data.shape, generator=generator).to(device)
-        step = torch.randint(len(self._training_sigmas), (len(chosen),), generator=generator)
+        step = torch.randint(len(self._training_sigmas), (len(data),), generator=generator)
         sigma = self._training_sigmas[step].to(device)
         noisy = torch.lerp(data, noise, sigma[:, None])
-        given = None if condition is None else condition[chosen].to(device)
-        velocity = self.denoiser(noisy, sigma, task[chosen].to(device), given)
+        given = None if condition is None else condition.to(device)
+        velocity = self.denoiser(noisy, sigma, task.to(device), given)
         return {"loss": functional.mse_loss(velocity, noise - data)}
 
     def forward(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:

@@ -15,44 +15,61 @@ from lwd_ros.generator import ModelDescription
 from lwd_ros.generator.model_file import INPUTS, OUTPUTS
 from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.train import TrainedRun
+from lwd_ros.learning.train import TrainedRun, policy_layout
 
 OPSET = 17
 
 
-class _Sampler(nn.Module):
-    """Latent diffusion, hypernetwork and per-task normalisation as one graph."""
+class ModelGraph(nn.Module):
+    """What every model file computes: a method's `weights`, and the normalisation of their task."""
 
-    def __init__(self, run: TrainedRun):
+    def __init__(self, data: TrainingData):
         super().__init__()
-        self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
-        self.conditioned = run.config.condition_on_observation
-        normalisation = run.data.normalisation
         for name in ("mean", "std", "minimum", "maximum"):
-            self.register_buffer(name, getattr(normalisation, name))
-        self.register_buffer("condition_mean", run.data.condition_mean)
-        self.register_buffer("condition_std", run.data.condition_std)
+            self.register_buffer(name, getattr(data.normalisation, name))
+        self.register_buffer("condition_mean", data.condition_mean)
+        self.register_buffer("condition_std", data.condition_std)
+
+    def weights(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Policy weights [B, P] from noise [B, z], task [B] and, where conditioned, standardised observation [B, obs].
+
+        All must take part, if only by a factor of 0: the exporter drops an input that does nothing.
+        """
+        raise NotImplementedError
 
     def forward(self, noise, task, observation=None):
         condition = None
-        if self.conditioned:
+        if observation is not None:
             condition = (observation - self.condition_mean[task]) / self.condition_std[task]
-        weights = self.hypernetwork(self.diffusion(noise, task, condition))
+        weights = self.weights(noise, task, condition)
         return weights, self.mean[task], self.std[task], self.minimum[task], self.maximum[task]
+
+
+class RunGraph(ModelGraph):
+    """Latent diffusion and hypernetwork of a finished run."""
+
+    def __init__(self, run: TrainedRun):
+        super().__init__(run.data)
+        self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
+
+    def weights(self, noise, task, condition):
+        return self.hypernetwork(self.diffusion(noise, task, condition))
 
 
 def export(run: TrainedRun, path: Path) -> None:
     """Write a finished run as a model file."""
-    write_model(_Sampler(run), describe_run(run), path)
+    write_model(RunGraph(run), describe_model(run.config, run.data), path)
 
 
-def describe_run(run: TrainedRun, **changes) -> ModelDescription:
-    """What a model file says of a run: contract, tasks, policy, training config, data digest, versions, license."""
-    config, data = run.config, run.data
+def describe_model(config: TrainConfig, data: TrainingData, **changes) -> ModelDescription:
+    """What a model file says of a run: contract, tasks, policy, training config, data digest, versions, license.
+
+    `changes` replace fields of ModelDescription, for a baseline.
+    """
     known = {
         "contract": data.contract,
         "tasks": data.tasks,
-        "layout": run.autoencoder.layout,
+        "layout": policy_layout(config, data),
         "observation_indices": tuple(data.indices.tolist()),
         "action_offset": tuple(data.action_offset.tolist()),
         "action_scale": tuple(data.action_scale.tolist()),
@@ -79,11 +96,11 @@ def provenance(config: TrainConfig, data: TrainingData) -> dict:
     }
 
 
-def write_model(sampler: nn.Module, description: ModelDescription, path: Path) -> None:
+def write_model(graph: ModelGraph, description: ModelDescription, path: Path) -> None:
     """Write a model file, under a temporary name first.
 
     Args:
-        sampler: (noise [B, z], task [B], observation [B, obs] where conditioned) -> the model file's outputs.
+        graph: its tensors end on the CPU.
         description: becomes the file's metadata.
         path: of the file.
     """
@@ -95,7 +112,7 @@ def write_model(sampler: nn.Module, description: ModelDescription, path: Path) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter gains nothing here
         torch.onnx.export(
-            sampler.cpu().eval(),
+            graph.cpu().eval(),
             tuple(example),
             str(temporary),
             dynamo=False,

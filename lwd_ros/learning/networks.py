@@ -32,6 +32,14 @@ class TrajectoryEncoder(nn.Module):
         return mean, log_variance.clamp(-20.0, 4.0)
 
 
+def initial_policy(layout: PolicyLayout) -> torch.Tensor:
+    """He-initialised weights of one policy, biases 0, float32 [P]."""
+    weights = torch.zeros(layout.parameters)
+    for w, _, (outputs, inputs) in layout.slices():
+        weights[w] = torch.randn(outputs * inputs) * math.sqrt(2.0 / inputs)
+    return weights
+
+
 class HyperNetwork(nn.Module):
     """A latent [B, latent] to policy weights [B, P]: a learned base plus a scaled head.
 
@@ -43,11 +51,10 @@ class HyperNetwork(nn.Module):
         super().__init__()
         self.trunk = mlp((latent_size, *layers), norm=True)
         self.head = nn.Linear(layers[-1], layout.parameters)
-        base, scale = torch.zeros(layout.parameters), torch.empty(layout.parameters)
-        for w, b, (outputs, inputs) in layout.slices():
-            base[w] = torch.randn(outputs * inputs) * math.sqrt(2.0 / inputs)
+        self.base = nn.Parameter(initial_policy(layout))
+        scale = torch.empty(layout.parameters)
+        for w, b, (_, inputs) in layout.slices():
             scale[w] = scale[b] = 1.0 / math.sqrt(inputs)
-        self.base = nn.Parameter(base)
         self.register_buffer("scale", scale)
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(layers[-1]))
         nn.init.zeros_(self.head.bias)

@@ -40,21 +40,9 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
         PolicyError: the config describes a policy that cannot be.
     """
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
-    identity = json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest}))
-    run = folder / RUN
-    if run.exists():
-        found = _read(run)
-        if {k: found.get(k) for k in identity} != identity:
-            raise ConfigError(f"{folder}: holds a run of another config or dataset; name another folder")
     data = TrainingData(demonstrations, config)
-    outputs = len(demonstrations.contract.command)
-    layout = PolicyLayout((len(data.indices), *config.hidden_layers, outputs), config.hidden_activation)
-    if not run.exists():  # not before here: a config that cannot be trained must not claim the folder
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = run.with_suffix(".partial")
-        content = {**identity, "data": str(demonstrations.folder.resolve())}
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, run)
+    layout = policy_layout(config, data)
+    identity = claim(folder, config, demonstrations)  # not before here: a config that cannot be trained claims nothing
 
     torch.manual_seed(config.seed)
     autoencoder = Autoencoder(data, layout, config.autoencoder)
@@ -62,20 +50,49 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity)
     trainer.run(lambda g: autoencoder.loss(data, g), stage.steps, stage.learning_rate, stage.ema_decay)
 
-    latents = autoencoder.encode(data)
-    condition = data.first_observation if config.condition_on_observation else None
+    # The latents' scale, of demonstrations moved about as the diffusion will see them.
+    generator = torch.Generator().manual_seed(config.seed)
+    latents = autoencoder.encode(data.sample(len(data.task), 0, 1.0, generator).tokens).cpu()
+    conditioned = config.condition_on_observation
     torch.manual_seed(config.seed + 1)
-    size = 0 if condition is None else condition.shape[1]
+    size = data.first_observation.shape[1] if conditioned else 0
     diffusion = LatentDiffusion(latents, len(data.tasks), size, config.diffusion)
     stage = config.diffusion
 
     def loss(generator: torch.Generator):
-        chosen = data.sample_demonstrations(stage.batch, generator)
-        return diffusion.loss(latents, data.task, condition, chosen, generator)
+        batch = data.sample(stage.batch, 0, 1.0, generator)
+        condition = batch.first_observation if conditioned else None
+        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator)
 
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity)
     trainer.run(loss, stage.steps, stage.learning_rate, stage.ema_decay)
     return TrainedRun(config, data, autoencoder, diffusion)
+
+
+def policy_layout(config: TrainConfig, data: TrainingData) -> PolicyLayout:
+    """The policy that a config describes; raises PolicyError where there can be none."""
+    sizes = (len(data.indices), *config.hidden_layers, len(data.contract.command))
+    return PolicyLayout(sizes, config.hidden_activation)
+
+
+def claim(folder: Path, config: TrainConfig, demonstrations: Demonstrations, **more: str) -> dict:
+    """Make `folder` the home of one run, or find that it is; returns the identity that its checkpoints carry.
+
+    A baseline names its method in `more`. Raises ConfigError where the folder belongs to another run.
+    """
+    identity = json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest, **more}))
+    run = folder / RUN
+    if run.exists():
+        found = {key: value for key, value in _read(run).items() if key != "data"}  # a dataset may be moved
+        if found != identity:
+            raise ConfigError(f"{folder}: holds a run of another config, dataset or method; name another folder")
+        return identity
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = run.with_suffix(".partial")
+    content = {**identity, "data": str(demonstrations.folder.resolve())}
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, run)
+    return identity
 
 
 def load(folder: Path) -> TrainedRun:

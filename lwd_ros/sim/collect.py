@@ -23,7 +23,7 @@ class CollectSettings:
     """What makes a dataset; the same settings give the same bytes."""
 
     episodes: int = 200  # fresh starts per task; tasks with a reverse get as many chained starts again
-    noise: tuple[float, float] = (0.3, 0.3)  # range of the execution noise's standard deviation, drawn per demonstration
+    noise: tuple[float, float] = (0.0, 0.3)  # range of the executed noise's deviation, drawn per demonstration
     steps_after_success: int = 15  # frames kept after the first success
     settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success
     first_layout: int = 0
@@ -64,6 +64,14 @@ def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout
             return None
         previous = scene
     return Episode(*run, layout=layout, after="+".join(chain))
+
+
+def demonstrate(scene: Scene, layout: int, seed: int, settings: CollectSettings) -> Episode | None:
+    """One demonstration from a fresh start on any layout, disturbed as `settings` says; None where the expert fails.
+
+    For studies: layouts are not limited to TRAINING_LAYOUTS, and `settings.seed` does not count.
+    """
+    return _demonstration({scene.task: scene}, scene.task, [], layout, np.random.default_rng([seed, layout]), settings)
 
 
 def _collect_task(folder: Path, task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
