@@ -1,9 +1,10 @@
-# make demo, make test, make lint, make clean. Each sets up what it needs first; a second run starts in seconds.
+# make demo, make test, make reproduce, make lint, make clean. Each sets up what it needs first; a second run starts in seconds.
 #
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
+#   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the five shipped models)
 #
 # Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
 
@@ -43,7 +44,10 @@ MSGS := $(shell find lwd_msgs -type f)
 # $(call quietly,what is done,command): one line on the screen, the rest in the log, its end shown if the command fails
 quietly = @echo "[setup] $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 25 $(LOG); echo "[setup] failed; all of it is in $(LOG)"; exit 1; }
 
-.PHONY: help setup setup-test demo test lint clean
+MODELS ?= $(basename $(notdir $(wildcard config/train/*.yaml)))
+
+.PHONY: help setup setup-test demo test reproduce lint clean
+.PRECIOUS: data/%/meta.json out/reproduce/%.onnx
 .DELETE_ON_ERROR:
 
 help:
@@ -59,6 +63,24 @@ demo: setup
 # Two torch threads on small networks are many times slower than one.
 test: setup-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
+
+# From nothing to the shipped models and their figures. What is there already is not made again.
+reproduce: setup-test $(MODELS:%=out/reproduce/%.json)
+	@echo "models and results are in out/reproduce; the shipped ones are in models and bench/results/metaworld"
+
+# The dataset of a model is named in its name: metaworld_mt10_visible learns from data/metaworld_mt10.
+data/%/meta.json:
+	$(BIN)/lwd collect --tasks $(*:metaworld_%=%) --out $(@D)
+
+out/reproduce/%.onnx: config/train/%.yaml | setup-test
+	@$(MAKE) --no-print-directory data/$(call dataset,$*)/meta.json
+	$(BIN)/lwd train --config $< --data data/$(call dataset,$*) --out runs/$*
+	$(BIN)/lwd export --run runs/$* --out $@
+
+out/reproduce/%.json: out/reproduce/%.onnx
+	$(BIN)/lwd evaluate --model $< --json $@
+
+dataset = $(subst $(space),_,$(wordlist 1,2,$(subst _, ,$(1))))
 
 lint: $(VENV)/stamp-lint
 	$(BIN)/ruff check .
@@ -117,3 +139,5 @@ $(VENV)/stamp-lint: $(VENV)/stamp-build
 	@touch $@
 
 comma := ,
+empty :=
+space := $(empty) $(empty)

@@ -14,7 +14,7 @@ from lwd_ros.learning.config import ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.diffusion import LatentDiffusion, noise_schedule
 from lwd_ros.learning.export import export
-from lwd_ros.learning.networks import policy_forward
+from lwd_ros.learning.networks import cloning_error, policy_forward
 from lwd_ros.learning.train import load, train
 from lwd_ros.policy import PolicyError
 from lwd_ros.sim.collect import CollectSettings, collect
@@ -347,6 +347,15 @@ def test_pairs_come_from_the_demonstration_and_from_its_task_alone(data):
         assert (others < starts[row]).any() or (others >= ends[row]).any()
 
 
+def test_labels_at_the_limit_ask_for_no_less_and_no_more():
+    predicted = torch.tensor([1.5, 0.5, -1.5, -0.5, 1.5, -1.5, 0.5, 1.5], requires_grad=True)
+    action = torch.tensor([1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 0.3, 0.3])
+    error = cloning_error(predicted, action)
+    torch.testing.assert_close(error, torch.tensor([0.0, 0.25, 0.0, 0.25, 6.25, 6.25, 0.04, 1.44]))
+    error.sum().backward()
+    torch.testing.assert_close(predicted.grad, torch.tensor([0.0, -1.0, 0.0, 1.0, 5.0, -5.0, 0.4, 2.4]))
+
+
 def test_translation_moves_a_demonstration_as_a_whole_and_nothing_else(data):
     moved = TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["x"]}}))
     still = TrainingData(data, TrainConfig.from_dict(CONFIG))
@@ -395,7 +404,8 @@ def test_a_few_demonstrations_of_each_task_are_its_first_fresh_starts(data):
 def test_sampling_is_the_schedulers_euler_steps(steps):
     torch.manual_seed(0)
     latents = 3.0 * torch.randn(50, 4) + 1.0
-    model = LatentDiffusion(latents, 2, 0, DiffusionConfig(sampling_steps=steps, width=16, blocks=1)).eval()
+    owner = torch.arange(50) % 2
+    model = LatentDiffusion(latents, owner, 0, DiffusionConfig(sampling_steps=steps, width=16, blocks=1)).eval()
     noise, task = torch.randn(5, 4), torch.tensor([0, 1, 0, 1, 1])
     scheduler = noise_schedule()
     scheduler.set_timesteps(steps)
@@ -406,6 +416,7 @@ def test_sampling_is_the_schedulers_euler_steps(steps):
             assert float(time) == pytest.approx(1000 * float(sigma))
             velocity = model.denoiser(x, torch.full((5,), float(sigma)), task)
             x = scheduler.step(velocity, time, x).prev_sample
-        expected = x * latents.std(0) + latents.mean(0)
+        scale = [(latents[owner == t].std(0, correction=0), latents[owner == t].mean(0)) for t in task.tolist()]
+        expected = torch.stack([row * std + mean for row, (std, mean) in zip(x, scale, strict=True)])
         assert float(scheduler.sigmas[0]) == 1.0 and float(scheduler.sigmas[-1]) == 0.0
         torch.testing.assert_close(model(noise, task, None), expected, atol=1e-5, rtol=1e-5)

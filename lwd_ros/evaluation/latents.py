@@ -49,9 +49,10 @@ def principal_components(points: np.ndarray, count: int = 2) -> tuple[np.ndarray
     return mean, directions, (singular**2 / (singular**2).sum())[:count]
 
 
-def _picture(run: TrainedRun, encoded: dict[str, np.ndarray], sampled: dict[str, np.ndarray]) -> dict:
-    """Two dimensions of standardised latents, as the diffusion sees them; the plane is that of the encoded ones."""
-    mean, std = run.diffusion.mean.numpy(), run.diffusion.std.numpy()
+def _picture(encoded: dict[str, np.ndarray], sampled: dict[str, np.ndarray]) -> dict:
+    """Two dimensions of standardised latents; scale and plane are those of the encoded ones."""
+    together = np.concatenate(list(encoded.values()))
+    mean, std = together.mean(axis=0), np.maximum(together.std(axis=0), 1e-6)
     encoded, sampled = ({task: (z - mean) / std for task, z in latents.items()} for latents in (encoded, sampled))
     everything = np.concatenate(list(encoded.values())).astype(np.float64)
     centre, directions, shares = principal_components(everything)
@@ -142,4 +143,4 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
         diversity[task][name] = _diversity(contract, policies, runs[task, name], where, observations)
     sampled = {task: latents[:episodes] for task, latents in sampled.items()}
     head = describe_run(run, "latents", first_layout=first_layout, policy_seed="layout + 1")
-    return {**head, **_picture(run, encoded, sampled), "diversity": diversity}
+    return {**head, **_picture(encoded, sampled), "diversity": diversity}

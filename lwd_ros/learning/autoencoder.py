@@ -2,11 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.networks import HyperNetwork, TrajectoryEncoder, policy_forward
+from lwd_ros.learning.networks import HyperNetwork, TrajectoryEncoder, cloning_error, policy_forward
 from lwd_ros.policy import PolicyLayout
 
 
@@ -26,7 +25,7 @@ class Autoencoder(nn.Module):
         mean, log_variance = self.encoder(batch.tokens.to(device))
         latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
         predicted = policy_forward(self.layout, self.hypernetwork(latent), batch.observation.to(device))
-        cloning = functional.mse_loss(predicted, batch.action.to(device))
+        cloning = cloning_error(predicted, batch.action.to(device)).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         return {
             "loss": cloning + config.kl_weight * divergence,

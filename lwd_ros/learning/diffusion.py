@@ -19,13 +19,17 @@ def noise_schedule() -> FlowMatchEulerDiscreteScheduler:
 class LatentDiffusion(nn.Module):
     """A conditional sampler of latents: standardisation, denoiser and noise schedule."""
 
-    def __init__(self, latents: torch.Tensor, tasks: int, condition_size: int, config: DiffusionConfig):
+    def __init__(self, latents: torch.Tensor, task: torch.Tensor, condition_size: int, config: DiffusionConfig):
+        """Take the scale of latents, float32 [demonstrations, latent], of tasks int64 [demonstrations]."""
         super().__init__()
         self.config = config
-        # Unscaled latents are a known cause of failure of latent diffusion: standardise them.
-        self.register_buffer("mean", latents.mean(0))
-        self.register_buffer("std", latents.std(0).clamp_min(1e-6))
-        self.denoiser = LatentDenoiser(latents.shape[1], tasks, condition_size, config.width, config.blocks)
+        # Unscaled latents are a known cause of failure of latent diffusion. Each task has its own scale: tasks lie far
+        # apart, and beside their distance the differences within one, the goal among them, would drown.
+        tasks = [latents[task == place] for place in range(int(task.max()) + 1)]
+        self.register_buffer("mean", torch.stack([values.mean(0) for values in tasks]))
+        smallest = 1e-3 * latents.std(0) + 1e-6
+        self.register_buffer("std", torch.stack([values.std(0, correction=0).maximum(smallest) for values in tasks]))
+        self.denoiser = LatentDenoiser(latents.shape[1], len(tasks), condition_size, config.width, config.blocks)
         self._training_sigmas = noise_schedule().sigmas
         schedule = noise_schedule()
         schedule.set_timesteps(config.sampling_steps)
@@ -41,13 +45,14 @@ class LatentDiffusion(nn.Module):
             generator: of the noise, on the CPU.
         """
         device = self.mean.device
-        data = (latents.to(device) - self.mean) / self.std
+        task = task.to(device)
+        data = (latents.to(device) - self.mean[task]) / self.std[task]
         noise = torch.randn(data.shape, generator=generator).to(device)
         step = torch.randint(len(self._training_sigmas), (len(data),), generator=generator)
         sigma = self._training_sigmas[step].to(device)
         noisy = torch.lerp(data, noise, sigma[:, None])
         given = None if condition is None else condition.to(device)
-        velocity = self.denoiser(noisy, sigma, task.to(device), given)
+        velocity = self.denoiser(noisy, sigma, task, given)
         return {"loss": functional.mse_loss(velocity, noise - data)}
 
     def forward(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
@@ -59,4 +64,4 @@ class LatentDiffusion(nn.Module):
         for now, after in pairwise(self._sampling_sigmas):
             velocity = self.denoiser(x, torch.full_like(x[:, 0], now), task, condition)
             x = x + (after - now) * velocity
-        return x * self.std + self.mean
+        return x * self.std[task] + self.mean[task]

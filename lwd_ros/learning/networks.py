@@ -100,3 +100,14 @@ def policy_forward(layout: PolicyLayout, weights: torch.Tensor, inputs: torch.Te
         if place < len(slices) - 1:
             x = activation(x)
     return torch.tanh(x) if layout.output_activation == "tanh" else x
+
+
+def cloning_error(predicted: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    """Squared error of actions in units of ±1, elementwise; none where both lie beyond the same limit.
+
+    Commands are clipped when they are executed, so a label at the limit only says "at least so much". Asking for the
+    limit itself would bend a policy that is best steep and straight, as the proportional controllers that it imitates.
+    """
+    error, limit = predicted - action, 1.0 - 1e-6  # labels come through float32
+    beyond = ((action >= limit) & (error > 0.0)) | ((action <= -limit) & (error < 0.0))
+    return error.masked_fill(beyond, 0.0) ** 2

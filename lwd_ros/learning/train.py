@@ -52,11 +52,12 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
-    latents = autoencoder.encode(data.sample(len(data.task), 0, 1.0, generator).tokens).cpu()
+    moved = data.sample(max(10_000, 2 * len(data.task)), 0, 1.0, generator)
+    latents = autoencoder.encode(moved.tokens).cpu()
     conditioned = config.condition_on_observation
     torch.manual_seed(config.seed + 1)
     size = data.first_observation.shape[1] if conditioned else 0
-    diffusion = LatentDiffusion(latents, len(data.tasks), size, config.diffusion)
+    diffusion = LatentDiffusion(latents, moved.task, size, config.diffusion)
     stage = config.diffusion
 
     def loss(generator: torch.Generator):

@@ -24,7 +24,7 @@ class _Nearest(ModelGraph):
     def weights(self, noise, task, condition):
         sampled, latents = self.diffusion(noise, task, condition), self.latents[task]
         # Standardised, as the diffusion sees them: latents that hardly vary would not count otherwise.
-        distance = (((sampled[:, None] - latents) / self.diffusion.std) ** 2).sum(dim=2)
+        distance = (((sampled[:, None] - latents) / self.diffusion.std[task][:, None]) ** 2).sum(dim=2)
         nearest = distance.argmin(dim=1)[:, None, None].expand(-1, 1, latents.shape[2])
         return self.hypernetwork(latents.gather(1, nearest)[:, 0])
 

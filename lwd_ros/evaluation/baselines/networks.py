@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.networks import HyperNetwork, initial_policy, mlp, policy_forward
+from lwd_ros.learning.networks import HyperNetwork, cloning_error, initial_policy, mlp, policy_forward
 from lwd_ros.policy import PolicyLayout
 
 
@@ -67,7 +67,7 @@ class MultiTaskMlp(Baseline):
         task = torch.randint(self.tasks, (self.pairs,), generator=generator)
         observation, action = data.sample_of(task, generator)
         predicted = self(observation.to(self.device), task.to(self.device))
-        return {"loss": functional.mse_loss(predicted, action.to(self.device))}
+        return {"loss": cloning_error(predicted, action.to(self.device)).mean()}
 
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """The network with a task's one-hot column folded into the first bias: a policy without the one-hot."""
@@ -91,7 +91,7 @@ class TaskMlps(Baseline):
         task = torch.arange(self.tasks)[:, None].expand(-1, max(1, self.pairs // self.tasks))
         observation, action = data.sample_of(task, generator)
         predicted = policy_forward(self.layout, self.table, observation.to(self.device))
-        error = ((predicted - action.to(self.device)) ** 2).mean(dim=(1, 2))
+        error = cloning_error(predicted, action.to(self.device)).mean(dim=(1, 2))
         return {"loss": error.sum(), "behaviour_cloning": error.detach().mean()}
 
     def _clip(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -124,7 +124,7 @@ class RegressionHyperNetwork(Baseline):
         batch = data.sample(self.config.demonstrations, self.config.pairs, self.config.own_share, generator)
         weights = self.weights(batch.task.to(self.device), batch.first_observation.to(self.device))
         predicted = policy_forward(self.layout, weights, batch.observation.to(self.device))
-        return {"loss": functional.mse_loss(predicted, batch.action.to(self.device))}
+        return {"loss": cloning_error(predicted, batch.action.to(self.device)).mean()}
 
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         features = self.body(torch.cat([self.task(task), condition], dim=1))

@@ -1,0 +1,212 @@
+"""The commands of `lwd` that make and use models, and the entry point."""
+
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from lwd_ros import __version__
+from lwd_ros.cli.studies import baseline, report, study
+from lwd_ros.cli.support import CONTRACT, COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+from lwd_ros.contract import Contract
+from lwd_ros.resources import share_path
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def cli() -> None:
+    """Latent Weight Diffusion: demonstrations to models, models to policies."""
+    # One thread a process: small operations are many times slower on several, and processes run in parallel.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+for command in (baseline, study, report):
+    cli.add_command(command)
+
+
+@cli.command()
+@click.option("--tasks", default="mt10", help="Metaworld tasks, comma-separated, or mt10, mt50.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@click.option(
+    "--episodes",
+    type=COUNT,
+    default=200,
+    help="Fresh starts a task; tasks with a reverse get as many chained starts.",
+)
+@click.option(
+    "--noise",
+    type=click.FloatRange(min=0),
+    nargs=2,
+    default=(0.0, 0.3),
+    help="Range of the execution noise's standard deviation, drawn per demonstration, in action units of ±1.",
+)
+@click.option(
+    "--first-layout",
+    type=FROM_ZERO,
+    default=0,
+    help="Seed of the first layout; demonstrations use 0 to 99,999.",
+)
+@click.option("--seed", type=FROM_ZERO, default=0, help="Seed of the noise.")
+@CONTRACT
+@WORKERS
+@needs("sim")
+def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) -> None:
+    """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
+    from lwd_ros.sim.collect import CollectSettings, collect
+
+    settings = CollectSettings(episodes=episodes, noise=noise, first_layout=first_layout, seed=seed)
+    loaded = Contract.load(contract or share_path("config", "metaworld.yaml"))
+    meta = collect(out, tasks_of(tasks), loaded, settings, workers_of(workers))
+    frames = sum(count["frames"] for count in meta["counts"].values())
+    episodes = sum(count["episodes"] for count in meta["counts"].values())
+    click.echo(f"{episodes} demonstrations, {frames} frames, digest {meta['digest']} in {out}")
+
+
+@cli.command()
+@click.option("--config", type=click.Path(), required=True, help="Training config, e.g. config/train/NAME.yaml.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+@click.option("--seed", type=FROM_ZERO, help="Overrides the config's seed.")
+@needs("train")
+def train(config, data, out, seed) -> None:
+    """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
+    from dataclasses import replace
+
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.train import train
+
+    loaded = TrainConfig.load(config)
+    if seed is not None:
+        loaded = replace(loaded, seed=seed)
+    run = train(loaded, Demonstrations(data), out)
+    click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {run.autoencoder.layout.parameters} parameters) in {out}")
+
+
+@cli.command()
+@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+@needs("train")
+def export(folder, out) -> None:
+    """Write a finished run as one self-describing ONNX file."""
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.learning.export import export
+    from lwd_ros.learning.train import load
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    export(load(folder), out)
+    generator = PolicyGenerator(out)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.")
+@click.option("--expert", is_flag=True, help="Instead of a model: the scripted experts, undisturbed.")
+@click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
+@click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
+@click.option("--episodes", type=COUNT, default=50, help="Episodes a task.")
+@click.option(
+    "--first-layout",
+    type=FROM_ZERO,
+    default=200_000,
+    help="First layout seed: 100,000 up validate, 200,000 up report.",
+)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
+@WORKERS
+@click.option(
+    "--backend",
+    type=click.Choice(("loky", "multiprocessing", "threading", "dask", "ray")),
+    default="loky",
+    help="Of joblib; dask and ray start a cluster on this machine unless --scheduler names one.",
+)
+@click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
+@needs("sim")
+def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers, backend, scheduler) -> None:
+    """Success per task on unseen layouts, one generated policy per episode."""
+    from lwd_ros.evaluation.chains import evaluate_chain
+    from lwd_ros.evaluation.evaluate import evaluate, write_json
+    from lwd_ros.evaluation.expert import evaluate_expert
+    from lwd_ros.evaluation.parallel import backend as running_on
+    from lwd_ros.generator import PolicyGenerator
+
+    if expert and (model or chain or tasks == "all"):
+        raise click.UsageError("--expert: expected --tasks with names, mt10 or mt50, and neither --model nor --chain")
+    if not expert and not model:
+        raise click.UsageError("found neither --model nor --expert, expected one of them")
+    names = PolicyGenerator(model).tasks if tasks == "all" else tasks_of(tasks, repeats=chain)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
+    run = evaluate_expert if expert else functools.partial(evaluate_chain if chain else evaluate, model)
+    with running_on(backend, workers_of(workers), scheduler):
+        result = run(names, episodes, first_layout, workers or -1 if scheduler else workers_of(workers))
+    rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
+    for task, row in rows:
+        low, high = row["interval"]
+        click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
+    if expert:
+        click.echo(f"mean {result['mean_success']:.4f}; {result['method']}")
+    elif not chain:
+        click.echo(
+            f"mean {result['mean_success']:.4f}; {result['policy_parameters']} parameters, "
+            f"{result['flops_per_step']} FLOPs a step, generated in {result['generation_ms']:.2f} ms"
+        )
+    if path:
+        write_json(result, path)
+        click.echo(f"written to {path}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@needs()
+def describe(model) -> None:
+    """Print what a model file says about itself, as JSON."""
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.generator.model_file import METADATA_KEY
+
+    generator = PolicyGenerator(model)
+    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
+    click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
+
+
+@cli.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out/demo"),
+    help="Folder; results of an earlier run there are replaced.",
+)
+@click.option("--layout", type=FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
+@click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
+@click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
+@needs("demo")
+def demo(out, layout, model, video) -> None:
+    """Open a drawer, close it and open it again: three policies generated and swapped in a running simulation."""
+    from lwd_ros.demo.story import run_demo
+
+    sys.exit(run_demo(out, layout, model, video))
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend end in one sentence and status 2, not in a traceback."""
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.Abort:
+        click.echo("lwd: stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        sentence = error.format_message()
+        is_help = "\n" in sentence  # of 'lwd' without a command
+        click.echo(sentence if is_help else f"lwd: {sentence}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"lwd: {error.filename}: {error.strerror}" if error.filename else f"lwd: {error}", err=True)
+        sys.exit(2)
+    except ValueError as error:
+        # ValueError is the base of our own error classes; anything else among them is a bug worth its traceback.
+        if not type(error).__module__.startswith("lwd_ros"):
+            raise
+        click.echo(f"lwd: {error}", err=True)
+        sys.exit(2)

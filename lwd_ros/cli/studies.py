@@ -1,0 +1,141 @@
+"""The commands of `lwd` that make benchmarks: baselines, studies, the report."""
+
+import functools
+from pathlib import Path
+
+import click
+
+from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+
+
+@click.command()
+@click.option(
+    "--method",
+    required=True,
+    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork. Made from a run: nearest_latent, mean_latent.",
+)
+@click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
+@click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
+@click.option("--out", type=click.Path(path_type=Path), help="To train: run folder.")
+@click.option("--seed", type=FROM_ZERO, help="To train: overrides the config's seed.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Else: finished run folder of 'lwd train'.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file (.onnx) to write.")
+@needs("train")
+def baseline(method, config, data, out, seed, folder, model) -> None:
+    """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.evaluation.baselines import METHODS, TRAINED, latent_baseline, train_baseline
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.train import load
+
+    if method not in METHODS:
+        raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(METHODS)}")
+    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if method in TRAINED else (("--run",), set())
+    options = {"--config": config, "--data": data, "--out": out, "--seed": seed, "--run": folder}
+    given = [name for name, value in options.items() if value is not None]
+    if set(given) - optional != set(needed):
+        found = ", ".join(given) or "none of them"
+        raise click.UsageError(f"--method {method}: found {found}, expected {', '.join((*needed, *optional))}")
+    if method in TRAINED:
+        loaded = TrainConfig.load(config)
+        loaded = loaded if seed is None else loaded.changed({"seed": seed})
+        train_baseline(method, loaded, Demonstrations(data), out, model)
+    else:
+        latent_baseline(method, load(folder), model)
+    generator = PolicyGenerator(model)
+    click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("bench/results/metaworld"),
+    help="Folder of a study's results.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the document.")
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    default=Path("docs/benchmarks/metaworld.template.md"),
+    help="Its prose, with markers; metaworld_failures.md stands beside it.",
+)
+@needs("demo")
+def report(results, out, template) -> None:
+    """Write the benchmark document and its plots from results; the same results give the same bytes."""
+    from lwd_ros.evaluation.report.document import make_report
+
+    click.echo(f"written to {make_report(results, out, template)}")
+
+
+@click.group()
+def study() -> None:
+    """Studies behind the documented figures; each writes JSON."""
+
+
+def _of_a_run(episodes: int, first_layout: int):
+    """The options of a study of one run folder."""
+    return lambda function: functools.reduce(
+        lambda decorated, option: option(decorated),
+        (
+            WORKERS,
+            click.option("--json", "path", type=click.Path(path_type=Path), required=True, help="Write it here."),
+            click.option("--first-layout", type=FROM_ZERO, default=first_layout, help="First layout seed."),
+            click.option("--episodes", type=click.IntRange(min=4), default=episodes, help="Demonstrations a task."),
+            click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the run."),
+            click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run of 'lwd train'."),
+        ),
+        function,
+    )
+
+
+@study.command()
+@_of_a_run(episodes=20, first_layout=300_000)
+@needs("sim,train")
+def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """Policies decoded from held-out demonstrations against the experts that made these."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.reconstruction import study_reconstruction
+
+    names = () if tasks == "all" else tasks_of(tasks)
+    result = study_reconstruction(folder, names, episodes, first_layout, workers_of(workers))
+    write_json(result, path)
+    for name, value in result["mean"].items():
+        click.echo(f"{name:32} {value:8.3f}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@_of_a_run(episodes=40, first_layout=100_000)
+@needs("sim,train")
+def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """A picture of the latent space, and how different the policies are that it gives for one task."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.latents import study_latents
+
+    names = () if tasks == "all" else tasks_of(tasks)
+    result = study_latents(folder, names, episodes, first_layout, workers_of(workers))
+    write_json(result, path)
+    for task, sets in result["diversity"].items():
+        shares = "  ".join(f"{name} {entry['action_disagreement']:.3f}" for name, entry in sets.items())
+        click.echo(f"{task:26} action disagreement: {shares}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@click.option(
+    "--study",
+    "file",
+    type=click.Path(),
+    default="config/study/metaworld.yaml",
+    help="What to train and judge; paths in it are relative to the current folder.",
+)
+@click.option("--only", default="*", help="Entries, comma-separated; * and ? stand for any letters.")
+@WORKERS
+@needs("sim,train")
+def metaworld(file, only, workers) -> None:
+    """Every model and baseline of the Metaworld benchmark; goes on with what is missing."""
+    from lwd_ros.evaluation.matrix import Study, run_study
+
+    run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))

@@ -1,0 +1,68 @@
+"""What the commands of `lwd` share: options, and one sentence for a package that is not installed."""
+
+import functools
+import os
+import sys
+
+import click
+
+_FROM_ROS = ("rclpy", "lwd_msgs")
+_APART = {"distributed": "pip install 'lwd_ros[cluster]'", "ray": "pip install ray"}  # for one backend alone
+
+
+def needs(extra: str = ""):
+    """Say in one sentence how to get a third-party package that the command lacks: all it needs is in `extra`."""
+
+    def decorate(function):
+        @functools.wraps(function)
+        def command(**arguments):
+            try:
+                return function(**arguments)
+            except ModuleNotFoundError as error:
+                package = (error.name or "").partition(".")[0]
+                if package in ("", "lwd_ros", *sys.stdlib_module_names):
+                    raise
+                hint = f"pip install 'lwd_ros[{extra}]'" if extra else "pip install lwd_ros"
+                hint = _APART.get(package, hint)
+                if package in _FROM_ROS:
+                    hint = "source a ROS 2 workspace that has it, or run 'make setup' in the repository"
+                raise click.UsageError(f"'lwd {_command()}' needs the package '{package}': {hint}") from error
+
+        return command
+
+    return decorate
+
+
+def _command() -> str:
+    """What the user typed after `lwd`, without options."""
+    context, names = click.get_current_context(), []
+    while context.parent:
+        names.insert(0, context.info_name)
+        context = context.parent
+    return " ".join(names)
+
+
+def tasks_of(names: str, repeats: bool = False) -> tuple[str, ...]:
+    """The tasks that a user listed: at least one, none twice unless `repeats`."""
+    from lwd_ros.sim.tasks import MT10, MT50
+
+    sets = {"mt10": MT10, "mt50": MT50}
+    if names.lower() in sets:
+        return sets[names.lower()]
+    tasks = tuple(name.strip() for name in names.split(",") if name.strip())
+    if not tasks:
+        raise click.UsageError("--tasks: found no task, expected names separated by commas")
+    twice = [task for place, task in enumerate(tasks) if task in tasks[:place]]
+    if twice and not repeats:
+        raise click.UsageError(f"--tasks: found '{twice[0]}' twice, expected every task once")
+    return tasks
+
+
+def workers_of(count: int) -> int:
+    """Processes to use: as many as asked for, one per core for 0."""
+    return count or os.cpu_count() or 1
+
+
+COUNT, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
+WORKERS = click.option("--workers", type=FROM_ZERO, default=0, help="Parallel processes; 0: one per core.")
+CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the shipped metaworld.yaml.")
