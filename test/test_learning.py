@@ -379,7 +379,7 @@ def test_translation_moves_a_demonstration_as_a_whole_and_nothing_else(data):
 
 
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):
-    with pytest.raises(DatasetError, match="translation.axes: found 'up'"):
+    with pytest.raises(DatasetError, match=r"translation\.axes: found 'up'"):
         TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["up"]}}))
 
 

@@ -14,7 +14,6 @@ from lwd_ros.evaluation.reconstruction import commands_of
 from lwd_ros.evaluation.rollout import Rollout, rollout
 from lwd_ros.evaluation.runs import describe_run, open_run, representative
 from lwd_ros.learning.codec import decode, encode, sample
-from lwd_ros.learning.train import TrainedRun
 from lwd_ros.policy import Policy
 from lwd_ros.sim.scene import Scene
 

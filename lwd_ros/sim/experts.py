@@ -1,4 +1,4 @@
-"""The scripted experts that demonstrate: Metaworld's own, and ours where a start after another task defeats those."""
+"""The scripted experts that demonstrate: Metaworld's own, and ours where those fail on some layouts or starts."""
 
 import warnings
 
@@ -32,7 +32,57 @@ class DrawerOpenExpert:
         return np.append(delta, -1.0)
 
 
-OWN_EXPERTS = {"drawer-open-v3": DrawerOpenExpert}
+class DoorOpenExpert:
+    """Opens the door wherever it stands.
+
+    Metaworld's expert asks the hooked hand to go where the handle is. On layouts at the edge, and under noise, that is
+    a pull across the handle that friction holds for ever (57 of 60 under noise). This one pulls along the way that the
+    handle swings (60 of 60); like the original it has no memory.
+    """
+
+    def get_action(self, observation: np.ndarray) -> np.ndarray:
+        """Metaworld's observation [39] to an action [4], not clipped."""
+        hand, handle = observation[:3], observation[4:7] + np.array([-0.05, 0.0, 0.0])
+        if np.linalg.norm(hand[:2] - handle[:2]) > 0.12:
+            target = handle + np.array([0.06, 0.02, 0.2])
+        elif abs(hand[2] - handle[2]) > 0.04:
+            target = handle + np.array([0.06, 0.02, 0.0])
+        else:
+            target = handle + np.array([-0.05, -0.05, 0.0])
+        return np.append(25.0 * (target - hand), 1.0)
+
+
+class PegInsertExpert:
+    """Puts the peg into the hole through a funnel.
+
+    Metaworld's expert goes at full speed to the hole or away from it, by a threshold of 3 cm, and drops a peg that
+    slips in the hand by 2.5 cm: 53 of 60. In this one the speed towards the hole falls with the distance from the
+    hole's axis and turns back at 2 cm, and a slipped peg is kept (60 of 60); like the original it has no memory.
+    """
+
+    def get_action(self, observation: np.ndarray) -> np.ndarray:
+        """Metaworld's observation [39] to an action [4], not clipped."""
+        hand, gripper, peg, goal = observation[:3], observation[3], observation[4:7], observation[36:39]
+        beside, above = np.linalg.norm(hand[:2] - peg[:2]), abs(hand[2] - peg[2])
+        grip = -1.0 if beside > 0.04 or above > 0.15 else 0.6
+        if beside > 0.04:
+            delta = 25.0 * (peg + np.array([0.0, 0.0, 0.3]) - hand)
+        elif above > (0.045 if gripper < 0.5 else 0.025):
+            delta = 25.0 * (peg - hand)
+        else:
+            axis = np.array([goal[1], 0.16])  # of the hole, as high as the hand that holds the peg 2.5 cm lower
+            outside = np.linalg.norm(peg[1:] - (axis - np.array([0.0, 0.025]))) - 0.02
+            back = np.clip(50.0 * outside, -1.0, 1.0)
+            along = back if back < 0.0 else back * np.clip(25.0 * (0.08 - hand[0]), -1.0, 1.0)
+            delta = np.append(along, 25.0 * (axis - hand[1:]))
+        return np.append(delta, grip)
+
+
+OWN_EXPERTS = {
+    "door-open-v3": DoorOpenExpert,
+    "drawer-open-v3": DrawerOpenExpert,
+    "peg-insert-side-v3": PegInsertExpert,
+}
 
 
 class Expert:
