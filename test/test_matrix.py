@@ -45,13 +45,21 @@ def _entries(folder):
         {"entry": "nearest", "method": "nearest_latent", "run_of": "small", **common},
         {"entry": "again", "method": "lwd", "run_of": "small", **common | {"layouts": "reporting"}},
         {"entry": "small", "method": "lwd", "changes": {"hidden_layers": [3]}, **common, **config},
+        {"entry": "chain_x", "method": "lwd", "run_of": "small", "chain": [TASKS[0]], **common},
         {"entry": "mlp", "method": "multitask_mlp", "seeds": [0, 1], "groups": ["size"], **common, **config},
     ]
 
 
 def test_every_job_is_trained_and_judged_once_and_uses_what_it_names(folder):
     study = Study.load(_file(folder, _entries(folder)))
-    assert sorted(run_study(study)) == ["again_seed0", "mlp_seed0", "mlp_seed1", "nearest_seed0", "small_seed0"]
+    assert sorted(run_study(study)) == [
+        "again_seed0",
+        "chain_x_seed0",
+        "mlp_seed0",
+        "mlp_seed1",
+        "nearest_seed0",
+        "small_seed0",
+    ]
     results = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "results").glob("*.json"))}
     small, again = results["small_seed0"], results["again_seed0"]
     block = {key: value for key, value in small["study"].items() if key not in ("job", "training_s")}
@@ -64,6 +72,10 @@ def test_every_job_is_trained_and_judged_once_and_uses_what_it_names(folder):
     assert again["study"]["hidden_layers"] == [3] == results["nearest_seed0"]["study"]["hidden_layers"]
     assert results["mlp_seed0"]["model_digest"] != results["mlp_seed1"]["model_digest"]
     assert results["mlp_seed1"]["study"]["seed"] == 1 and results["mlp_seed1"]["study"]["groups"] == ["size"]
+
+    chain = results["chain_x_seed0"]
+    assert [link["task"] for link in chain["links"]] == [TASKS[0]] and chain["study"]["seed"] == 0
+    assert chain["model_digest"] == small["model_digest"]
 
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").iterdir()}
     assert run_study(study) == {}

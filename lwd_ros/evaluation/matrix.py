@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.evaluation.baselines import LATENT, METHODS, latent_baseline, train_baseline
+from lwd_ros.evaluation.chains import evaluate_chain
 from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
 from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.generator import PolicyGenerator
@@ -41,6 +42,7 @@ class Job:
         config: training config; empty for the expert.
         changes: keys of the config that differ, `autoencoder.steps` for nested ones.
         run_of: the entry whose finished run is used: nearest_latent and mean_latent decode it, others judge it again.
+        chain: tasks to run one after another in one scene without a reset, instead of each by itself.
         groups: tables and plots of the report that show it.
         layouts: validation or reporting.
         episodes: per task.
@@ -52,6 +54,7 @@ class Job:
     config: str = ""
     changes: tuple[tuple[str, object], ...] = ()
     run_of: str = ""
+    chain: tuple[str, ...] = ()
     groups: tuple[str, ...] = ("main",)
     layouts: str = "reporting"
     episodes: int = 50
@@ -101,6 +104,7 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
     values = dict(entry)
     seeds = values.pop("seeds", [0])
     values["groups"] = tuple(values.get("groups", ("main",)))
+    values["chain"] = tuple(values.get("chain", ()))
     values["changes"] = tuple(values.get("changes", {}).items())
     unknown = set(values) - set(Job.__dataclass_fields__)
     if unknown:
@@ -179,7 +183,8 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
         model = study.runs / f"{job.name}.onnx"
         config = _train(study, job, model)
         seconds = time.perf_counter() - start
-        result = evaluate(model, PolicyGenerator(model).tasks, job.episodes, first, 1)
+        judge = evaluate_chain if job.chain else evaluate
+        result = judge(model, job.chain or PolicyGenerator(model).tasks, job.episodes, first, 1)
     result["study"] = {
         "entry": job.entry,
         "set": job.set,
@@ -195,7 +200,7 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
         "job": _identity(job),
     }
     write_json(result, _result(study, job))
-    return job.name, result["mean_success"]
+    return job.name, result["success" if job.chain else "mean_success"]
 
 
 def _train(study: Study, job: Job, model: Path) -> TrainConfig:
