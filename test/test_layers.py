@@ -24,9 +24,10 @@ ALLOWED = {
     "nodes": {"contract", "policy", "control", "generator", "sim"},
     "demo": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes"},
     "resources": set(),
+    "files": set(),
     "cli": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes", "demo"},
 }
-EVERYWHERE = {"__init__", "resources"}  # lwd_ros.__version__, share_path
+EVERYWHERE = {"__init__", "resources", "files"}  # lwd_ros.__version__, share_path, written_whole
 
 LIBRARIES = {  # all that these layers may import from outside the standard library
     "contract": {"numpy", "yaml"},
@@ -35,6 +36,7 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "generator": {"numpy", "onnxruntime"},
     "dataset": {"numpy", "pyarrow"},
     "resources": {"ament_index_python"},
+    "files": set(),
     "__init__": set(),
 }
 FORBIDDEN = {

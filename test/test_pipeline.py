@@ -88,11 +88,35 @@ def test_evaluate_of_a_chain_reports_the_same_protocol(folder):
     assert all(link["episodes"] == 2 for link in result["links"])
 
 
-@pytest.mark.parametrize("name", ["chain_drawer", "chain_window", "metaworld_mt10_visible"])
-def test_committed_results_are_of_the_shipped_model(name):
-    result = json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text())
-    assert result["model_digest"] == PolicyGenerator(ROOT / "models" / result["model"]).digest
+@pytest.mark.parametrize("name", ["mt10_visible", "mt10_tiny", "mt10_hidden", "mt50_visible", "mt50_hidden"])
+def test_shipped_models_are_those_that_the_committed_results_judge(name):
+    model = ROOT / "models" / f"metaworld_{name}.onnx"
+    result = json.loads((ROOT / "bench" / "results" / "metaworld" / f"{name}_seed0.json").read_text())
+    assert result["model_digest"] == PolicyGenerator(model).digest
     assert result["protocol"]["first_layout"] >= 200_000
+    assert model.stat().st_size < 10e6
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "written"),
+    [
+        (5_000, "collect --tasks reach-v3 --episodes 1 --out {}/new --workers 1", "new/reach-v3.parquet"),
+        (50_000, "train --config {}/config.yaml --data {}/data --out {}/new", "new/autoencoder.safetensors"),
+        (50_000, "export --run {}/run --out {}/new.onnx", "new.onnx"),
+        (50, "evaluate --expert --tasks reach-v3 --episodes 1 --json {}/new.json", "new.json"),
+    ],
+    ids=["collect", "train", "export", "evaluate"],
+)
+def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_that_looks_whole(folder, size, arguments, written):
+    """No file may grow beyond `size` bytes, which fails like a full disk, in the middle of a file."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    code = f"{limit}; from lwd_ros.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments.replace("{}", str(folder)).split()]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=300, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert last.startswith(f"lwd: {folder / written}: cannot be written (") and "File too large" in last
+    assert not (folder / written).exists() and not list(folder.rglob("*.partial"))
 
 
 def test_evaluate_does_not_depend_on_the_number_of_processes(folder):

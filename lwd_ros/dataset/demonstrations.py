@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lwd_ros.contract import Contract
+from lwd_ros.files import written_whole
 
 META = "meta.json"
 
@@ -47,7 +47,7 @@ class TaskFile:
         return cls(folder / f"{task}.parquet")
 
     def write(self, task: str, task_index: int, period_s: float, episodes: Sequence[Episode], settings: dict) -> None:
-        """Write all episodes at once, under a temporary name first, so that a partial file is never taken for whole.
+        """Write all episodes at once, whole or not at all.
 
         `settings` is what made the episodes; `settings_of` reads it back. Identical episodes give identical bytes.
         """
@@ -66,13 +66,8 @@ class TaskFile:
                 "after": pa.array(np.repeat([e.after for e in episodes], lengths)).dictionary_encode(),
             }
         ).replace_schema_metadata({"lwd_ros": json.dumps(settings, sort_keys=True)})
-        temporary = self.path.with_suffix(".partial")
-        try:
+        with written_whole(self.path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
-            os.replace(temporary, self.path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise DatasetError(f"{self.path}: cannot be written ({error})") from error
 
     def settings(self) -> dict | None:
         """What made this file, or None where there is no whole file of ours."""
@@ -174,9 +169,8 @@ def write_meta(folder: Path, contract: Contract, tasks: Sequence[str], settings:
         "statistics": {task: _statistics(TaskFile.of(folder, task).read()) for task in tasks},
         "digest": digest(folder, tasks),
     }
-    temporary = folder / (META + ".partial")
-    temporary.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / META)
+    with written_whole(folder / META) as temporary:
+        temporary.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     return meta
 
 

@@ -1,7 +1,6 @@
 """Success per task of a model file: one generated policy per episode, unseen layouts, in parallel processes."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from scipy.stats import binomtest
 from lwd_ros import __version__
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
+from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.sim.collect import TRAINING_LAYOUTS
 from lwd_ros.sim.scene import EPISODE_STEPS, Scene
@@ -149,14 +149,13 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
 
 
 def write_json(result: dict, path: Path) -> None:
-    """Write a result under a temporary name first, so that a partial file is never taken for whole.
+    """Write a result, whole or not at all.
 
     What lies two deep (a task, a link of a chain) is one line, so that a result is short and its changes are readable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".partial")
-    temporary.write_text(_indented(result) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with written_whole(path) as temporary:
+        temporary.write_text(_indented(result) + "\n", encoding="utf-8")
 
 
 def _indented(value, depth: int = 0) -> str:

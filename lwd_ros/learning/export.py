@@ -1,6 +1,6 @@
 """A finished run as one self-describing ONNX file: noise and task in, policy weights and normalisation out."""
 
-import os
+import io
 import platform
 import warnings
 from importlib.metadata import version
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lwd_ros import __version__
+from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelDescription
 from lwd_ros.generator.model_file import INPUTS, OUTPUTS
 from lwd_ros.learning.config import TrainConfig
@@ -97,7 +98,7 @@ def provenance(config: TrainConfig, data: TrainingData) -> dict:
 
 
 def write_model(graph: ModelGraph, description: ModelDescription, path: Path) -> None:
-    """Write a model file, under a temporary name first.
+    """Write a model file, whole or not at all.
 
     Args:
         graph: its tensors end on the CPU.
@@ -108,21 +109,21 @@ def write_model(graph: ModelGraph, description: ModelDescription, path: Path) ->
     inputs = INPUTS if description.condition_on_observation else INPUTS[:2]
     if description.condition_on_observation:
         example.append(torch.zeros(1, len(description.contract.observation)))
-    temporary = path.with_suffix(".partial")
+    graph_file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter gains nothing here
         torch.onnx.export(
             graph.cpu().eval(),
             tuple(example),
-            str(temporary),
+            graph_file,
             dynamo=False,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(OUTPUTS),
             dynamic_axes={name: {0: "batch"} for name in (*inputs, *OUTPUTS)},
         )
-    model = onnx.load(str(temporary))
+    model = onnx.load_from_string(graph_file.getvalue())
     onnx.helper.set_model_props(model, description.to_metadata())
     onnx.checker.check_model(model)
-    onnx.save(model, str(temporary))
-    os.replace(temporary, path)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())

@@ -1,13 +1,13 @@
 """A training run, from demonstrations to a run folder that `export` turns into one model file."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lwd_ros.dataset import Demonstrations
+from lwd_ros.files import written_whole
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
@@ -89,10 +89,9 @@ def claim(folder: Path, config: TrainConfig, demonstrations: Demonstrations, **m
             raise ConfigError(f"{folder}: holds a run of another config, dataset or method; name another folder")
         return identity
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = run.with_suffix(".partial")
     content = {**identity, "data": str(demonstrations.folder.resolve())}
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, run)
+    with written_whole(run) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return identity
 
 

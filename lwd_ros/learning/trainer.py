@@ -1,5 +1,6 @@
 """The training loop that both stages share: AdamW, one cycle, clipped gradients, moving average, resumable."""
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from lwd_ros.files import written_whole
 from lwd_ros.learning.config import ConfigError
 
 CHECKPOINT_EVERY = 1000
@@ -104,9 +106,11 @@ class Trainer:
         for (name, _), state in zip(self.module.named_parameters(), optimiser.state.values(), strict=True):
             tensors |= {f"{key}/{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step")}
         tensors["random"] = self.generator.get_state()
-        temporary = self.path.with_suffix(".partial")
-        save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(self._step)})
-        os.replace(temporary, self.path)
+        with written_whole(self.path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(self._step)})
+            except SafetensorError as error:  # what it makes of a full disk
+                raise OSError(errno.EIO, str(error)) from error
 
     def _restore(self, optimiser: torch.optim.Optimizer) -> None:
         if not self.path.exists():
