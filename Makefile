@@ -64,6 +64,9 @@ demo: setup
 test: setup-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
 
+# Two models of one dataset must not collect it at the same time; what runs here is parallel itself.
+.NOTPARALLEL:
+
 # From nothing to the shipped models and their figures. What is there already is not made again.
 reproduce: setup-test $(MODELS:%=out/reproduce/%.json)
 	@echo "models and results are in out/reproduce; the shipped ones are in models and bench/results/metaworld"
@@ -74,8 +77,8 @@ data/%/meta.json:
 
 out/reproduce/%.onnx: config/train/%.yaml | setup-test
 	@$(MAKE) --no-print-directory data/$(call dataset,$*)/meta.json
-	$(BIN)/lwd train --config $< --data data/$(call dataset,$*) --out runs/$*
-	$(BIN)/lwd export --run runs/$* --out $@
+	$(BIN)/lwd train --config $< --data data/$(call dataset,$*) --out out/reproduce/runs/$*
+	$(BIN)/lwd export --run out/reproduce/runs/$* --out $@
 
 out/reproduce/%.json: out/reproduce/%.onnx
 	$(BIN)/lwd evaluate --model $< --json $@

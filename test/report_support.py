@@ -61,7 +61,8 @@ def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> di
 def chain(seed=0, links=(("drawer-open-v3", 50), ("drawer-close-v3", 48)), episodes=50) -> dict:
     """One result of a chain."""
     rows = [{"task": task, "successes": count, "episodes": episodes} for task, count in links]
-    return {"links": rows, "study": {"seed": seed, "entry": "mt10_lwd"}}
+    study = {"seed": seed, "entry": "mt10_lwd"}
+    return {"links": rows, "protocol": {"first_layout": 200_000}, "study": study}
 
 
 def write(folder: Path, *results: dict) -> Path:

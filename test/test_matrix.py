@@ -104,6 +104,34 @@ def test_a_result_of_other_settings_is_not_taken_for_the_one_asked_for(folder):
     broken.write_text(whole)
 
 
+def test_a_config_that_was_edited_or_data_collected_anew_makes_results_stale(folder):
+    study = Study.load(_file(folder, _entries(folder)))
+    run_study(study)
+    config, meta = folder / "config.yaml", folder / "data" / "meta.json"
+    for path, old, new, key in (
+        (config, "steps: 20, batch", "steps: 21, batch", "train_config"),
+        (meta, '"digest": "', '"digest": "0', "data_digest"),
+    ):
+        whole = path.read_text()
+        assert whole.count(old) == 1
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(StudyError, match=f"was made by other settings .'{key}' was"):
+            run_study(study, ["mlp"])
+        path.write_text(whole)
+    parent = folder / "results" / "small_seed0.json"
+    whole = parent.read_text()
+    parent.write_text(whole.replace('"model_digest": "', '"model_digest": "0'))
+    with pytest.raises(StudyError, match=r"nearest_seed0.*'run_of_digest' was"):
+        run_study(study, ["nearest"])
+    parent.write_text(whole)
+    assert run_study(study) == {}
+
+
+def test_a_pattern_that_names_nothing_is_refused(folder):
+    with pytest.raises(StudyError, match="found no entry like 'smal', expected some"):
+        run_study(Study.load(_file(folder, _entries(folder))), ["mlp", "smal"])
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -113,6 +141,14 @@ def test_a_result_of_other_settings_is_not_taken_for_the_one_asked_for(folder):
         ({"entries": 2 * [{"entry": "x", "set": "mt10", "method": "expert"}]}, "found 'x_seed0' twice"),
         ({"entries": [{"entry": "x", "set": "mt10", "method": "magic"}]}, "found method 'magic', expected one of lwd"),
         ({"entries": [{"entry": "x", "set": "mt10", "method": "lwd"}]}, "found neither config nor run_of"),
+        (
+            {"entries": [{"entry": "x", "set": "mt10", "method": "expert", "seeds": 3}]},
+            "seeds: found 3, expected a list",
+        ),
+        (
+            {"entries": [{"entry": "x", "set": "mt10", "method": "expert", "groups": "a"}]},
+            "groups: found 'a', expected",
+        ),
         ({"results": None}, "key 'results': found None, expected a str"),
     ],
 )

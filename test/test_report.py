@@ -256,6 +256,21 @@ def test_values_are_known_by_place_and_by_entry(study):
     assert values(load(study / "nothing"))["mt50_hidden.mean"] == text.NONE
 
 
+def test_an_entry_that_bears_the_name_of_its_set_and_goal_means_itself(tmp_path):
+    small = result(entry="mt10_tiny", parameters=328, hidden_layers=[9, 9], seed=0)
+    shipped = [result(entry="mt10_visible", parameters=692, hidden_layers=[16, 16], seed=seed) for seed in range(2)]
+    found = values(load(write(tmp_path, small, *shipped)))
+    assert (found["mt10_visible.parameters"], found["mt10_visible.seeds"]) == ("692", "2")
+    assert (found["mt10_tiny.parameters"], found["mt10_visible.lwd.parameters"]) == ("328", "328")
+
+
+def test_chains_on_validation_layouts_are_not_reported(tmp_path):
+    content = chain() | {"protocol": {"first_layout": 100_000}}
+    (tmp_path / "chain_drawer_seed0.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match="found first layout 100000, expected reporting layouts"):
+        load(tmp_path)
+
+
 def test_an_unknown_marker_is_one_sentence(tmp_path):
     template = tmp_path / "metaworld.template.md"
     template.write_text("{{ table:headline }} {{ value:mt10_visible.maen }}")

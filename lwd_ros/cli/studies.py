@@ -107,7 +107,7 @@ def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None
 
 
 @study.command()
-@_of_a_run(episodes=40, first_layout=100_000)
+@_of_a_run(episodes=40, first_layout=300_000)
 @needs("sim,train")
 def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
     """A picture of the latent space, and how different the policies are that it gives for one task."""

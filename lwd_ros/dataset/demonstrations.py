@@ -14,6 +14,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.files import written_whole
 
 META = "meta.json"
+"""Name of the file that makes a folder a dataset; it is written last."""
 
 
 class DatasetError(ValueError):
@@ -49,7 +50,7 @@ class TaskFile:
     def write(self, task: str, task_index: int, period_s: float, episodes: Sequence[Episode], settings: dict) -> None:
         """Write all episodes at once, whole or not at all.
 
-        `settings` is what made the episodes; `settings_of` reads it back. Identical episodes give identical bytes.
+        `settings` is what made the episodes; `settings()` reads it back. Identical episodes give identical bytes.
         """
         lengths = [len(episode.action) for episode in episodes]
         frame = np.concatenate([np.arange(n) for n in lengths])

@@ -56,7 +56,7 @@ def evaluate_chain(model: Path, tasks: Sequence[str], episodes: int, first_layou
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
         SceneError: a task cannot follow the one before it in one scene.
     """
-    generator = open_model(model, tasks, first_layout)
+    generator = open_model(model, tasks, first_layout, episodes)
     _require_chain(tasks, generator.description.contract)
     layouts = range(first_layout, first_layout + episodes)
     # An absolute path: another process may stand in another folder.

@@ -55,8 +55,8 @@ def generation_seconds(generator: PolicyGenerator, repeats: int = 50) -> float:
     return float(np.median(times))
 
 
-def open_model(model: Path, tasks: Sequence[str], first_layout: int) -> PolicyGenerator:
-    """Load a model file that is to be judged on `tasks` and layouts from `first_layout` on.
+def open_model(model: Path, tasks: Sequence[str], first_layout: int, episodes: int) -> PolicyGenerator:
+    """Load a model file that is to be judged on `tasks` and `episodes` layouts from `first_layout` on.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
@@ -65,12 +65,18 @@ def open_model(model: Path, tasks: Sequence[str], first_layout: int) -> PolicyGe
     for task in tasks:
         if task not in generator.tasks:
             raise ModelError(f"task '{task}' is unknown to {model.name}; it knows {', '.join(generator.tasks)}")
-    require_unseen(first_layout)
+    require_unseen(first_layout, episodes)
     return generator
 
 
-def require_unseen(first_layout: int) -> None:
-    """Raise ModelError where layouts from `first_layout` on were trained on."""
+def require_unseen(first_layout: int, episodes: int) -> None:
+    """Raise ModelError where `episodes` layouts from `first_layout` on were trained on, or mix the two other kinds."""
+    last = first_layout + episodes - 1
+    if first_layout in VALIDATION_LAYOUTS and last not in VALIDATION_LAYOUTS:
+        raise ModelError(
+            f"layouts {first_layout} to {last}: those from {REPORTING_LAYOUTS.start} on are kept for reporting; "
+            "expected all of one kind"
+        )
     if first_layout in TRAINING_LAYOUTS:
         raise ModelError(
             f"first layout {first_layout}: layouts below {TRAINING_LAYOUTS.stop} belong to demonstrations; use "
@@ -135,7 +141,7 @@ def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
     """
-    generator = open_model(model, tasks, first_layout)
+    generator = open_model(model, tasks, first_layout, episodes)
     episodes_of = partial(_episodes, model.resolve())  # another process may stand in another folder
     described = success_by_task(episodes_of, tasks, range(first_layout, first_layout + episodes), workers)
     sizes = generator.description.layout.layer_sizes

@@ -54,7 +54,7 @@ def evaluate_expert(
     """
     for task in tasks:
         require_task(task)
-    require_unseen(first_layout)
+    require_unseen(first_layout, episodes)
     contract = contract or Contract.load(share_path("config", "metaworld.yaml"))
     layouts = range(first_layout, first_layout + episodes)
     described = success_by_task(partial(_episodes, contract), tasks, layouts, workers)

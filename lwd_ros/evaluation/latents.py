@@ -115,7 +115,7 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
         ModelError: the run does not know a task, or the layouts were trained on.
         ConfigError, DatasetError: the folder holds no run, or its demonstrations are gone.
     """
-    run, tasks = open_run(folder, tasks, first_layout)
+    run, tasks = open_run(folder, tasks, first_layout, episodes)
     contract, demonstrations = run.data.contract, run.data.demonstrations.episodes
     layouts = range(first_layout, first_layout + max(episodes, POLICIES))
     first: dict[str, np.ndarray | None] = dict.fromkeys(tasks)

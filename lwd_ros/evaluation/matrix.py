@@ -12,7 +12,7 @@ import yaml
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from lwd_ros.dataset import Demonstrations
+from lwd_ros.dataset import META, Demonstrations
 from lwd_ros.evaluation.baselines import LATENT, METHODS, latent_baseline, train_baseline
 from lwd_ros.evaluation.chains import evaluate_chain
 from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
@@ -103,6 +103,11 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
         raise StudyError(f"{path}: found entry {entry!r}, expected a mapping with entry, set and method")
     values = dict(entry)
     seeds = values.pop("seeds", [0])
+    for key, value, kind in (("seeds", seeds, list), ("groups", values.get("groups", []), list),
+                             ("chain", values.get("chain", []), list), ("changes", values.get("changes", {}), dict),
+                             ("episodes", values.get("episodes", 50), int)):  # fmt: skip
+        if not isinstance(value, kind):
+            raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {value!r}, expected a {kind.__name__}")
     values["groups"] = tuple(values.get("groups", ("main",)))
     values["chain"] = tuple(values.get("chain", ()))
     values["changes"] = tuple(values.get("changes", {}).items())
@@ -136,8 +141,12 @@ def run_study(study: Study, only: Sequence[str] = ("*",), workers: int = 1) -> d
         StudyError: a result that is there was made by other settings.
         ConfigError, DatasetError, ModelError: as `lwd train` and `lwd evaluate`.
     """
+    for pattern in only:
+        if not any(fnmatch(job.entry, pattern) for job in study.jobs):
+            raise StudyError(f"found no entry like '{pattern}', expected some of the study's file")
     chosen = [job for job in study.jobs if any(fnmatch(job.entry, pattern) for pattern in only)]
     pending = [job for job in chosen if not _done(study, job)]
+    tqdm.write(f"{len(chosen) - len(pending)} results are there already, {len(pending)} to make")
     results = {}
     # What uses another entry's run comes after it.
     for phase in ([job for job in pending if not job.run_of], [job for job in pending if job.run_of]):
@@ -152,21 +161,41 @@ def _result(study: Study, job: Job) -> Path:
     return study.results / f"{job.name}.json"
 
 
-def _identity(job: Job) -> dict:
-    """The job as JSON holds it."""
-    return json.loads(json.dumps(asdict(job)))
+def _identity(study: Study, job: Job) -> dict:
+    """All that the result depends on and that is known before it is made, as JSON holds it."""
+    identity = {key: value for key, value in asdict(job).items() if key != "groups"}
+    if job.config:
+        identity["train_config"] = _config(job).to_dict()
+    meta = study.data[job.set] / META
+    if job.method != EXPERT and meta.exists():  # a clone has results without the demonstrations
+        identity["data_digest"] = json.loads(meta.read_text(encoding="utf-8"))["digest"]
+    used = study.results / f"{job.run_of}_seed{job.seed}.json"
+    if job.run_of and used.exists():
+        identity["run_of_digest"] = _read(used)["model_digest"]
+    return json.loads(json.dumps(identity))
+
+
+def _read(path: Path) -> dict:
+    """A result; StudyError where it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["study"]["job"].items(), content["model_digest"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{path}: is not a result of a study ({error!r}); delete it to make it again") from error
+    return content
+
+
+def _config(job: Job) -> TrainConfig:
+    return TrainConfig.load(job.config).changed({**dict(job.changes), "seed": job.seed})
 
 
 def _done(study: Study, job: Job) -> bool:
     path = _result(study, job)
     if not path.exists():
         return False
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["study"]["job"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: is not a result of a study ({error!r}); delete it to make it again") from error
-    for key, value in _identity(job).items():
-        if key not in ("groups",) and found.get(key) != value:
+    found = _read(path)["study"]["job"]
+    for key, value in _identity(study, job).items():
+        if found.get(key) != value:
             text = f"'{key}' was {found.get(key)!r}, the study's file says {value!r}"
             raise StudyError(f"{path}: was made by other settings ({text}); delete it to make it again")
     return True
@@ -175,14 +204,14 @@ def _done(study: Study, job: Job) -> bool:
 def _run(study: Study, job: Job) -> tuple[str, float]:
     """Train, export, judge and write one result."""
     first = FIRST_LAYOUT[job.layouts]
-    config, start = None, time.perf_counter()
+    config, seconds, start = None, None, time.perf_counter()
     if job.method == EXPERT:
         result = evaluate_expert({"mt10": MT10, "mt50": MT50}[job.set], job.episodes, first, 1)
-        seconds = None
     else:
         model = study.runs / f"{job.name}.onnx"
+        anew = not job.run_of and not (study.runs / job.name).exists()
         config = _train(study, job, model)
-        seconds = time.perf_counter() - start
+        seconds = round(time.perf_counter() - start, 1) if anew else None  # unknown after a stop
         judge = evaluate_chain if job.chain else evaluate
         result = judge(model, job.chain or PolicyGenerator(model).tasks, job.episodes, first, 1)
     result["study"] = {
@@ -196,8 +225,8 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
         "steps": config.autoencoder.steps if config else None,
         "groups": list(job.groups),
         "layouts": job.layouts,
-        "training_s": seconds and round(seconds, 1),
-        "job": _identity(job),
+        "training_s": seconds,
+        "job": _identity(study, job),
     }
     write_json(result, _result(study, job))
     return job.name, result["success" if job.chain else "mean_success"]
@@ -216,7 +245,7 @@ def _train(study: Study, job: Job, model: Path) -> TrainConfig:
             raise StudyError(f"entry '{job.entry}': found no model of '{job.run_of}' ({used}), expected it made before")
         shutil.copyfile(used, model)
         return TrainConfig.from_dict(PolicyGenerator(model).description.training["config"])
-    config = TrainConfig.load(job.config).changed({**dict(job.changes), "seed": job.seed})
+    config = _config(job)
     demonstrations, folder = Demonstrations(study.data[job.set]), study.runs / job.name
     if job.method == LWD:
         export(train(config, demonstrations, folder), model)

@@ -168,7 +168,7 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
         ConfigError: the folder holds no run.
         DatasetError: its demonstrations are gone, or the expert keeps failing.
     """
-    run, tasks = open_run(folder, tasks, first_layout)
+    run, tasks = open_run(folder, tasks, first_layout, episodes)
     settings, contract = collect_settings(run.data.demonstrations), run.data.contract
     calls = (delayed(_originals)(contract, task, episodes, first_layout, settings) for task in tasks)
     made = dict(zip(tasks, in_order(calls, workers, "demonstrations", "task"), strict=True))

@@ -12,14 +12,16 @@ from lwd_ros.learning.train import TrainedRun, load
 _REPRESENTATIVE = ("pick-place-v3", "drawer-open-v3", "window-close-v3", "peg-insert-side-v3")
 
 
-def open_run(folder: Path, tasks: Sequence[str], first_layout: int) -> tuple[TrainedRun, tuple[str, ...]]:
+def open_run(
+    folder: Path, tasks: Sequence[str], first_layout: int, episodes: int
+) -> tuple[TrainedRun, tuple[str, ...]]:
     """A finished run, and the tasks to study: those named, or all of its own where none is.
 
     Raises:
         ModelError: the run does not know a task, or the layouts from `first_layout` on were trained on.
         ConfigError, DatasetError: the folder holds no run, or its demonstrations are gone.
     """
-    require_unseen(first_layout)
+    require_unseen(first_layout, episodes)
     run = load(folder)
     for task in tasks:
         if task not in run.data.tasks:

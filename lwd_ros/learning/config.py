@@ -98,6 +98,8 @@ class TrainConfig:
             target = content
             for name in parents:
                 target = target.setdefault(name, {})
+                if not isinstance(target, dict):
+                    raise ConfigError(f"{self.name}: key '{key}': found a change below '{name}', which holds no keys")
             target[last] = value
         return self.from_dict(content, where=self.name)
 

@@ -104,7 +104,7 @@ class TrainingData:
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
         self._translation = config.translation
         if config.translation.range_m:
-            self._prepare_translation(config)
+            self._prepare_translation(config, whole)
 
     def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
         """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
@@ -148,15 +148,17 @@ class TrainingData:
         uniform = torch.rand((*size, len(self._translation.axes)), generator=generator)
         return (2 * uniform - 1) * self._translation.range_m
 
-    def _prepare_translation(self, config: TrainConfig) -> None:
-        """How a metre along each axis changes what is seen: float32 [tasks, axes, ...], 0 where nothing moves."""
+    def _prepare_translation(self, config: TrainConfig, whole: list[np.ndarray]) -> None:
+        """How a metre along each axis changes what is seen: float32 [tasks, axes, ...], 0 where nothing moves.
+
+        `whole` has the whole observations of each task's frames.
+        """
         names, axes = self.contract.observation, config.translation.axes
         moved = [[s.unit == "m" and s.name.endswith(f"_{axis}") for s in names] for axis in axes]
         for axis, found in zip(axes, moved, strict=True):
             if not any(found):
                 text = f"found '{axis}', expected the end of an observed scalar's name in m, as x in hand_x"
                 raise DatasetError(f"translation.axes: {text}")
-        whole = [np.concatenate([e.observation for e in self.demonstrations.episodes[task]]) for task in self.tasks]
         # A scalar that is 0 throughout pads for an object that the task does not have; nothing stands there.
         stands = _stack([(values != 0).any(axis=0) for values in whole])
         shift = torch.tensor(moved, dtype=torch.float32) * stands[:, None]

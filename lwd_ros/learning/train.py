@@ -20,7 +20,7 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """Everything that a finished run holds."""
+    """Everything that a finished run holds; its networks are on the CPU."""
 
     config: TrainConfig
     data: TrainingData
@@ -67,7 +67,7 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
 
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity)
     trainer.run(loss, stage.steps, stage.learning_rate, stage.ema_decay)
-    return TrainedRun(config, data, autoencoder, diffusion)
+    return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
 
 
 def policy_layout(config: TrainConfig, data: TrainingData) -> PolicyLayout:

@@ -131,7 +131,8 @@ class Trainer:
                     parameter.copy_(file.get_tensor(f"weights/{name}"))
                     self._average[name].copy_(file.get_tensor(f"average/{name}"))
                     optimiser.state[parameter] = {
-                        key: file.get_tensor(f"{key}/{name}") for key in ("exp_avg", "exp_avg_sq", "step")
+                        key: file.get_tensor(f"{key}/{name}").to(parameter.device)
+                        for key in ("exp_avg", "exp_avg_sq", "step")
                     }
             self.generator.set_state(file.get_tensor("random"))
             self._step = int(metadata["step"])

@@ -132,12 +132,15 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
 
     Raises:
         DatasetError: the layouts asked for are kept for evaluation, the folder holds demonstrations of other settings,
-            an expert keeps failing, the disk is full.
+            an expert keeps failing.
+        OSError: the disk is full.
         SceneError: Metaworld lacks one of the tasks.
     """
     for task in tasks:
         require_task(task)
-    last = settings.first_layout + 4 * settings.episodes
+    last = (
+        settings.first_layout + 4 * settings.episodes + 11
+    )  # every expert may fail as often as it succeeds, and 10 times
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
         raise DatasetError(
             f"first layout {settings.first_layout}: demonstrations use layouts below {TRAINING_LAYOUTS.stop}; "

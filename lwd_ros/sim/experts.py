@@ -33,7 +33,7 @@ class DrawerOpenExpert:
 
 
 class DoorOpenExpert:
-    """Opens the door wherever it stands.
+    """Opens the door on layouts where pulling across its handle does not.
 
     Metaworld's expert asks the hooked hand to go where the handle is. On layouts at the edge, and under noise, that is
     a pull across the handle that friction holds for ever (57 of 60 under noise). This one pulls along the way that the

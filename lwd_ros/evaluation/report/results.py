@@ -201,8 +201,17 @@ def _joined(entry: Entry, other: Entry, path: Path) -> Entry:
     return replace(entry, runs=(*entry.runs, run))
 
 
+def _reported(path: Path, content: dict) -> None:
+    """ReportError unless the layouts are ones to report on."""
+    first = _get(path, content, "protocol.first_layout", _is_count, "a layout seed")
+    if first not in REPORTING_LAYOUTS:
+        expected = f"reporting layouts, {REPORTING_LAYOUTS.start:,} to {REPORTING_LAYOUTS.stop - 1:,}"
+        raise ReportError(f"{path}: found first layout {first}, expected {expected}")
+
+
 def _add_chain(chains: dict[tuple, Chain], path: Path, content: dict) -> None:
     study, seed = _study(path, content)
+    _reported(path, content)
     rows = _get(path, content, "links", lambda v: isinstance(v, list) and bool(v), "what 'lwd evaluate --chain' writes")
     links = []
     for row in rows:

@@ -66,8 +66,6 @@ def values(results: Results) -> dict[str, str]:
     - `protocol.NAME`.
     """
     by_name = {}
-    for entry in results.entries:
-        by_name |= {f"{entry.name}.{key}": value for key, value in _fields(entry).items()}
     for set_ in SETS:
         for goal in GOALS:
             place, main = f"{set_}_{goal}", results.of("main", set_, goal)
@@ -77,6 +75,8 @@ def values(results: Results) -> dict[str, str]:
                 if method == "lwd":
                     by_name |= {f"{place}.{key}": value for key, value in fields.items()}
             by_name |= {f"{place}.ratio.{key}": value for key, value in _ratios(results, set_, goal).items()}
+    for entry in results.entries:  # last: an entry may bear the name of its set and goal, and then means itself
+        by_name |= {f"{entry.name}.{key}": value for key, value in _fields(entry).items()}
     main = results.of("main")
     episodes = {count.episodes for entry in main for run in entry.runs for count in run.tasks.values()}
     by_name |= {
