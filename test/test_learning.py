@@ -378,6 +378,26 @@ def test_translation_moves_a_demonstration_as_a_whole_and_nothing_else(data):
     torch.testing.assert_close(wider[:, along], torch.full_like(wider[:, along], 0.05))
 
 
+def test_translation_leaves_what_is_fixed_where_it_is(data):
+    fixed = {"range_m": 0.05, "axes": ["x", "y"], "fixed": {data.tasks[1]: ["x"]}}
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": fixed}))
+    training.observation = torch.zeros_like(training.observation)
+    batch = training.sample(60, 8, 0.5, torch.Generator().manual_seed(0))
+    names = [data.contract.observation_names[i] for i in training.indices.tolist()]
+    x, y = names.index("hand_x"), names.index("hand_y")
+    assert not batch.observation[batch.task == 1][..., x].any()
+    assert batch.observation[batch.task == 1][..., y].all() and batch.observation[batch.task == 0][..., x].all()
+    for wrong in ({data.tasks[1]: ["z"]}, {"nowhere": ["x"]}):
+        with pytest.raises(DatasetError, match=r"translation\.fixed: found"):
+            TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": fixed | {"fixed": wrong}}))
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv("LWD_DEVICE", "abacus")
+    with pytest.raises(ConfigError, match="LWD_DEVICE: found 'abacus', expected a device"):
+        trainer.choose_device()
+
+
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):
     with pytest.raises(DatasetError, match=r"translation\.axes: found 'up'"):
         TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["up"]}}))

@@ -127,6 +127,17 @@ def test_a_config_that_was_edited_or_data_collected_anew_makes_results_stale(fol
     assert run_study(study) == {}
 
 
+def test_another_group_is_written_into_the_result_that_is_there(folder):
+    entries = _entries(folder)
+    run_study(Study.load(_file(folder, entries)))
+    path = folder / "results" / "mlp_seed0.json"
+    before = json.loads(path.read_text())
+    assert run_study(Study.load(_file(folder, [*entries[:-1], entries[-1] | {"groups": ["budget"]}]))) == {}
+    after = json.loads(path.read_text())
+    assert after["study"].pop("groups") == ["budget"] and before["study"].pop("groups") == ["size"]
+    assert after == before
+
+
 def test_a_pattern_that_names_nothing_is_refused(folder):
     with pytest.raises(StudyError, match="found no entry like 'smal', expected some"):
         run_study(Study.load(_file(folder, _entries(folder))), ["mlp", "smal"])

@@ -193,11 +193,15 @@ def _done(study: Study, job: Job) -> bool:
     path = _result(study, job)
     if not path.exists():
         return False
-    found = _read(path)["study"]["job"]
+    result = _read(path)
+    found = result["study"]["job"]
     for key, value in _identity(study, job).items():
         if found.get(key) != value:
             text = f"'{key}' was {found.get(key)!r}, the study's file says {value!r}"
             raise StudyError(f"{path}: was made by other settings ({text}); delete it to make it again")
+    if result["study"]["groups"] != list(job.groups):  # what shows it is no reason to train again
+        result["study"]["groups"] = list(job.groups)
+        write_json(result, path)
     return True
 
 

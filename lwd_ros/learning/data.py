@@ -67,7 +67,8 @@ class TrainingData:
 
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
-        per_task = [np.concatenate([e.observation for e in chosen])[:, kept] for chosen in used]
+        whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
+        per_task = [values[:, kept] for values in whole]
         self.normalisation = TaskNormalisation(
             mean=_stack([v.mean(0) for v in per_task]),
             std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
@@ -98,7 +99,6 @@ class TrainingData:
         self._frames = frames
         self._first_frame = torch.cat([torch.zeros(1, dtype=torch.long), frames.cumsum(0)[:-1]])
         first = np.stack([e.observation[0] for _, e in episodes])
-        whole = [np.concatenate([e.observation for s, e in episodes if s == t]) for t in range(len(self.tasks))]
         self.condition_mean = _stack([v.mean(0) for v in whole])
         self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
