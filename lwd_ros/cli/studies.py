@@ -131,7 +131,7 @@ def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
     default="config/study/metaworld.yaml",
     help="What to train and judge; paths in it are relative to the current folder.",
 )
-@click.option("--only", default="*", help="Entries, comma-separated; * and ? stand for any letters.")
+@click.option("--only", default="*", help="Entries, or ENTRY_seedN, comma-separated; * and ? stand for any letters.")
 @WORKERS
 @needs("sim,train")
 def metaworld(file, only, workers) -> None:

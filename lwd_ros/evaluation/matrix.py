@@ -133,7 +133,7 @@ def _require_method(entry: dict, path) -> None:
 
 
 def run_study(study: Study, only: Sequence[str] = ("*",), workers: int = 1) -> dict[str, float]:
-    """Do every job whose entry matches a pattern of `only` and whose result is not there; mean success by name.
+    """Do every job that matches a pattern of `only`, by entry or by name, and has no result; mean success by name.
 
     Each job trains on one thread, in a run folder that continues where it was stopped.
 
@@ -142,9 +142,9 @@ def run_study(study: Study, only: Sequence[str] = ("*",), workers: int = 1) -> d
         ConfigError, DatasetError, ModelError: as `lwd train` and `lwd evaluate`.
     """
     for pattern in only:
-        if not any(fnmatch(job.entry, pattern) for job in study.jobs):
+        if not any(_matches(job, pattern) for job in study.jobs):
             raise StudyError(f"found no entry like '{pattern}', expected some of the study's file")
-    chosen = [job for job in study.jobs if any(fnmatch(job.entry, pattern) for pattern in only)]
+    chosen = [job for job in study.jobs if any(_matches(job, pattern) for pattern in only)]
     pending = [job for job in chosen if not _done(study, job)]
     tqdm.write(f"{len(chosen) - len(pending)} results are there already, {len(pending)} to make")
     results = {}
@@ -155,6 +155,10 @@ def run_study(study: Study, only: Sequence[str] = ("*",), workers: int = 1) -> d
             tqdm.write(f"{name}: {success:.4f}")
             results[name] = success
     return results
+
+
+def _matches(job: Job, pattern: str) -> bool:
+    return fnmatch(job.entry, pattern) or fnmatch(job.name, pattern)
 
 
 def _result(study: Study, job: Job) -> Path:

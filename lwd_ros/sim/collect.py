@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
-from lwd_ros.sim.experts import Expert
+from lwd_ros.sim.experts import Expert, revision
 from lwd_ros.sim.scene import EPISODE_STEPS, Scene, require_task
 from lwd_ros.sim.tasks import REVERSES
 
@@ -108,6 +108,8 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
 def _describe(task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
     """What a task's file says of how it was made; `counts` comes beside it."""
     described = {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
+    if revision(task):
+        described["expert_revision"] = revision(task)
     return json.loads(json.dumps(described))  # as it will be read back: tuples become lists
 
 
