@@ -162,6 +162,7 @@ def full_study(folder: Path) -> Path:
                             made_up(set_, size, hard, seed),
                             set=set_,
                             method=method,
+                            hidden_layers=[size // 100, size // 100],
                             parameters=size,
                             groups=["size"],
                         )

@@ -51,6 +51,16 @@ def test_seeds_of_an_entry_are_pooled_and_the_worst_is_kept(tmp_path):
     assert "| 3 | 1,500 | 0.979 | 0.971 to 0.985 | 0.960 | push-v3 130/150 |" in row
 
 
+def test_a_multi_task_mlp_is_also_counted_without_its_task_inputs(tmp_path):
+    kinds = {"mlp": ("multitask_mlp", 852), "lwd": ("lwd", 692)}
+    made = [result(name, method=method, parameters=size, groups=["size"]) for name, (method, size) in kinds.items()]
+    results = load(write(tmp_path / "a", *made))
+    # 21 observations and 10 tasks to 16 units; fixed, the task leaves as many weights as a generated policy has
+    assert [entry.folded_parameters for entry in results.of("size")] == [692, 692]
+    row = tables.ratio(results).splitlines()[2]
+    assert row.split(" | ")[3:] == ["≤ 852", "–", "≤ 692", "– |"]
+
+
 def test_seeds_are_read_in_their_order(tmp_path):
     write(tmp_path, *[result(seed=seed) for seed in (10, 2, 0)])
     assert [run.seed for run in load(tmp_path).entries[0].runs] == [0, 2, 10]

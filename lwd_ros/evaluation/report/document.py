@@ -35,6 +35,7 @@ def _contents(results: Results) -> dict[str, str]:
         "table:ratio": tables.ratio(results),
         "text:ratio": tables.ratio_sentences(results),
         "table:budget": tables.budget(results),
+        "table:rate": tables.rate(results),
         "table:demonstrations": tables.demonstrations(results),
         "table:chains": tables.chains(results),
         "table:reconstruction": pictures.reconstruction_table(results),

@@ -11,7 +11,7 @@ METHODS = {
     "multitask_mlp": "multi-task MLP",
     "expert": "scripted expert",
 }
-GROUPS = ("main", "size", "demonstrations", "budget")
+GROUPS = ("main", "size", "demonstrations", "budget", "rate")
 
 COLOURS = {"lwd": "#0072B2", "multitask_mlp": "#D55E00", "task_mlp": "#009E73"}
 """Of Okabe and Ito's palette, which colour-blind readers can tell apart."""

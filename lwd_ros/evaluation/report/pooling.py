@@ -65,6 +65,7 @@ class Entry:
         hidden_layers: of the policy; None for the expert.
         demonstrations: per task, 0 for all of them; None for the expert.
         steps: optimiser steps of behaviour cloning; None for the expert.
+        learning_rate: its peak; None where nothing was trained.
         groups: tables and plots that show it.
         layouts: validation or reporting.
         parameters: weights and biases of the policy; None for the expert.
@@ -79,6 +80,7 @@ class Entry:
     hidden_layers: tuple[int, ...] | None
     demonstrations: int | None
     steps: int | None
+    learning_rate: float | None
     groups: tuple[str, ...]
     layouts: str
     parameters: int | None
@@ -89,6 +91,13 @@ class Entry:
     def total(self) -> Count:
         """All episodes of all seeds and tasks."""
         return total(run.total for run in self.runs)
+
+    @property
+    def folded_parameters(self) -> int | None:
+        """Parameters once the task is fixed: the weights of a multi-task MLP's one-hot inputs become a bias."""
+        if self.method != "multitask_mlp":
+            return self.parameters
+        return self.parameters - len(self.tasks) * self.hidden_layers[0]
 
     @property
     def tasks(self) -> dict[str, Count]:

@@ -180,7 +180,7 @@ def _entry(path: Path, content: dict) -> Entry:
         name, set_, _one_of(path, content, "study.goal", GOALS), method,
         None if layers is None else tuple(layers),
         _optional_count(path, content, "study.demonstrations_per_task", method),
-        _optional_count(path, content, "study.steps", method),
+        _optional_count(path, content, "study.steps", method), _learning_rate(path, study),
         tuple(groups), layouts,
         _optional_count(path, content, "policy_parameters", method),
         _optional_count(path, content, "flops_per_step", method),
@@ -188,9 +188,18 @@ def _entry(path: Path, content: dict) -> Entry:
     )  # fmt: skip
 
 
+def _learning_rate(path: Path, study: dict) -> float | None:
+    """The peak of the schedule that the job's training config asks for; None for what needed no training."""
+    job = study.get("job")
+    config = job.get("train_config") if isinstance(job, dict) else None
+    stage = config.get("autoencoder") if isinstance(config, dict) else None
+    return _number_or_none(path, stage, "learning_rate") if isinstance(stage, dict) else None
+
+
 def _joined(entry: Entry, other: Entry, path: Path) -> Entry:
     """An entry with one more seed; what describes it must be alike."""
-    for key in ("set", "goal", "method", "hidden_layers", "demonstrations", "steps", "groups", "layouts", "parameters"):
+    for key in ("set", "goal", "method", "hidden_layers", "demonstrations", "steps", "learning_rate", "groups", "layouts",
+                "parameters"):  # fmt: skip
         found, expected = getattr(other, key), getattr(entry, key)
         if found != expected:
             raise ReportError(f"{path}: found {key} {found!r}, expected {expected!r} as in the entry's other seeds")

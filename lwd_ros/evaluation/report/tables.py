@@ -83,8 +83,10 @@ def _study(results: Results, group: str, *columns: str) -> str:
     """One row per entry of a group, with the columns that vary in it."""
     cells = {
         "parameters": lambda entry: text.number(entry.parameters),
+        "folded for one task": lambda entry: text.number(entry.folded_parameters),
         "demonstrations a task": text.demonstrations,
         "optimiser steps": lambda entry: text.number(entry.steps),
+        "peak learning rate": lambda entry: text.NONE if entry.learning_rate is None else f"{entry.learning_rate:g}",
         "layouts": lambda entry: entry.layouts,
     }
     rows = [
@@ -102,7 +104,7 @@ def _study(results: Results, group: str, *columns: str) -> str:
 
 def size(results: Results) -> str:
     """Success by policy parameters."""
-    return _study(results, "size", "parameters", "optimiser steps")
+    return _study(results, "size", "parameters", "folded for one task", "optimiser steps")
 
 
 def budget(results: Results) -> str:
@@ -110,25 +112,31 @@ def budget(results: Results) -> str:
     return _study(results, "budget", "parameters", "optimiser steps", "layouts")
 
 
+def rate(results: Results) -> str:
+    """Success by learning rate."""
+    return _study(results, "rate", "parameters", "optimiser steps", "peak learning rate", "layouts")
+
+
 def demonstrations(results: Results) -> str:
     """Success by demonstrations."""
     return _study(results, "demonstrations", "parameters", "demonstrations a task")
 
 
-def curves(results: Results, set_: str, goal: str) -> dict[str, Curve]:
-    """Isotonic curve of each method that has sizes measured on one set."""
+def curves(results: Results, set_: str, goal: str, folded: bool = False) -> dict[str, Curve]:
+    """Isotonic curve of each method that has sizes measured on one set; `folded`: over `Entry.folded_parameters`."""
     points: dict[str, list] = {}
     for entry in results.of("size", set_, goal):
         if entry.parameters:
-            points.setdefault(entry.method, []).append((entry.parameters, entry.total))
+            size = entry.folded_parameters if folded else entry.parameters
+            points.setdefault(entry.method, []).append((size, entry.total))
     return {method: isotonic_curve(found) for method, found in points.items()}
 
 
-def _compared(results: Results):
+def _compared(results: Results, folded: bool = False):
     """(set, goal, LWD's curve, the multi-task MLP's) wherever both were measured."""
     for set_ in SETS:
         for goal in GOALS:
-            found = curves(results, set_, goal)
+            found = curves(results, set_, goal, folded)
             if "lwd" in found and "multitask_mlp" in found:
                 yield set_, goal, found["lwd"], found["multitask_mlp"]
 
@@ -136,14 +144,18 @@ def _compared(results: Results):
 def ratio(results: Results) -> str:
     """Parameters that each method needs for some success, and how many times more the multi-task MLP needs."""
     rows = []
-    for set_, goal, lwd, mlp in _compared(results):
+    pairs = zip(_compared(results), _compared(results, folded=True), strict=True)
+    for (set_, goal, lwd, mlp), (*_, folded) in pairs:
         shared = compare(lwd, mlp)
         comparisons = [(f"{level}", compare(lwd, mlp, level)) for level in LEVELS if level < shared.success]
         comparisons.append((f"{text.rate(shared.success)} (the highest that both reach)", shared))
         for name, comparison in comparisons:
             cells = [text.reached(comparison.small), text.reached(comparison.large), text.ratio(comparison)]
+            alike = compare(lwd, folded, comparison.success)
+            cells += [text.reached(alike.large), text.ratio(alike)]
             rows.append([f"{SETS[set_]}, {GOALS[goal]}", name, *cells])
-    return text.table(["set, goal", "success", "LWD parameters", "multi-task MLP parameters", "ratio"], rows)
+    header = ["set, goal", "success", "LWD parameters", "multi-task MLP parameters", "ratio"]
+    return text.table([*header, "MLP folded for one task", "ratio"], rows)
 
 
 def ratio_sentences(results: Results) -> str:
