@@ -23,7 +23,7 @@ from lwd_ros.learning.config import AutoencoderConfig, ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.networks import policy_forward
 from lwd_ros.learning.train import load, policy_layout, train
-from lwd_ros.learning.trainer import Trainer
+from lwd_ros.learning.trainer import Recipe, Trainer
 from lwd_ros.policy import PolicyLayout
 from lwd_ros.sim.collect import CollectSettings, collect
 
@@ -228,7 +228,7 @@ def test_contradictory_tasks_are_learned(data, tmp_path, method):
     config = CONFIG.changed({"hidden_layers": [16], "autoencoder.pairs": 64})
     torch.manual_seed(0)
     network = KINDS[method](training, policy_layout(config, training), config.autoencoder)
-    Trainer(network, tmp_path, method, 0, {}).run(lambda g: network.loss(training, g), 500, 2e-2, 0.9)
+    Trainer(network, tmp_path, method, 0, {}).run(lambda g: network.loss(training, g), Recipe.one_cycle(500, 2e-2, 0.9))
     weights = network.weights(torch.arange(3), None).detach()
     frames = training.sample_frames(torch.arange(3)[:, None], (3, 400), torch.Generator().manual_seed(0))
     error = (policy_forward(network.layout, weights, training.observation[frames]) - training.action[frames]) ** 2

@@ -58,7 +58,7 @@ def test_a_multi_task_mlp_is_also_counted_without_its_task_inputs(tmp_path):
     # 21 observations and 10 tasks to 16 units; fixed, the task leaves as many weights as a generated policy has
     assert [entry.folded_parameters for entry in results.of("size")] == [692, 692]
     row = tables.ratio(results).splitlines()[2]
-    assert row.split(" | ")[3:] == ["≤ 852", "–", "≤ 692", "– |"]
+    assert row.split(" | ")[3:] == ["≤ 852", text.NONE, "≤ 692", f"{text.NONE} |"]
 
 
 def test_seeds_are_read_in_their_order(tmp_path):

@@ -12,7 +12,8 @@ from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 @click.option(
     "--method",
     required=True,
-    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork. Made from a run: nearest_latent, mean_latent.",
+    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork, diffusion_policy. "
+    "Made from a run: nearest_latent, mean_latent.",
 )
 @click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
 @click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
@@ -25,21 +26,32 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
     from lwd_ros.dataset import Demonstrations
     from lwd_ros.evaluation.baselines import METHODS, TRAINED, latent_baseline, train_baseline
+    from lwd_ros.evaluation.diffusion_policy.config import METHOD as DIFFUSION_POLICY
+    from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
+    from lwd_ros.evaluation.diffusion_policy.training import train_diffusion_policy
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.config import TrainConfig
     from lwd_ros.learning.train import load
 
-    if method not in METHODS:
-        raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(METHODS)}")
-    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if method in TRAINED else (("--run",), set())
+    methods = (*METHODS, DIFFUSION_POLICY)
+    if method not in methods:
+        raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(methods)}")
+    trained = method in (*TRAINED, DIFFUSION_POLICY)
+    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if trained else (("--run",), set())
     options = {"--config": config, "--data": data, "--out": out, "--seed": seed, "--run": folder}
     given = [name for name, value in options.items() if value is not None]
     if set(given) - optional != set(needed):
         found = ", ".join(given) or "none of them"
         raise click.UsageError(f"--method {method}: found {found}, expected {', '.join((*needed, *optional))}")
-    if method in TRAINED:
-        loaded = TrainConfig.load(config)
+    kind = DiffusionPolicyConfig if method == DIFFUSION_POLICY else TrainConfig
+    if trained:
+        loaded = kind.load(config)
         loaded = loaded if seed is None else loaded.changed({"seed": seed})
+    if method == DIFFUSION_POLICY:
+        description = train_diffusion_policy(loaded, Demonstrations(data), out, model)
+        click.echo(f"{model}: {method}, horizon {description.prediction_horizon}, {description.parameters} parameters")
+        return
+    if method in TRAINED:
         train_baseline(method, loaded, Demonstrations(data), out, model)
     else:
         latent_baseline(method, load(folder), model)

@@ -2,18 +2,57 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Self
 
 import yaml
 
-_POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std")
-_SHARES = ("own_share", "ema_decay")
-_NOT_EMPTY = ("encoder_layers", "hypernetwork_layers")
+_POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std",
+             "prediction_horizon", "observation_steps", "training_steps")  # fmt: skip
+_SHARES = ("own_share", "ema_decay", "first_share")
+_NOT_EMPTY = ("encoder_layers", "hypernetwork_layers", "channels")
 
 
 class ConfigError(ValueError):
     """A training configuration is wrong; names the key, what was found and what was expected."""
+
+
+class Config:
+    """A frozen dataclass with a `name` that is read from YAML, checked key by key."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a YAML file; raises ConfigError naming the key that is wrong."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a training config") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
+            raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping, where: str = "config") -> Self:
+        """Check and build a config from parsed YAML or JSON; `where` names its source in errors."""
+        return _build(cls, content, where, "")
+
+    def changed(self, changes: Mapping) -> Self:
+        """A config that differs in some keys, nested ones written `autoencoder.steps`; raises ConfigError as `load`."""
+        content = json.loads(json.dumps(self.to_dict()))
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            target = content
+            for name in parents:
+                target = target.setdefault(name, {})
+                if not isinstance(target, dict):
+                    raise ConfigError(f"{self.name}: key '{key}': found a change below '{name}', which holds no keys")
+            target[last] = value
+        return self.from_dict(content, where=self.name)
+
+    def to_dict(self) -> dict:
+        """Plain data, for the run folder and the model file."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -57,7 +96,7 @@ class TranslationConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Config):
     """One training run, from demonstrations to a model file."""
 
     name: str
@@ -74,39 +113,6 @@ class TrainConfig:
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
-    @classmethod
-    def load(cls, path: str | Path) -> "TrainConfig":
-        """Read a YAML file; raises ConfigError naming the key that is wrong."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a training config") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
-            raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-        return cls.from_dict(content, str(path))
-
-    @classmethod
-    def from_dict(cls, content: Mapping, where: str = "config") -> "TrainConfig":
-        """Check and build a config from parsed YAML or JSON; `where` names its source in errors."""
-        return _build(cls, content, where, "")
-
-    def changed(self, changes: Mapping) -> "TrainConfig":
-        """A config that differs in some keys, nested ones written `autoencoder.steps`; raises ConfigError as `load`."""
-        content = json.loads(json.dumps(self.to_dict()))
-        for key, value in changes.items():
-            *parents, last = key.split(".")
-            target = content
-            for name in parents:
-                target = target.setdefault(name, {})
-                if not isinstance(target, dict):
-                    raise ConfigError(f"{self.name}: key '{key}': found a change below '{name}', which holds no keys")
-            target[last] = value
-        return self.from_dict(content, where=self.name)
-
-    def to_dict(self) -> dict:
-        """Plain data, for the run folder and the model file."""
-        return asdict(self)
-
 
 def _build(kind, content, where: str, prefix: str):
     if not isinstance(content, Mapping):
@@ -119,11 +125,11 @@ def _build(kind, content, where: str, prefix: str):
         if key not in known:
             raise ConfigError(f"{where}: key '{path}': found {key!r}, expected one of {', '.join(known)}")
         expected = known[key].type
-        if isinstance(expected, type) and expected in (TranslationConfig, AutoencoderConfig, DiffusionConfig):
+        if is_dataclass(expected):
             values[key] = _build(expected, value, where, path + ".")
         else:
             values[key] = _value(value, expected, where, path)
-    if kind is TrainConfig and "name" not in values:
+    if issubclass(kind, Config) and "name" not in values:
         raise ConfigError(f"{where}: key 'name': found nothing, expected a text")
     return kind(**values)
 

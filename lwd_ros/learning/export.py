@@ -14,7 +14,7 @@ from lwd_ros import __version__
 from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelDescription
 from lwd_ros.generator.model_file import INPUTS, OUTPUTS
-from lwd_ros.learning.config import TrainConfig
+from lwd_ros.learning.config import Config, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.train import TrainedRun, policy_layout
 
@@ -81,7 +81,7 @@ def describe_model(config: TrainConfig, data: TrainingData, **changes) -> ModelD
     return ModelDescription(**known | changes)
 
 
-def provenance(config: TrainConfig, data: TrainingData) -> dict:
+def provenance(config: Config, data: TrainingData) -> dict:
     """Everything needed to train the same again."""
     packages = ("torch", "diffusers", "onnx", "numpy")
     return {
@@ -105,25 +105,38 @@ def write_model(graph: ModelGraph, description: ModelDescription, path: Path) ->
         description: becomes the file's metadata.
         path: of the file.
     """
-    example = [torch.zeros(1, description.latent_size), torch.zeros(1, dtype=torch.long)]
-    inputs = INPUTS if description.condition_on_observation else INPUTS[:2]
+    values = [torch.zeros(1, description.latent_size), torch.zeros(1, dtype=torch.long)]
     if description.condition_on_observation:
-        example.append(torch.zeros(1, len(description.contract.observation)))
-    graph_file = io.BytesIO()
+        values.append(torch.zeros(1, len(description.contract.observation)))
+    example = dict(zip(INPUTS, values, strict=False))
+    write_graph(graph, example, OUTPUTS, description.to_metadata(), path)
+
+
+def write_graph(graph: nn.Module, example: dict[str, torch.Tensor], outputs, metadata: dict, path: Path) -> None:
+    """Write a network as an ONNX file with metadata, whole or not at all.
+
+    Args:
+        graph: its tensors end on the CPU.
+        example: one value of each input, by name, a batch of one; exported with any batch.
+        outputs: names of the outputs.
+        metadata: texts by key.
+        path: of the file.
+    """
+    graph_file, inputs = io.BytesIO(), list(example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter gains nothing here
         torch.onnx.export(
             graph.cpu().eval(),
-            tuple(example),
+            tuple(example.values()),
             graph_file,
             dynamo=False,
             opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in (*inputs, *OUTPUTS)},
+            input_names=inputs,
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
         )
     model = onnx.load_from_string(graph_file.getvalue())
-    onnx.helper.set_model_props(model, description.to_metadata())
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     with written_whole(path) as temporary:
         temporary.write_bytes(model.SerializeToString())

@@ -9,10 +9,10 @@ import torch
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.files import written_whole
 from lwd_ros.learning.autoencoder import Autoencoder
-from lwd_ros.learning.config import ConfigError, TrainConfig
+from lwd_ros.learning.config import Config, ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.diffusion import LatentDiffusion
-from lwd_ros.learning.trainer import Trainer
+from lwd_ros.learning.trainer import Recipe, Trainer
 from lwd_ros.policy import PolicyLayout
 
 RUN = "run.json"
@@ -48,7 +48,9 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     autoencoder = Autoencoder(data, layout, config.autoencoder)
     stage = config.autoencoder
     trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity)
-    trainer.run(lambda g: autoencoder.loss(data, g), stage.steps, stage.learning_rate, stage.ema_decay)
+    trainer.run(
+        lambda g: autoencoder.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
+    )
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -66,7 +68,7 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
         return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator)
 
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity)
-    trainer.run(loss, stage.steps, stage.learning_rate, stage.ema_decay)
+    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))
     return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
 
 
@@ -76,7 +78,7 @@ def policy_layout(config: TrainConfig, data: TrainingData) -> PolicyLayout:
     return PolicyLayout(sizes, config.hidden_activation)
 
 
-def claim(folder: Path, config: TrainConfig, demonstrations: Demonstrations, **more: str) -> dict:
+def claim(folder: Path, config: Config, demonstrations: Demonstrations, **more: str) -> dict:
     """Make `folder` the home of one run, or find that it is; returns the identity that its checkpoints carry.
 
     A baseline names its method in `more`. Raises ConfigError where the folder belongs to another run.

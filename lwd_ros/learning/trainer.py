@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -39,6 +40,29 @@ def choose_device() -> torch.device:
         raise ConfigError(f"LWD_DEVICE: found '{name}', expected a device that torch can use ({reason})") from error
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a module is optimised, by AdamW with gradients clipped at 1.
+
+    Attributes:
+        steps: optimiser steps in all, those before a stop included.
+        rate: learning rate at a step.
+        decay: of the exponential moving average of the parameters, at a step.
+        weight_decay, betas: of AdamW.
+    """
+
+    steps: int
+    rate: Callable[[int], float]
+    decay: Callable[[int], float]
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    @classmethod
+    def one_cycle(cls, steps: int, peak: float, decay: float) -> "Recipe":
+        """LWD's: a one-cycle learning rate, and a short average at first, so that a short run averages little."""
+        return cls(steps, lambda step: one_cycle(step, steps, peak), lambda step: min(decay, (1 + step) / (10 + step)))
+
+
 class Trainer:
     """Trains one module by one loss function and keeps its moving average.
 
@@ -55,31 +79,37 @@ class Trainer:
         self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
         self._step = 0
 
-    def run(self, loss: Callable[[torch.Generator], dict], steps: int, peak: float, decay: float) -> None:
+    def run(
+        self,
+        loss: Callable[[torch.Generator], dict],
+        recipe: Recipe,
+        snapshot: Callable[[int], None] | None = None,
+    ) -> None:
         """Minimise `loss(generator)["loss"]`, then put the moving average into the module.
 
         Args:
             loss: returns scalars by name, "loss" among them; all are logged.
-            steps: optimiser steps in all, those before a stop included.
-            peak: highest learning rate.
-            decay: of the exponential moving average of the parameters.
+            recipe: steps, learning rate and average.
+            snapshot: called with the step before each checkpoint but the last, while the module holds the moving
+                average; again after a stop between the two.
         """
-        parameters = list(self.module.parameters())
-        optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=1e-4, fused=True)
+        parameters, steps = list(self.module.parameters()), recipe.steps
+        optimiser = torch.optim.AdamW(
+            parameters, lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
+        )
         self._restore(optimiser)
         average = [self._average[name] for name, _ in self.module.named_parameters()]
         progress = tqdm(total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2)
         with SummaryWriter(str(self.folder / "logs")) as log, progress:
             while self._step < steps:
                 for group in optimiser.param_groups:
-                    group["lr"] = one_cycle(self._step, steps, peak)
+                    group["lr"] = recipe.rate(self._step)
                 scalars = loss(self.generator)
                 optimiser.zero_grad(set_to_none=True)
                 scalars["loss"].backward()
                 nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimiser.step()
-                # A short average at first, so that a short run is not left with its initial weights.
-                weight = 1.0 - min(decay, (1 + self._step) / (10 + self._step))
+                weight = 1.0 - recipe.decay(self._step)
                 with torch.no_grad():
                     torch._foreach_lerp_(average, [p.detach() for p in parameters], weight)
                 self._step += 1
@@ -89,11 +119,21 @@ class Trainer:
                         log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
                     progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
                 if self._step % CHECKPOINT_EVERY == 0 or self._step == steps:
+                    if snapshot and self._step < steps:
+                        self._swap(parameters, average)
+                        snapshot(self._step)
+                        self._swap(parameters, average)
                     self._save(optimiser)
-        with torch.no_grad():
-            for parameter, value in zip(parameters, average, strict=True):
-                parameter.copy_(value)
+        self._swap(parameters, average)
         self.module.eval()
+
+    @staticmethod
+    @torch.no_grad()
+    def _swap(parameters: list[nn.Parameter], average: list[torch.Tensor]) -> None:
+        for parameter, value in zip(parameters, average, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(value)
+            value.copy_(kept)
 
     @property
     def path(self) -> Path:

@@ -10,7 +10,7 @@ from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.export import ModelGraph, describe_model, write_model
 from lwd_ros.learning.train import claim, policy_layout
-from lwd_ros.learning.trainer import Trainer
+from lwd_ros.learning.trainer import Recipe, Trainer
 
 _KINDS = {
     "multitask_mlp": MultiTaskMlp,
@@ -64,7 +64,7 @@ def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrati
     network = _KINDS[method](data, layout, config.autoencoder)
     stage = config.autoencoder
     trainer = Trainer(network, folder, method, config.seed, identity)
-    trainer.run(lambda g: network.loss(data, g), stage.steps, stage.learning_rate, stage.ema_decay)
+    trainer.run(lambda g: network.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))
 
     description = describe_model(
         config,

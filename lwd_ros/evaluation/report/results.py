@@ -198,8 +198,8 @@ def _learning_rate(path: Path, study: dict) -> float | None:
 
 def _joined(entry: Entry, other: Entry, path: Path) -> Entry:
     """An entry with one more seed; what describes it must be alike."""
-    for key in ("set", "goal", "method", "hidden_layers", "demonstrations", "steps", "learning_rate", "groups", "layouts",
-                "parameters"):  # fmt: skip
+    alike = ("set", "goal", "method", "hidden_layers", "demonstrations", "steps", "learning_rate", "groups", "layouts")
+    for key in (*alike, "parameters"):
         found, expected = getattr(other, key), getattr(entry, key)
         if found != expected:
             raise ReportError(f"{path}: found {key} {found!r}, expected {expected!r} as in the entry's other seeds")

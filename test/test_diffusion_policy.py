@@ -1,0 +1,238 @@
+"""Pins Diffusion Policy: the published network and schedule, windows, a model file that computes what was trained."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from diffusers import DDIMScheduler
+
+from lwd_ros.cli import cli
+from lwd_ros.dataset import Demonstrations
+from lwd_ros.evaluation.actors import DiffusionPolicyActor, LwdActor
+from lwd_ros.evaluation.diffusion_policy import training
+from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
+from lwd_ros.evaluation.diffusion_policy.network import ConditionalUnet
+from lwd_ros.evaluation.diffusion_policy.policy import DiffusionPolicy
+from lwd_ros.evaluation.rollout import rollout
+from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.learning import trainer
+from lwd_ros.learning.config import ConfigError
+from lwd_ros.learning.data import TrainingData
+from lwd_ros.resources import share_path
+from lwd_ros.sim.collect import CollectSettings, collect
+from lwd_ros.sim.scene import Scene
+
+TASKS = ("reach-v3", "drawer-close-v3")
+CONFIG = DiffusionPolicyConfig("tiny", prediction_horizon=8, channels=(8, 16), steps=40, batch=6, warmup_steps=5)
+LWD = share_path("models", "metaworld_mt10_visible.onnx")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, contract):
+    folder = tmp_path_factory.mktemp("demonstrations")
+    collect(folder, TASKS, contract, CollectSettings(episodes=2), workers=1)
+    return Demonstrations(folder, contract)
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("diffusion_policy")
+    training.train_diffusion_policy(CONFIG, data, folder / "run", folder / "dp.onnx")
+    return folder / "dp.onnx"
+
+
+def test_the_published_network_has_the_published_size():
+    # diffusion_policy/model/diffusion/conditional_unet1d.py with its defaults 256-512-1024 and 256 step features has
+    # 65,0 M parameters for a condition of 2 x 20; ours differs by the 128 step features alone.
+    parameters = sum(p.numel() for p in ConditionalUnet(2, 40, (256, 512, 1024)).parameters())
+    assert 60e6 < parameters < 66e6
+    network = ConditionalUnet(4, 10, (8, 16, 24))
+    assert network(torch.zeros(3, 16, 4), torch.zeros(3), torch.zeros(3, 10)).shape == (3, 16, 4)
+
+
+def test_every_level_and_the_condition_matter():
+    torch.manual_seed(0)
+    network = ConditionalUnet(2, 3, (8, 16))
+    actions, condition = torch.randn(1, 8, 2), torch.randn(1, 3, requires_grad=True)
+    out = network(actions, torch.tensor([7.0]), condition)
+    out.sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    assert condition.grad.abs().min() > 0
+    assert not torch.allclose(out, network(actions, torch.tensor([8.0]), condition))
+
+
+def test_windows_repeat_the_first_observation_and_the_last_action(data):
+    config = DiffusionPolicyConfig("x", prediction_horizon=200, batch=64)
+    loaded = TrainingData(data, config.of_data())
+    policy = DiffusionPolicy(loaded, DiffusionPolicyConfig("x", prediction_horizon=200, batch=64, first_share=1.0))
+    task, observation, actions = policy.windows(loaded, torch.Generator().manual_seed(0))
+    starts = loaded.observation[loaded.start]
+    assert actions.shape == (64, 200, 4)
+    for t, seen, ahead in zip(task, observation, actions, strict=True):
+        assert torch.equal(seen[0], seen[1])
+        place = int((starts == seen[0]).all(dim=1).nonzero()[0])
+        first, length = loaded.start[place], loaded.length[place]
+        assert loaded.task[place] == t
+        assert torch.equal(ahead[:length], loaded.action[first : first + length])
+        assert (ahead[length:] == ahead[length - 1]).all()
+    policy.config = config
+    _, observation, actions = policy.windows(loaded, torch.Generator().manual_seed(0))
+    later = observation[(observation[:, 0] != observation[:, 1]).any(dim=1)]
+    assert len(later) > 32
+    frames = [int((loaded.observation == seen[1]).all(dim=1).nonzero()[0]) for seen in later]
+    assert all(torch.equal(loaded.observation[f - 1], seen[0]) for f, seen in zip(frames, later, strict=True))
+
+
+def test_unrolled_sampling_is_the_schedulers(data):
+    loaded = TrainingData(data, CONFIG.of_data())
+    torch.manual_seed(1)
+    policy = DiffusionPolicy(loaded, CONFIG).eval()
+    scheduler = DDIMScheduler(100, beta_schedule="squaredcos_cap_v2", clip_sample=True, prediction_type="epsilon")
+    scheduler.set_timesteps(CONFIG.sampling_steps)
+    task, seen = torch.tensor([0, 1]), torch.randn(2, 2, len(loaded.indices))
+    noise = torch.randn(2, 8, 4)
+    x = noise
+    with torch.no_grad():
+        for step in scheduler.timesteps:
+            predicted = policy.network(x, step.float().expand(2), policy.condition(task, seen))
+            x = scheduler.step(predicted, step, x).prev_sample
+        assert torch.allclose(policy(noise, task, seen), x.clamp(-1, 1), atol=1e-5)
+
+
+def test_the_model_file_computes_what_was_trained(data, model):
+    loaded, generator = TrainingData(data, CONFIG.of_data()), ActionGenerator(model)
+    policy = DiffusionPolicy(loaded, CONFIG)
+    trainer.Trainer(policy, model.parent / "run", "diffusion_policy", 0, _identity(model)).run(
+        lambda g: policy.loss(loaded, g), training._recipe(CONFIG)
+    )
+    observations = data.episodes[TASKS[1]][0].observation[3:5]
+    found = generator.sample(TASKS[1], 5, observations)
+    noise = torch.tensor(np.random.default_rng(5).standard_normal((1, 8, 4), dtype=np.float32))
+    mean, std = loaded.normalisation.mean[1], loaded.normalisation.std[1]
+    inputs = (torch.tensor(observations, dtype=torch.float32) - mean) / std
+    with torch.no_grad():
+        expected = policy(noise, torch.tensor([1]), inputs[None])[0] * loaded.action_scale + loaded.action_offset
+    assert np.abs(found - expected.numpy()).max() < 1e-3
+    assert found.shape == (8, 4)
+    assert generator.description.parameters == sum(p.numel() for p in policy.parameters())
+    low, high = data.contract.command_limits
+    assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
+
+
+def _identity(model):
+    content = json.loads((model.parent / "run" / "run.json").read_text())
+    return {key: value for key, value in content.items() if key != "data"}
+
+
+def test_it_learns(data):
+    loaded, config = TrainingData(data, CONFIG.of_data()), DiffusionPolicyConfig("x", prediction_horizon=8, batch=32)
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(loaded, config)
+    optimiser, generator = torch.optim.AdamW(policy.parameters(), lr=1e-3), torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(80):
+        loss = policy.loss(loaded, generator)["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-8:]) < 0.5 * np.mean(losses[:4])
+
+
+def test_stopped_and_resumed_gives_the_same_file_and_snapshots(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr(training, "SNAPSHOT_EVERY", 20)
+    training.train_diffusion_policy(CONFIG, data, tmp_path / "a", tmp_path / "a.onnx")
+    assert {path.name for path in tmp_path.glob("*.onnx")} == {"a.onnx", "a_20.onnx"}
+    original = DiffusionPolicy.loss
+    calls = []
+
+    def stop(self, *arguments):
+        calls.append(1)
+        if len(calls) > 25:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(DiffusionPolicy, "loss", stop)
+    with pytest.raises(KeyboardInterrupt):
+        training.train_diffusion_policy(CONFIG, data, tmp_path / "b", tmp_path / "b.onnx")
+    assert not (tmp_path / "b.onnx").exists()
+    monkeypatch.setattr(DiffusionPolicy, "loss", original)
+    training.train_diffusion_policy(CONFIG, data, tmp_path / "b", tmp_path / "b.onnx")
+    for name in ("", "_20"):
+        assert (tmp_path / f"a{name}.onnx").read_bytes() == (tmp_path / f"b{name}.onnx").read_bytes()
+    assert (tmp_path / "a.onnx").read_bytes() != (tmp_path / "a_20.onnx").read_bytes()
+
+
+def test_bad_input_is_one_sentence(data, model, tmp_path):
+    with pytest.raises(ConfigError, match="'prediction_horizon': found 9, expected a multiple of 2, for 2 levels"):
+        training.train_diffusion_policy(
+            DiffusionPolicyConfig("x", prediction_horizon=9, channels=(8, 16)),
+            data,
+            tmp_path / "r",
+            tmp_path / "m.onnx",
+        )
+    with pytest.raises(ConfigError, match="key 'horizon': found 'horizon', expected one of name, seed"):
+        DiffusionPolicyConfig.from_dict({"name": "x", "horizon": 3})
+    with pytest.raises(ModelError, match="found no 'lwd_ros_diffusion_policy' metadata"):
+        ActionGenerator(LWD)
+    with pytest.raises(ModelError, match=r"task 'juggle' is unknown to dp.onnx"):
+        ActionGenerator(model).sample("juggle", 1, np.zeros((2, 21)))
+    with pytest.raises(ModelError, match="expected a file made by 'lwd export'"):
+        PolicyGenerator(model)
+    with pytest.raises(ModelError, match=r"nothing.onnx: cannot be read"):
+        ActionGenerator(tmp_path / "nothing.onnx")
+    with pytest.raises(ValueError, match="horizon: found 9, expected at most 8"):
+        DiffusionPolicyActor(model, 9)
+
+
+def test_actors_query_as_often_as_their_horizon_says(contract, model):
+    scene = Scene("reach-v3", contract)
+    for actor in (DiffusionPolicyActor(model, 4), LwdActor(LWD, 4)):
+        actor.begin("reach-v3", 1)
+        scene.reset(200_000)
+        first = [actor.command(scene.observe()).copy() for _ in range(9)]
+        assert actor.queries == 3
+        actor.begin("reach-v3", 1)
+        assert [actor.command(scene.observe()).tolist() for _ in range(9)] == [row.tolist() for row in first]
+        actor.begin("reach-v3", 2)
+        assert actor.command(scene.observe()).tolist() != first[0].tolist()
+
+
+def test_a_sequence_is_played_without_looking_and_a_policy_is_not(contract, model):
+    observations = [np.full(21, 0.01 * k) for k in range(4)]
+    actor = DiffusionPolicyActor(model, 4)
+    actor.begin("reach-v3", 1)
+    played = [actor.command(observations[k]) for k in (0, 1, 2, 3)]
+    actor.begin("reach-v3", 1)
+    assert np.array_equal(played, [actor.command(observations[k]) for k in (0, 3, 3, 0)])
+
+
+def test_lwd_once_per_episode_is_what_lwd_evaluate_runs(contract):
+    scene, actor = Scene("drawer-close-v3", contract), LwdActor(LWD)
+    policy = PolicyGenerator(LWD).generate("drawer-close-v3", 200_001)
+    scene.reset(200_000)
+    seen = rollout(scene, policy, steps=20).observations
+    actor.begin("drawer-close-v3", 200_001)
+    commands = [(actor.command(row).tolist(), policy.forward(row, np.empty(4)).tolist()) for row in seen]
+    assert all(found == expected for found, expected in commands)
+    assert actor.queries == 1
+
+
+def test_the_command_line_trains_it(data, tmp_path):
+    config = tmp_path / "dp.yaml"
+    config.write_text("{name: dp, prediction_horizon: 8, channels: [8, 16], steps: 3, batch: 4}")
+    given = ["baseline", "--method", "diffusion_policy", "--config", config, "--data", data.folder]
+    result = CliRunner().invoke(cli, [*map(str, [*given, "--out", tmp_path / "run", "--model", tmp_path / "m.onnx"])])
+    assert result.exit_code == 0, result.output
+    assert "diffusion_policy, horizon 8" in result.output
+    assert ActionGenerator(tmp_path / "m.onnx").description.training["config"]["steps"] == 3
+
+
+@pytest.mark.parametrize("horizon", [16, 128, 500])
+def test_shipped_configs_are_valid(horizon):
+    config = DiffusionPolicyConfig.load(share_path("config", "diffusion_policy", f"horizon_{horizon}.yaml"))
+    assert config.prediction_horizon == horizon and config.prediction_horizon % 4 == 0
