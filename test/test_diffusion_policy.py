@@ -16,6 +16,7 @@ from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.diffusion_policy.network import ConditionalUnet
 from lwd_ros.evaluation.diffusion_policy.policy import DiffusionPolicy
+from lwd_ros.evaluation.disturbance import disturbed_episode
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.learning import trainer
@@ -189,37 +190,69 @@ def test_bad_input_is_one_sentence(data, model, tmp_path):
         DiffusionPolicyActor(model, 9)
 
 
-def test_actors_query_as_often_as_their_horizon_says(contract, model):
-    scene = Scene("reach-v3", contract)
-    for actor in (DiffusionPolicyActor(model, 4), LwdActor(LWD, 4)):
-        actor.begin("reach-v3", 1)
-        scene.reset(200_000)
-        first = [actor.command(scene.observe()).copy() for _ in range(9)]
-        assert actor.queries == 3
-        actor.begin("reach-v3", 1)
-        assert [actor.command(scene.observe()).tolist() for _ in range(9)] == [row.tolist() for row in first]
-        actor.begin("reach-v3", 2)
-        assert actor.command(scene.observe()).tolist() != first[0].tolist()
+def _commands(actor, observations, seed=1, period_s=0.0125) -> list[list[float]]:
+    """What an actor commands for observations a period apart."""
+    actor.begin("reach-v3", seed)
+    commands = []
+    for place, observation in enumerate(observations):
+        actor.see(observation, place * period_s)
+        commands.append(actor.command().tolist())
+    return commands
 
 
-def test_a_sequence_is_played_without_looking_and_a_policy_is_not(contract, model):
-    observations = [np.full(21, 0.01 * k) for k in range(4)]
-    actor = DiffusionPolicyActor(model, 4)
+SEEN = [np.full(21, 0.01 * k) for k in range(9)]
+
+
+@pytest.mark.parametrize("kind", ["lwd", "diffusion_policy"])
+def test_actors_query_as_often_as_their_horizon_says(model, kind):
+    actor = LwdActor(LWD, 4) if kind == "lwd" else DiffusionPolicyActor(model, 4)
+    first = _commands(actor, SEEN)
+    assert actor.queries == 3
+    assert _commands(actor, SEEN) == first
+    assert _commands(actor, SEEN, seed=2)[0] != first[0]
+    # A horizon is a time: at 200 Hz it has more steps, at 40 Hz fewer.
+    for period_s, queries in ((0.005, 1), (0.025, 5)):
+        _commands(actor, SEEN, period_s=period_s)
+        assert actor.queries == queries
+
+
+def test_a_sequence_is_played_without_looking_and_a_policy_is_not(model):
+    other = [SEEN[0], SEEN[5], SEEN[6], SEEN[7]]
+    played = _commands(DiffusionPolicyActor(model, 4), SEEN[:4])
+    assert played == _commands(DiffusionPolicyActor(model, 4), other)
+    assert len({tuple(row) for row in played}) == 4
+    assert _commands(LwdActor(LWD), SEEN[:4])[1:] != _commands(LwdActor(LWD), other)[1:]
+
+
+def test_a_sequence_is_played_by_time(model):
+    expected = _commands(DiffusionPolicyActor(model, 4), SEEN[:4])
+    assert _commands(DiffusionPolicyActor(model, 4), SEEN[:2], period_s=0.025) == expected[::2]
+    slow = _commands(DiffusionPolicyActor(model, 4), SEEN[:5], period_s=0.005)
+    assert slow == [expected[k] for k in (0, 0, 0, 1, 1)]
+
+
+def test_what_was_seen_is_a_period_apart_at_any_rate(model):
+    actor, histories = DiffusionPolicyActor(model, 1), []
+    sample = actor._generator.sample
+    actor._generator.sample = lambda task, seed, seen: histories.append(seen[:, 0].tolist()) or sample(task, seed, seen)
+    _commands(actor, SEEN[:3])
+    assert histories == [[0.0, 0.0], [0.0, 0.01], [0.01, 0.02]]
+    histories.clear()
     actor.begin("reach-v3", 1)
-    played = [actor.command(observations[k]) for k in (0, 1, 2, 3)]
-    actor.begin("reach-v3", 1)
-    assert np.array_equal(played, [actor.command(observations[k]) for k in (0, 3, 3, 0)])
+    for place in range(6):
+        actor.see(SEEN[place], place * 0.005)
+    actor.command()
+    assert histories == [[0.02, 0.05]] or histories == [[0.03, 0.05]]  # 12.5 ms before lies in the middle of two
 
 
 def test_lwd_once_per_episode_is_what_lwd_evaluate_runs(contract):
     scene, actor = Scene("drawer-close-v3", contract), LwdActor(LWD)
     policy = PolicyGenerator(LWD).generate("drawer-close-v3", 200_001)
     scene.reset(200_000)
-    seen = rollout(scene, policy, steps=20).observations
-    actor.begin("drawer-close-v3", 200_001)
-    commands = [(actor.command(row).tolist(), policy.forward(row, np.empty(4)).tolist()) for row in seen]
-    assert all(found == expected for found, expected in commands)
-    assert actor.queries == 1
+    expected = rollout(scene, policy, stop_at_success=True).first_success_step
+    outcome = disturbed_episode(scene, actor, "drawer-close-v3", 200_000)
+    assert (outcome.first_success_step, outcome.queries) == (expected, 1)
+    assert expected > 0
 
 
 def test_the_command_line_trains_it(data, tmp_path):

@@ -13,6 +13,9 @@ ACTION_SCALE_M = 0.01
 PERIOD_S = 0.0125
 """Metaworld's control period: 5 steps of MuJoCo of 2.5 ms."""
 
+_ARM_JOINTS = 9
+"""Seven of the arm, two of the gripper; the objects' come after them."""
+
 EPISODE_STEPS = 500
 """Metaworld's episode length; the protocol that success rates are stated for."""
 
@@ -98,6 +101,7 @@ class Scene:
 
     def reset(self, layout: int) -> np.ndarray:
         """Place objects and goal as the seed `layout` says, the arm at its start; return the observation."""
+        self.set_period(PERIOD_S)  # it also runs the simulation while the hand goes to its start
         self._env.seed(int(layout))
         self._env._freeze_rand_vec = False
         self._env.reset()
@@ -136,6 +140,27 @@ class Scene:
         self._look()
         self.layout = other.layout
         return self.observe()
+
+    def set_period(self, period_s: float) -> None:
+        """Let a step last `period_s`, a multiple of MuJoCo's 2.5 ms, until the next reset; commands stay velocities."""
+        frames = round(period_s / self._env.model.opt.timestep)
+        self._env.frame_skip = frames
+        self._env.action_scale = ACTION_SCALE_M * frames * self._env.model.opt.timestep / PERIOD_S
+
+    def push_hand(self, offset: np.ndarray) -> None:
+        """Displace the hand's target by [2] m at once, horizontally."""
+        target = self._env.data.mocap_pos
+        target[0, :2] += offset
+        np.clip(target[0], self._env.mocap_low, self._env.mocap_high, out=target[0])
+
+    def push_object(self, speed: np.ndarray) -> None:
+        """Give the first object [2] m/s at once, horizontally; one on a rail or hinge the first of them along it."""
+        model, data = self._env.model, self._env.data
+        joint = next((j for j in range(model.njnt) if model.jnt_dofadr[j] >= _ARM_JOINTS), None)
+        if joint is not None:
+            place = model.jnt_dofadr[joint]
+            free = model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE
+            data.qvel[place : place + (2 if free else 1)] += speed[: 2 if free else 1]
 
     def step(self, command: np.ndarray) -> bool:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""

@@ -1,0 +1,103 @@
+"""Episodes under disturbances that every method meets alike: what is executed, seen, pushed, delayed or dropped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lwd_ros.contract import CommandLimiter
+from lwd_ros.evaluation.actors import Actor
+from lwd_ros.sim.scene import EPISODE_STEPS, PERIOD_S, Scene
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What goes wrong in an episode; nothing by default.
+
+    Attributes:
+        action_noise: deviation added to every executed command, in shares of its limit.
+        observation_noise_m: deviation added to every observed scalar in m.
+        delay: control steps by which observations are old.
+        dropped: probability that an observation does not arrive; the one before stands in for it.
+        hand_push_m: the hand's target is displaced once by so much, in a random horizontal direction.
+        object_push_mps: the first object's joint is given so much speed once, in a random horizontal direction, or
+            along its rail.
+        period_s: of control and physics together; a command is a velocity, so it means the same at any rate.
+    """
+
+    action_noise: float = 0.0
+    observation_noise_m: float = 0.0
+    delay: int = 0
+    dropped: float = 0.0
+    hand_push_m: float = 0.0
+    object_push_mps: float = 0.0
+    period_s: float = PERIOD_S
+
+
+NONE = Disturbance()
+
+PUSHED_S = (0.25, 0.5)
+"""When a push comes: between these times in s; most tasks are done after 0.6 to 1.2."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an episode: step of the first success (0: none), queries of the diffusion model, steps run."""
+
+    first_success_step: int
+    queries: int
+    steps: int
+
+
+def disturbed_episode(
+    scene: Scene, actor: Actor, task: str, layout: int, disturbance: Disturbance = NONE, thinking_steps: int = 0
+) -> Outcome:
+    """Run one episode of 6.25 s, or until the first success.
+
+    Args:
+        scene: of `task`; its period is set.
+        actor: begun with the seed `layout + 1`, as `lwd evaluate` has it.
+        task: name.
+        layout: seed of the layout, and of all disturbances, the same for every actor.
+        disturbance: what goes wrong.
+        thinking_steps: control steps that pass between an observation that the diffusion model is queried with and the
+            first command of the answer; the last command stands meanwhile.
+    """
+    random = {name: np.random.default_rng([layout, place]) for place, name in enumerate(("act", "see", "drop", "push"))}
+    contract, limiter = scene.contract, CommandLimiter(scene.contract)
+    share = disturbance.period_s / contract.period_s
+    spread = disturbance.action_noise * contract.command_limits[1]
+    blurred = np.array([scalar.unit == "m" for scalar in contract.observation]) * disturbance.observation_noise_m
+    push_step = round(random["push"].uniform(*PUSHED_S) / disturbance.period_s)
+    angle = random["push"].uniform(0.0, 2.0 * np.pi)
+    steps = round(EPISODE_STEPS * contract.period_s / disturbance.period_s)
+
+    scene.reset(layout)
+    scene.set_period(disturbance.period_s)
+    actor.begin(task, layout + 1)
+    history, seen, waiting = [], None, 0
+    command = np.zeros(len(contract.command))
+    for step in range(steps):
+        history.append(scene.observe() + blurred * random["see"].standard_normal(len(blurred)))
+        arrived = random["drop"].random() >= disturbance.dropped
+        if seen is None or arrived:
+            seen = history[max(0, step - disturbance.delay)]
+        if step == push_step:
+            if disturbance.hand_push_m:
+                scene.push_hand(disturbance.hand_push_m * np.array([np.cos(angle), np.sin(angle)]))
+            if disturbance.object_push_mps:
+                scene.push_object(disturbance.object_push_mps * np.array([np.cos(angle), np.sin(angle)]))
+        actor.see(seen, step * disturbance.period_s)
+        if waiting:
+            waiting -= 1
+            if not waiting:
+                command = actor.command(may_query=False).copy()
+        else:
+            before, answer = actor.queries, actor.command().copy()
+            if actor.queries > before and thinking_steps:
+                waiting = thinking_steps
+            else:
+                command = answer
+        executed = command + spread * random["act"].standard_normal(len(command))
+        if scene.step(limiter.apply(executed.copy(), share)):
+            return Outcome(step + 1, actor.queries, step + 1)
+    return Outcome(0, actor.queries, steps)
