@@ -1,6 +1,5 @@
 """What acts in an episode, whatever the method: asked once per control step, it queries its model when it must."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +19,13 @@ class Actor(Protocol):
 
     Attributes:
         contract: of its observations and commands.
+        tasks: that it knows.
         horizon: control periods between queries of the diffusion model.
         queries: of the diffusion model since `begin`.
     """
 
     contract: Contract
+    tasks: tuple[str, ...]
     horizon: int
     queries: int
 
@@ -47,7 +48,7 @@ class LwdActor:
     def __init__(self, model: Path, horizon: int = EPISODE_STEPS):
         """Load a model file; the first policy of an episode is that of `lwd evaluate`."""
         self._generator, self.horizon, self.queries = PolicyGenerator(model), horizon, 0
-        self.contract = self._generator.description.contract
+        self.contract, self.tasks = self._generator.description.contract, self._generator.tasks
         self._command = np.empty(len(self.contract.command))
 
     def begin(self, task: str, seed: int) -> None:
@@ -76,7 +77,7 @@ class DiffusionPolicyActor:
         description = self._generator.description
         if horizon > description.prediction_horizon:
             raise ValueError(f"horizon: found {horizon}, expected at most {description.prediction_horizon}")
-        self.contract, self._steps = description.contract, description.observation_steps
+        self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
@@ -103,10 +104,6 @@ class DiffusionPolicyActor:
         wanted = time_s - self.contract.period_s * np.arange(self._steps - 1, -1, -1)
         times = np.array([time for time, _ in self._seen])
         return np.array([self._seen[int(np.abs(times - time).argmin())][1] for time in wanted])
-
-
-ActorMaker = Callable[[], Actor]
-"""Makes an actor in the process that needs it: sessions of onnxruntime do not travel."""
 
 
 def _seed_of(seed: int, query: int) -> int:

@@ -21,7 +21,8 @@ class ActionModelDescription:
 
     Graph inputs: `noise` float32 [B, prediction_horizon, commands], `task` int64 [B], `observation` float32
     [B, observation_steps, observations] in the contract's order and units, the newest last. Output: `actions` float32
-    [B, prediction_horizon, commands] in the contract's units.
+    [B, prediction_horizon, commands] in the contract's units. `flops` are the floating-point operations of one query,
+    a multiplication and an addition being 2.
     """
 
     contract: Contract
@@ -30,6 +31,7 @@ class ActionModelDescription:
     observation_steps: int
     sampling_steps: int
     parameters: int
+    flops: int
     training: dict = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:

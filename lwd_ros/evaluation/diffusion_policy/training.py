@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.evaluation.diffusion_policy.config import METHOD, DiffusionPolicyConfig
@@ -30,6 +31,16 @@ def _recipe(config: DiffusionPolicyConfig) -> Recipe:
         weight_decay=config.weight_decay,
         betas=(0.95, 0.999),
     )
+
+
+def _flops(policy: DiffusionPolicy, data: TrainingData) -> int:
+    """Floating-point operations of one query."""
+    config = policy.config
+    noise = torch.zeros(1, config.prediction_horizon, len(data.contract.command))
+    seen = torch.zeros(1, config.observation_steps, len(data.indices))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        policy(noise, torch.zeros(1, dtype=torch.long), seen)
+    return int(counter.get_total_flops())
 
 
 class _Graph(nn.Module):
@@ -76,6 +87,7 @@ def train_diffusion_policy(
         observation_steps=config.observation_steps,
         sampling_steps=config.sampling_steps,
         parameters=sum(parameter.numel() for parameter in policy.parameters()),
+        flops=_flops(policy, data),
         training=provenance(config, data),
     )
 

@@ -1,0 +1,87 @@
+"""The study of action horizons: success and cost against how rarely the diffusion model is queried."""
+
+import time
+from collections.abc import Sequence
+from itertools import pairwise, product
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
+from lwd_ros.evaluation.evaluate import require_unseen
+from lwd_ros.evaluation.methods import Method
+from lwd_ros.evaluation.trials import Trial, make_actor, pooled, run_trials
+from lwd_ros.generator import PolicyGenerator
+
+
+def study_horizon(methods: Sequence[Method], tasks, episodes: int, first_layout: int, kept: Path, workers: int) -> dict:
+    """Success, queries and time of every method at every horizon that it has a model for.
+
+    Raises:
+        ModelError: a model file cannot be used, or the layouts were trained on.
+    """
+    require_unseen(first_layout, episodes)
+    keys, trials = [], []
+    for method in methods:
+        for horizon, models in method.models.items():
+            for model, task in product(models, tasks):
+                keys.append((method.name, horizon))
+                trials.append(Trial(method.kind, model, horizon, task, first_layout, episodes))
+    counts = run_trials(trials, kept, workers)
+    result = {}
+    for method in methods:
+        rows = []
+        for horizon, models in method.models.items():
+            mine = [count for key, count in zip(keys, counts, strict=True) if key == (method.name, horizon)]
+            row = pooled(mine).to_dict()
+            query_s = query_seconds(method.kind, models[0], horizon)
+            rows.append(
+                {
+                    "horizon": horizon,
+                    "training_seeds": len(models),
+                    **row,
+                    "query_ms": 1e3 * query_s,
+                    "diffusion_ms_per_episode": 1e3 * query_s * row["queries_per_episode"],
+                    "flops": flops(method.kind, models[0], horizon),
+                }
+            )
+        result[method.name] = rows
+    protocol = {"first_layout": first_layout, "episodes_per_task": episodes, "tasks": list(tasks)}
+    return {"study": "horizon", "protocol": protocol, "methods": result}
+
+
+def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> float:
+    """Median s of one query, from observation to a policy or to commands, on one thread of onnxruntime."""
+    actor = make_actor(kind, model, horizon)
+    middle = np.array([0.5 * (scalar.minimum + scalar.maximum) for scalar in actor.contract.observation])
+    task, times = actor.tasks[0], []
+    for seed in range(1, repeats + 1):
+        actor.begin(task, seed)
+        actor.see(middle, 0.0)
+        start = time.perf_counter()
+        actor.command()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def flops(kind: str, model: Path, horizon: int) -> dict[str, float]:
+    """Floating-point operations, 2 per multiplication and addition: of a query, and of a control step at `horizon`.
+
+    Both are matrix products and convolutions alone. A query is spread over the steps of its horizon; LWD's policy adds
+    its own to each.
+    """
+    if kind == "diffusion_policy":
+        query, step = float(ActionGenerator(model).description.flops), 0.0
+    else:
+        sizes = PolicyGenerator(model).description.layout.layer_sizes
+        query, step = float(_products(model)), float(sum(2 * a * b for a, b in pairwise(sizes)))
+    return {"query": query, "policy_step": step, "amortised_step": step + query / horizon}
+
+
+def _products(model: Path) -> int:
+    """Operations of the matrix products in a model file of LWD, a batch of one: each is with a matrix that it holds."""
+    graph = onnx.load(str(model)).graph
+    matrices = {tensor.name: 2 * int(np.prod(tensor.dims)) for tensor in graph.initializer if len(tensor.dims) == 2}
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+    return sum(matrices[node.input[1]] for node in products)

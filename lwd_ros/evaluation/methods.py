@@ -1,0 +1,60 @@
+"""The methods that studies compare: which model files stand for which action horizon, read from YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lwd_ros.evaluation.trials import KINDS
+
+
+class MethodsError(ValueError):
+    """A file of methods cannot be used; says what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as results name it: its kind, and the model files of its training seeds by action horizon."""
+
+    name: str
+    kind: str
+    models: dict[int, tuple[Path, ...]]
+
+
+def load_methods(path: str | Path) -> tuple[Method, ...]:
+    """Read a YAML file; paths in it are relative to the current folder.
+
+    Each method has a `kind` and a list `models` of mappings: `model`, a path in which {seed} stands for the seed,
+    `seeds`, and the `horizons` that it is run at.
+
+    Raises:
+        MethodsError: a key is missing or wrong, or a model file is not there.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MethodsError(f"{path}: cannot be read ({error.strerror}); expected a file of methods") from error
+    except yaml.YAMLError as error:
+        raise MethodsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping) or not content:
+        raise MethodsError(f"{path}: found {content!r}, expected a mapping of methods by name")
+    return tuple(_method(name, entry, f"{path}: method '{name}'") for name, entry in content.items())
+
+
+def _method(name, entry, where: str) -> Method:
+    if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS or not isinstance(entry.get("models"), list):
+        raise MethodsError(f"{where}: found {entry!r}, expected a list 'models' and a kind of {', '.join(KINDS)}")
+    models: dict[int, tuple[Path, ...]] = {}
+    for item in entry["models"]:
+        try:
+            files = tuple(Path(item["model"].format(seed=seed)) for seed in item["seeds"])
+            horizons = [int(horizon) for horizon in item["horizons"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MethodsError(f"{where}: found {item!r}, expected model, seeds and horizons") from error
+        for file in files:
+            if not file.is_file():
+                raise MethodsError(f"{where}: found no {file}; docs/benchmarks/diffusion_policy.md says how it is made")
+        for horizon in horizons:
+            models[horizon] = models.get(horizon, ()) + files
+    return Method(str(name), entry["kind"], dict(sorted(models.items())))
