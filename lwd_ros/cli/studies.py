@@ -151,3 +151,89 @@ def metaworld(file, only, workers) -> None:
     from lwd_ros.evaluation.matrix import Study, run_study
 
     run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))
+
+
+def _of_methods(name: str):
+    """The options of a study that compares methods."""
+    return lambda function: functools.reduce(
+        lambda decorated, option: option(decorated),
+        (
+            WORKERS,
+            click.option(
+                "--json",
+                "path",
+                type=click.Path(path_type=Path),
+                default=Path(f"docs/benchmarks/results/{name}.json"),
+                help="Write it here.",
+            ),
+            click.option(
+                "--kept",
+                type=click.Path(path_type=Path),
+                default=Path("out/studies"),
+                help="Folder of episodes that were run before; they are not run again.",
+            ),
+            click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed."),
+            click.option("--episodes", type=click.IntRange(min=1), default=20, help="Episodes a task."),
+            click.option("--tasks", default="mt10", help="Tasks, comma-separated, or mt10."),
+            click.option("--quick", is_flag=True, help="One episode of two tasks, the mildest cases: does it run?"),
+            click.option(
+                "--methods",
+                "file",
+                type=click.Path(),
+                default="config/study/diffusion_policy.yaml",
+                help="Methods and their model files.",
+            ),
+        ),
+        function,
+    )
+
+
+def _compare(run, file, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
+    """Run a study of methods, print its rows and write it."""
+    from lwd_ros.evaluation.comparison import Protocol
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.methods import load_methods
+
+    names, episodes = (("reach-v3", "drawer-close-v3"), 1) if quick else (tasks_of(tasks), episodes)
+    result = run(load_methods(file), Protocol(names, episodes, first_layout, kept, workers_of(workers)))
+    shown = ("disturbance", "level", "times_slower")
+    for name, rows in result["methods"].items():
+        for row in rows:
+            labels = " ".join(str(row[key]) for key in shown if key in row)
+            counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
+            click.echo(f"{name:20} horizon {row['horizon']:3}  {labels:32} {counts}")
+    write_json(result, path)
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@_of_methods("horizon")
+@needs("sim,train")
+def horizon(**options) -> None:
+    """Success and cost against how many control steps pass between queries of the diffusion model."""
+    from lwd_ros.evaluation.horizon import study_horizon
+
+    _compare(study_horizon, **options)
+
+
+@study.command()
+@_of_methods("disturbance")
+@needs("sim,train")
+def disturbance(**options) -> None:
+    """Success under noise, pushes, delays, dropped observations, other control rates."""
+    from lwd_ros.evaluation.robustness import CASES, study_disturbance
+
+    mildest = {case.labels["disturbance"]: case for case in reversed(CASES)}
+    cases = tuple(mildest.values()) if options["quick"] else CASES
+    _compare(functools.partial(study_disturbance, cases=cases), **options)
+
+
+@study.command()
+@_of_methods("latency")
+@needs("sim,train")
+def latency(**options) -> None:
+    """Success under inference times measured here, and on slower computers: the world does not wait."""
+    from lwd_ros.evaluation.robustness import SLOWER, study_latency
+
+    slower = SLOWER[:2] if options["quick"] else SLOWER
+    _compare(functools.partial(study_latency, slower=slower), **options)

@@ -2,53 +2,34 @@
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from lwd_ros.evaluation.comparison import Case, Protocol, compare
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
-from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.evaluation.methods import Method
-from lwd_ros.evaluation.trials import Trial, make_actor, pooled, run_trials
+from lwd_ros.evaluation.trials import make_actor
 from lwd_ros.generator import PolicyGenerator
 
 
-def study_horizon(methods: Sequence[Method], tasks, episodes: int, first_layout: int, kept: Path, workers: int) -> dict:
-    """Success, queries and time of every method at every horizon that it has a model for.
+def study_horizon(methods: Sequence[Method], protocol: Protocol) -> dict:
+    """Success, queries, time and operations of every method at every horizon that it has a model for.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    require_unseen(first_layout, episodes)
-    keys, trials = [], []
+    rows = compare(methods, [Case()], protocol)
     for method in methods:
-        for horizon, models in method.models.items():
-            for model, task in product(models, tasks):
-                keys.append((method.name, horizon))
-                trials.append(Trial(method.kind, model, horizon, task, first_layout, episodes))
-    counts = run_trials(trials, kept, workers)
-    result = {}
-    for method in methods:
-        rows = []
-        for horizon, models in method.models.items():
-            mine = [count for key, count in zip(keys, counts, strict=True) if key == (method.name, horizon)]
-            row = pooled(mine).to_dict()
-            query_s = query_seconds(method.kind, models[0], horizon)
-            rows.append(
-                {
-                    "horizon": horizon,
-                    "training_seeds": len(models),
-                    **row,
-                    "query_ms": 1e3 * query_s,
-                    "diffusion_ms_per_episode": 1e3 * query_s * row["queries_per_episode"],
-                    "flops": flops(method.kind, models[0], horizon),
-                }
-            )
-        result[method.name] = rows
-    protocol = {"first_layout": first_layout, "episodes_per_task": episodes, "tasks": list(tasks)}
-    return {"study": "horizon", "protocol": protocol, "methods": result}
+        for row in rows[method.name]:
+            horizon = row["horizon"]
+            model = method.models[horizon][0]
+            query_ms = 1e3 * query_seconds(method.kind, model, horizon)
+            row |= {"query_ms": query_ms, "diffusion_ms_per_episode": query_ms * row["queries_per_episode"]}
+            row["flops"] = flops(method.kind, model, horizon)
+    return {"study": "horizon", "protocol": protocol.to_dict(), "methods": rows}
 
 
 def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> float:

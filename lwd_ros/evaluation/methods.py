@@ -48,13 +48,13 @@ def _method(name, entry, where: str) -> Method:
     models: dict[int, tuple[Path, ...]] = {}
     for item in entry["models"]:
         try:
-            files = tuple(Path(item["model"].format(seed=seed)) for seed in item["seeds"])
+            files = tuple(Path(item["model"].format(seed=seed)).resolve() for seed in item["seeds"])
             horizons = [int(horizon) for horizon in item["horizons"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MethodsError(f"{where}: found {item!r}, expected model, seeds and horizons") from error
         for file in files:
             if not file.is_file():
-                raise MethodsError(f"{where}: found no {file}; docs/benchmarks/diffusion_policy.md says how it is made")
+                raise MethodsError(f"{where}: found no {file}; docs/training.md says how it is made")
         for horizon in horizons:
             models[horizon] = models.get(horizon, ()) + files
     return Method(str(name), entry["kind"], dict(sorted(models.items())))
