@@ -153,8 +153,8 @@ def metaworld(file, only, workers) -> None:
     run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))
 
 
-def _of_methods(name: str):
-    """The options of a study that compares methods."""
+def _of_methods(name: str, file: str):
+    """The options of a study that compares methods, those of a file of config/study."""
     return lambda function: functools.reduce(
         lambda decorated, option: option(decorated),
         (
@@ -180,7 +180,7 @@ def _of_methods(name: str):
                 "--methods",
                 "file",
                 type=click.Path(),
-                default="config/study/diffusion_policy.yaml",
+                default=f"config/study/{file}.yaml",
                 help="Methods and their model files.",
             ),
         ),
@@ -207,7 +207,7 @@ def _compare(run, file, tasks, episodes, first_layout, kept, path, workers, quic
 
 
 @study.command()
-@_of_methods("horizon")
+@_of_methods("horizon", "horizon")
 @needs("sim,train")
 def horizon(**options) -> None:
     """Success and cost against how many control steps pass between queries of the diffusion model."""
@@ -217,7 +217,7 @@ def horizon(**options) -> None:
 
 
 @study.command()
-@_of_methods("disturbance")
+@_of_methods("disturbance", "robustness")
 @needs("sim,train")
 def disturbance(**options) -> None:
     """Success under noise, pushes, delays, dropped observations, other control rates."""
@@ -229,7 +229,7 @@ def disturbance(**options) -> None:
 
 
 @study.command()
-@_of_methods("latency")
+@_of_methods("latency", "robustness")
 @needs("sim,train")
 def latency(**options) -> None:
     """Success under inference times measured here, and on slower computers: the world does not wait."""

@@ -1,5 +1,7 @@
 """Methods against each other: at every action horizon, in every case, on the same tasks and layouts."""
 
+import os
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -9,6 +11,7 @@ from lwd_ros.evaluation.disturbance import NONE, Disturbance
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import Trial, pooled, run_trials
+from lwd_ros.sim.scene import EPISODE_STEPS
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,12 @@ class Protocol:
 
     def to_dict(self) -> dict:
         """What results say of it."""
-        return {"first_layout": self.first_layout, "episodes_per_task": self.episodes, "tasks": list(self.tasks)}
+        return {
+            "success": f"at any step of {EPISODE_STEPS}",
+            "first_layout": self.first_layout,
+            "episodes_per_task": self.episodes,
+            "tasks": list(self.tasks),
+        }
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,19 @@ class Case:
     labels: dict = field(default_factory=dict)
     disturbance: Disturbance = NONE
     thinking_steps: Callable[[Method, int], int] = lambda method, horizon: 0
+
+
+def described(study: str, protocol: Protocol, rows: dict[str, list[dict]]) -> dict:
+    """A study's result: `methods.<name>` are its rows; times in them were measured on `machine`."""
+    model = next((line for line in _cpu_info() if line.startswith("model name")), platform.processor())
+    machine = {"cpu": model.partition(":")[2].strip() or platform.machine(), "cores": os.cpu_count()}
+    return {"study": study, "machine": machine, "protocol": protocol.to_dict(), "methods": rows}
+
+
+def _cpu_info() -> list[str]:
+    """Lines of /proc/cpuinfo; none where it does not exist."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def compare(methods: Sequence[Method], cases: Sequence[Case], protocol: Protocol) -> dict[str, list[dict]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from lwd_ros.evaluation.comparison import Case, Protocol, compare
+from lwd_ros.evaluation.comparison import Case, Protocol, compare, described
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import make_actor
@@ -29,7 +29,7 @@ def study_horizon(methods: Sequence[Method], protocol: Protocol) -> dict:
             query_ms = 1e3 * query_seconds(method.kind, model, horizon)
             row |= {"query_ms": query_ms, "diffusion_ms_per_episode": query_ms * row["queries_per_episode"]}
             row["flops"] = flops(method.kind, model, horizon)
-    return {"study": "horizon", "protocol": protocol.to_dict(), "methods": rows}
+    return described("horizon", protocol, rows)
 
 
 def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> float:

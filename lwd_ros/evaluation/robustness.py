@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lwd_ros.evaluation.comparison import Case, Protocol, compare
+from lwd_ros.evaluation.comparison import Case, Protocol, compare, described
 from lwd_ros.evaluation.disturbance import Disturbance
 from lwd_ros.evaluation.horizon import query_seconds
 from lwd_ros.evaluation.methods import Method
@@ -41,7 +41,7 @@ def study_disturbance(methods: Sequence[Method], protocol: Protocol, cases: Sequ
         undisturbed = {row["horizon"]: row["success"] for row in method if row["disturbance"] == "none"}
         for row in method:
             row["drop"] = undisturbed[row["horizon"]] - row["success"]
-    return {"study": "disturbance", "protocol": protocol.to_dict(), "methods": rows}
+    return described("disturbance", protocol, rows)
 
 
 def study_latency(methods: Sequence[Method], protocol: Protocol, slower: Sequence[float] = SLOWER) -> dict:
@@ -65,4 +65,4 @@ def study_latency(methods: Sequence[Method], protocol: Protocol, slower: Sequenc
     for name, method in rows.items():
         for row in method:
             row["query_ms"] = 1e3 * times[name, row["horizon"]] * row["times_slower"]
-    return {"study": "latency", "protocol": protocol.to_dict(), "methods": rows}
+    return described("latency", protocol, rows)
