@@ -13,7 +13,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: naming `path`, where the disk is full or may not be written; what is there already stays.
     """
-    temporary = path.with_suffix(path.suffix + ".partial")
+    # Of this process: two that write the same file must not take each other's away.
+    temporary = path.with_suffix(f"{path.suffix}.{os.getpid()}.partial")
     try:
         yield temporary
         os.replace(temporary, path)

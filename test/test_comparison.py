@@ -1,28 +1,30 @@
 """Pins the studies that compare methods: what they count, what they keep, and that each runs from the command line."""
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.evaluation import comparison, trials
-from lwd_ros.evaluation.comparison import Case, Protocol, compare
+from lwd_ros.evaluation import comparison, robustness, trials
+from lwd_ros.evaluation.comparison import Case, Rules, compare
 from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.diffusion_policy.training import train_diffusion_policy
-from lwd_ros.evaluation.disturbance import Disturbance
+from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.evaluation.horizon import flops, study_horizon
 from lwd_ros.evaluation.methods import Method, MethodsError, load_methods
-from lwd_ros.evaluation.robustness import CASES, study_latency
+from lwd_ros.evaluation.robustness import _FREE_OBJECT, CASES, study_latency
 from lwd_ros.generator import ModelError
 from lwd_ros.resources import share_path
 from lwd_ros.sim.collect import CollectSettings, collect
+from lwd_ros.sim.tasks import MT10
 
 LWD = share_path("models", "metaworld_mt10_visible.onnx")
 TASKS = ("reach-v3", "drawer-close-v3")
@@ -31,9 +33,9 @@ FIRST = 100_000
 
 @pytest.fixture(scope="module")
 def diffusion_policy(tmp_path_factory, contract) -> Path:
-    """A model file of two tasks, hardly trained."""
+    """A model file of three tasks, hardly trained."""
     folder = tmp_path_factory.mktemp("diffusion_policy")
-    collect(folder / "data", TASKS, contract, CollectSettings(episodes=2), workers=1)
+    collect(folder / "data", (*TASKS, "push-v3"), contract, CollectSettings(episodes=2), workers=1)
     config = DiffusionPolicyConfig("tiny", prediction_horizon=16, channels=(8, 16), steps=3, batch=4)
     train_diffusion_policy(config, Demonstrations(folder / "data"), folder / "run", folder / "dp_seed0.onnx")
     return folder / "dp_seed0.onnx"
@@ -55,18 +57,26 @@ def methods(diffusion_policy, tmp_path) -> Path:
     return path
 
 
-def _protocol(tmp_path, tasks=TASKS[1:], episodes=2) -> Protocol:
-    return Protocol(tasks, episodes, FIRST, tmp_path / "kept", 1)
+def _rules(tmp_path, tasks=TASKS[1:], episodes=2) -> Rules:
+    return Rules(tasks, episodes, FIRST, tmp_path / "kept", 1)
+
+
+def _file(path: Path) -> tuple[Path, str]:
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _method(*horizons: int, name="lwd", kind="lwd", path=LWD) -> Method:
+    return Method(name, kind, {horizon: (_file(path),) for horizon in horizons})
 
 
 def test_rows_say_what_lwd_evaluate_says(tmp_path):
-    method = Method("lwd", "lwd", {500: (LWD,)})
-    row = compare([method], [Case()], _protocol(tmp_path))["lwd"][0]
+    row = compare([_method(500)], [Case()], _rules(tmp_path))[0].to_dict()
     expected = evaluate(LWD, TASKS[1:], 2, FIRST, 1)["tasks"]["drawer-close-v3"]
     assert row["successes"] == expected["successes"] == 2
     assert row["steps_per_episode"] == pytest.approx(expected["steps_to_success"]["median"])
     assert (row["horizon"], row["training_seeds"], row["queries_per_episode"]) == (500, 1, 1.0)
     assert row["tasks"] == {"drawer-close-v3": {"successes": 2, "episodes": 2}}
+    assert row["models"] == [{"model": LWD.name, "sha256": _file(LWD)[1]}]
 
 
 def test_seeds_and_tasks_are_pooled_and_cases_told_apart(tmp_path, monkeypatch):
@@ -74,55 +84,96 @@ def test_seeds_and_tasks_are_pooled_and_cases_told_apart(tmp_path, monkeypatch):
 
     def counted(found, kept, workers):
         asked.extend(found)
-        return [trials.Counts(1, 2, 3, 4, {trial.task: (1, 2)}) for trial in found]
+        layouts = (FIRST, FIRST + 1)
+        return [trials.Counts({(t.task, n): (n == FIRST,) for n in layouts}, 3, 4) for t in found]
 
     monkeypatch.setattr(comparison, "run_trials", counted)
-    other = tmp_path / "other.onnx"
-    methods = [Method("a", "lwd", {8: (LWD, other), 500: (LWD,)}), Method("b", "diffusion_policy", {16: (other,)})]
+    monkeypatch.setattr(comparison, "_require_usable", lambda methods, rules: None)
+    first, other = (Path("a.onnx"), "1"), (Path("b.onnx"), "2")
+    methods = [
+        Method("a", "lwd", {8: (first, other), 500: (first,)}),
+        Method("b", "diffusion_policy", {16: (other,)}),
+    ]
     cases = [
         Case({"level": 1}),
-        Case({"level": 2}, Disturbance(delay=2), lambda m, h: h // 8 if m.name == "a" else 0),
+        Case({"level": 2}, Disturbance(delay=2), lambda m, h: Thinking(h // 8 if m.name == "a" else 0)),
+        Case({"level": 3}, tasks=("reach-v3", "push-v3")),
     ]
-    rows = compare(methods, cases, _protocol(tmp_path, TASKS))
-    assert [(r["level"], r["horizon"], r["successes"], r["episodes"]) for r in rows["a"]] == [
-        (1, 8, 4, 8), (1, 500, 2, 4), (2, 8, 4, 8), (2, 500, 2, 4)
+    found = compare(methods, cases, _rules(tmp_path, TASKS))
+    rows = [row.to_dict() for row in found if row.method.name == "a"]
+    assert [(r["level"], r["horizon"], r["successes"], r["episodes"]) for r in rows] == [
+        (1, 8, 4, 8), (1, 500, 2, 4), (2, 8, 4, 8), (2, 500, 2, 4), (3, 8, 2, 4), (3, 500, 1, 2)
     ]  # fmt: skip
-    assert rows["a"][0]["tasks"] == {task: {"successes": 2, "episodes": 4} for task in TASKS}
-    assert rows["a"][0]["queries_per_episode"] == 1.5
-    assert [row["thinking_steps"] for row in rows["a"]] == [0, 0, 1, 62]
-    assert {(trial.kind, trial.model) for trial in asked} == {
-        ("lwd", LWD), ("lwd", other), ("diffusion_policy", other)
+    assert rows[0]["tasks"] == {task: {"successes": 2, "episodes": 4} for task in TASKS}
+    assert rows[4]["tasks"] == {"reach-v3": {"successes": 2, "episodes": 4}}
+    assert rows[0]["queries_per_episode"] == 1.5
+    assert [row["thinking_steps"] for row in rows] == [0, 0, 1, 62, 0, 0]
+    assert {(trial.kind, trial.model_digest) for trial in asked} == {
+        ("lwd", "1"), ("lwd", "2"), ("diffusion_policy", "2")
     }  # fmt: skip
-    assert [trial.disturbance.delay for trial in asked] == [0] * 6 + [2] * 6 + [0] * 2 + [2] * 2
+    assert [trial.disturbance.delay for trial in asked] == [0] * 6 + [2] * 6 + [0] * 3 + [0] * 2 + [2] * 2 + [0]
 
 
 def test_trials_are_kept_and_known_by_all_that_they_depend_on(tmp_path, monkeypatch):
-    protocol, method = _protocol(tmp_path, episodes=1), Method("lwd", "lwd", {500: (LWD,)})
-    first = compare([method], [Case()], protocol)
+    rules = _rules(tmp_path, episodes=1)
+    first = compare([_method(500)], [Case()], rules)[0].counts
+    place = next(rules.kept.glob("*.json"))
     monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("it was run again"))
-    assert compare([method], [Case()], protocol) == first
+    assert compare([_method(500)], [Case()], rules)[0].counts == first
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(LWD.read_bytes())
-    assert compare([Method("lwd", "lwd", {500: (moved,)})], [Case()], protocol) == first
-    known = trials.Trial("lwd", LWD, 500, "reach-v3", FIRST, 1)
-    changed = [
-        trials.Trial("lwd", LWD, 8, "reach-v3", FIRST, 1),
-        trials.Trial("lwd", LWD, 500, "push-v3", FIRST, 1),
-        trials.Trial("lwd", LWD, 500, "reach-v3", FIRST + 1, 1),
-        trials.Trial("lwd", LWD, 500, "reach-v3", FIRST, 2),
-        trials.Trial("lwd", LWD, 500, "reach-v3", FIRST, 1, Disturbance(delay=1)),
-        trials.Trial("lwd", LWD, 500, "reach-v3", FIRST, 1, thinking_steps=1),
-    ]
-    assert len({trial.digest for trial in (known, *changed)}) == 7
+    assert compare([_method(500, path=moved)], [Case()], rules)[0].counts == first
+    # What is broken, or of another trial, is not taken.
+    content = json.loads(place.read_text())
+    for broken in ("{", json.dumps(content | {"trial": content["trial"] | {"episodes": 9}})):
+        place.write_text(broken)
+        with pytest.raises(pytest.fail.Exception, match="it was run again"):
+            compare([_method(500)], [Case()], rules)
+    known = trials.Trial("lwd", LWD, "1", 500, "reach-v3", FIRST, 1)
+    changes = (
+        {"kind": "diffusion_policy"}, {"model_digest": "2"}, {"horizon": 8}, {"task": "push-v3"}, {"episodes": 2},
+        {"first_layout": FIRST + 1}, {"disturbance": Disturbance(delay=1)}, {"thinking": Thinking(1)},
+        {"thinking": Thinking(1, True)},
+    )  # fmt: skip
+    digests = {replace(known, **change).digest for change in changes}
+    assert len(digests | {known.digest}) == len(changes) + 1
+
+
+def test_another_program_runs_trials_again(monkeypatch):
+    known = trials.Trial("lwd", LWD, "1", 500, "reach-v3", FIRST, 1)
+    before = known.digest
+    monkeypatch.setattr(trials, "REVISION", trials.REVISION + 1)
+    assert known.digest != before
+
+
+def test_a_model_that_is_replaced_meanwhile_is_refused(tmp_path):
+    method = Method("lwd", "lwd", {500: ((LWD, "0" * 64),)})
+    with pytest.raises(ModelError, match="was replaced while the study ran"):
+        compare([method], [Case()], _rules(tmp_path))
+
+
+def test_a_model_that_lacks_a_task_is_refused_before_any_episode(tmp_path, diffusion_policy, monkeypatch):
+    monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("an episode was run"))
+    method = _method(8, name="dp", kind="diffusion_policy", path=diffusion_policy)
+    with pytest.raises(
+        ModelError, match=r"task 'pick-place-v3' is unknown to dp_seed0.onnx; it knows reach-v3, drawer"
+    ):
+        compare([_method(500), method], [Case()], _rules(tmp_path, ("reach-v3", "pick-place-v3")))
+
+
+def test_the_drop_is_of_the_same_episodes():
+    before = trials.Counts({("a", n): (True, True) for n in range(20)} | {("b", n): (False, False) for n in range(20)})
+    after = trials.Counts({("a", n): (True, n < 10) for n in range(20)})
+    less, (low, high) = comparison.drop(before, after)
+    assert less == pytest.approx(0.25)  # task b, which the case does not have, does not count
+    assert 0.1 < low < 0.2 < 0.3 < high < 0.4
+    assert comparison.drop(before, before) == (0.0, (0.0, 0.0))
 
 
 def test_horizons_state_their_cost(tmp_path, diffusion_policy):
-    methods = [
-        Method("lwd", "lwd", {500: (LWD,)}),
-        Method("diffusion_policy", "diffusion_policy", {8: (diffusion_policy,)}),
-    ]
-    found = study_horizon(methods, _protocol(tmp_path, episodes=1))["methods"]
-    lwd, dp = found["lwd"][0], found["diffusion_policy"][0]
+    methods = [_method(500), _method(8, name="dp", kind="diffusion_policy", path=diffusion_policy)]
+    result = study_horizon(methods, _rules(tmp_path, episodes=1))
+    lwd, dp = result["methods"]["lwd"][0], result["methods"]["dp"][0]
     assert lwd["diffusion_ms_per_episode"] == lwd["query_ms"] > 0
     assert dp["diffusion_ms_per_episode"] == pytest.approx(dp["query_ms"] * dp["queries_per_episode"])
     assert dp["queries_per_episode"] == -(-dp["steps_per_episode"] // 8)
@@ -130,27 +181,27 @@ def test_horizons_state_their_cost(tmp_path, diffusion_policy):
     assert lwd["flops"]["policy_step"] == 2 * (21 * 16 + 16 * 16 + 16 * 4)
     denoiser = 64 * 256 + 16 * 256 + 256 * 256 + 2 * 2 * 256 * 256 + 256 * 64
     assert lwd["flops"]["query"] == 2 * (20 * denoiser + 64 * 256 + 256 * 256 + 256 * 692)
-    assert lwd["flops"]["amortised_step"] == pytest.approx(lwd["flops"]["query"] / 500 + 1312)
-    assert dp["flops"]["amortised_step"] == dp["flops"]["query"] / 8
+    # An episode ends with success, so a query is spread over the steps that there were.
+    assert lwd["flops"]["control_step"] == pytest.approx(lwd["flops"]["query"] / lwd["steps_per_episode"] + 1312)
+    assert dp["flops"]["control_step"] == pytest.approx(dp["flops"]["query"] / 8, rel=0.02)
+    assert result["machine"]["cores"] >= 1 and result["protocol"]["episodes_per_task"] == 1
 
 
 def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy):
     description = ActionGenerator(diffusion_policy).description
     # The first convolution alone: 10 passes, 16 actions, 8 filters of 4 x 5.
     assert description.flops > 10 * 2 * 16 * 8 * 4 * 5
-    assert flops("diffusion_policy", diffusion_policy, 16)["query"] == description.flops
-    assert torch.get_num_threads() == 1
+    assert flops("diffusion_policy", diffusion_policy) == {"query": description.flops, "policy_step": 0.0}
 
 
-def test_latency_is_what_was_measured_in_whole_control_steps(tmp_path, monkeypatch):
-    from lwd_ros.evaluation import robustness
-
+def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(robustness, "query_seconds", lambda kind, model, horizon: 0.006)
-    method = Method("lwd", "lwd", {500: (LWD,)})
-    rows = study_latency([method], _protocol(tmp_path, episodes=1), slower=(1, 2, 5))["methods"]["lwd"]
-    assert [(r["times_slower"], r["thinking_steps"], r["query_ms"]) for r in rows] == [
-        (1, 0, 6.0), (2, 0, 12.0), (5, 2, 30.0)
-    ]  # fmt: skip
+    rows = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(1, 5))["methods"]["lwd"]
+    found = [(r["times_slower"], r["plays_on"], r["thinking_steps"], r["query_ms"]) for r in rows]
+    assert found == [(1, False, 0, 6.0), (1, True, 0, 6.0), (5, False, 2, 30.0), (5, True, 2, 30.0)]
+    monkeypatch.setattr(robustness, "query_seconds", lambda *a: pytest.fail("it was measured again"))
+    again = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(5,))["methods"]["lwd"]
+    assert [row["thinking_steps"] for row in again] == [2, 2]
 
 
 def test_cases_cover_what_is_promised():
@@ -162,22 +213,29 @@ def test_cases_cover_what_is_promised():
     assert all((case.disturbance == Disturbance()) == (case.labels["disturbance"] == "none") for case in CASES)
     rates = {round(1 / c.disturbance.period_s) for c in CASES}
     assert rates == {40, 80, 200}
+    assert all(c.of(MT10) == (MT10 if not c.disturbance.object_push_mps else _FREE_OBJECT) for c in CASES)
 
 
 @pytest.mark.parametrize("study", ["horizon", "disturbance", "latency"])
-def test_the_quick_form_of_each_study_runs(methods, tmp_path, study):
-    out = tmp_path / f"{study}.json"
-    given = ["study", study, "--quick", "--methods", methods, "--kept", tmp_path / "kept", "--json", out]
-    result = CliRunner().invoke(cli, [*map(str, given), "--workers", "1"])
+def test_the_quick_form_of_each_study_runs(methods, tmp_path, study, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["study", study, "--quick", "--methods", str(methods), "--kept", "kept", "--workers", "1"]
+    result = CliRunner().invoke(cli, given)
     assert result.exit_code == 0, result.output
-    content = json.loads(out.read_text())
+    content = json.loads(Path(f"out/quick_{study}.json").read_text())
     assert content["study"] == study
     assert set(content["methods"]) == {"lwd", "diffusion_policy"}
     for rows in content["methods"].values():
-        assert all(row["episodes"] == 2 and 0 <= row["success"] <= 1 for row in rows)
-    if study == "disturbance":
-        assert all("drop" in row for rows in content["methods"].values() for row in rows)
+        pushed = [row for row in rows if row.get("disturbance") == "push of the object"]
+        assert all(row["episodes"] == (1 if row in pushed else 2) and 0 <= row["success"] <= 1 for row in rows)
+        assert (study != "disturbance") or (pushed and all("drop_interval" in row for row in rows))
     assert "lwd                  horizon 500" in result.output
+    assert not Path("docs").exists()
+
+
+def test_quick_has_tasks_of_its_own(methods):
+    result = CliRunner().invoke(cli, ["study", "horizon", "--quick", "--episodes", "3", "--methods", str(methods)])
+    assert result.exit_code == 2 and "expected neither --tasks nor --episodes" in result.output
 
 
 @pytest.mark.parametrize(
@@ -202,4 +260,4 @@ def test_a_wrong_file_of_methods_is_one_sentence(tmp_path, content, sentence):
 
 def test_training_layouts_are_refused(tmp_path):
     with pytest.raises(ModelError, match="belong to demonstrations"):
-        compare([Method("lwd", "lwd", {500: (LWD,)})], [Case()], Protocol(TASKS, 1, 5, tmp_path, 1))
+        compare([_method(500)], [Case()], Rules(TASKS, 1, 5, tmp_path, 1))

@@ -3,33 +3,45 @@
 import numpy as np
 import pytest
 
-from lwd_ros.evaluation.disturbance import Disturbance, Outcome, disturbed_episode
-from lwd_ros.sim.scene import Scene
+from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
+from lwd_ros.sim.scene import Scene, SceneError
 
 TASK, LAYOUT = "push-v3", 100_003
 
 
 class Recorder:
-    """An actor that moves by a plan and writes down what it sees."""
+    """An actor that moves by a plan, once it has an answer, and writes down what it sees and is asked."""
 
     def __init__(self, contract, plan=lambda step: np.zeros(4), horizon=10**9):
         self.contract, self.plan, self.horizon, self.queries = contract, plan, horizon, 0
-        self.seen, self.asked = [], []
+        self.seen, self.calls, self.answer = [], [], None
 
     def begin(self, task, seed):
-        self.started = task, seed
-        self.queries = 0
+        self.started, self.queries, self.asked = (task, seed), 0, -(10**9)
 
     def see(self, observation, time_s):
         self.seen.append(observation.copy())
-        self.time_s = time_s
 
-    def command(self, may_query=True):
-        step = len(self.seen) - 1
-        if may_query and step % self.horizon == 0:
-            self.queries += 1
-        self.asked.append((step, may_query))
-        return self.plan(step)
+    @property
+    def _step(self):
+        return len(self.seen) - 1
+
+    @property
+    def due(self):
+        return self._step - self.asked >= self.horizon
+
+    def query(self):
+        self.asked = self._step
+        self.queries += 1
+        self.calls.append(("query", self._step))
+
+    def adopt(self):
+        self.answer = self.asked
+        self.calls.append(("adopt", self._step))
+
+    def command(self):
+        self.calls.append(("command", self._step))
+        return None if self.answer is None else self.plan(self._step)
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +106,31 @@ def test_the_hand_is_pushed_once_between_a_quarter_and_half_a_second(scene):
     assert 0.05 < apart[first + 10] < 0.15
 
 
-@pytest.mark.parametrize(("task", "place"), [("push-v3", slice(4, 6)), ("drawer-close-v3", slice(4, 6))])
-def test_the_object_is_pushed(contract, task, place):
-    ends = []
-    for push in (0.0, 1.0):
-        scene, actor = Scene(task, contract), Recorder(contract)
-        disturbed_episode(scene, actor, task, LAYOUT, Disturbance(object_push_mps=push))
-        ends.append(actor.seen[60][place])
-    assert np.linalg.norm(ends[1] - ends[0]) > 0.005
+def test_a_free_object_is_pushed_by_that_much(contract):
+    scene = Scene(TASK, contract)
+    scene.reset(LAYOUT)
+    for _ in range(20):
+        scene.step(np.zeros(4))
+    before = scene.observe()[4:6]
+    scene.push_object(np.array([0.3, -0.4]))
+    scene.step(np.zeros(4))
+    moved = scene.observe()[4:6] - before
+    assert moved[0] / 0.3 == pytest.approx(moved[1] / -0.4, rel=0.1)
+    assert 0.3 * 0.0125 * 0.5 < moved[0] <= 0.3 * 0.0125 * 1.01
+    with pytest.raises(SceneError, match="'drawer-close-v3' has no object that could be pushed about"):
+        Scene("drawer-close-v3", contract).push_object(np.array([1.0, 0.0]))
+
+
+def test_tasks_are_disturbed_each_in_its_own_way(contract):
+    pushed = []
+    for task in (TASK, "pick-place-v3"):
+        seen = []
+        for push in (0.0, 0.1):
+            actor = Recorder(contract)
+            disturbed_episode(Scene(task, contract), actor, task, LAYOUT, Disturbance(hand_push_m=push))
+            seen.append(np.array(actor.seen)[:60, :2])
+        pushed.append((seen[1] - seen[0])[-1])
+    assert np.linalg.norm(pushed[0] - pushed[1]) > 0.01
 
 
 @pytest.mark.parametrize(("period_s", "steps"), [(0.025, 250), (0.0125, 500), (0.005, 1250)])
@@ -117,12 +146,32 @@ def test_a_velocity_means_the_same_at_any_rate(scene, period_s, steps):
     assert np.array_equal(scene.observe(), actor.seen[0])
 
 
+def _calls(scene, steps, thinking) -> list:
+    actor = Recorder(scene.contract, _move, horizon=8)
+    disturbed_episode(scene, actor, TASK, LAYOUT, thinking=thinking)
+    assert actor.seen[0][:3] == pytest.approx(actor.seen[2][:3], abs=5e-3)  # nothing to act by yet
+    return [call for call in actor.calls if call[1] < steps]
+
+
 def test_while_the_model_thinks_the_last_command_stands(scene):
-    steps = []
-    actor = Recorder(scene.contract, lambda step: steps.append(step) or _move(step), horizon=8)
-    disturbed_episode(scene, actor, TASK, LAYOUT, thinking_steps=3)
-    # Asked at 0, silent for two steps, asked without a query when the answer is there, then every step.
-    assert actor.asked[:7] == [(0, True), (3, False), (4, True), (5, True), (6, True), (7, True), (8, True)]
-    assert actor.asked[7] == (11, False)
-    still = np.array(actor.seen)[:3, :3]
-    assert np.abs(still - still[0]).max() < 5e-3
+    commands = [("command", step) for step in (*range(3, 8), *range(11, 13))]
+    others = [("query", 0), ("adopt", 3), ("query", 8), ("adopt", 11)]
+    assert sorted(_calls(scene, 13, Thinking(3)), key=lambda call: call[1]) == sorted(
+        [*others, *commands], key=lambda call: (call[1], call[0])
+    )
+
+
+def test_or_the_answer_before_is_acted_on(scene):
+    calls = _calls(scene, 13, Thinking(3, plays_on=True))
+    assert [step for name, step in calls if name == "command"] == list(range(13))
+    assert [call for call in calls if call[0] != "command"] == [
+        ("query", 0), ("adopt", 3), ("query", 8), ("adopt", 11)
+    ]  # fmt: skip
+
+
+def test_an_answer_that_comes_after_its_horizon_still_gives_one_command(scene):
+    calls = _calls(scene, 31, Thinking(14))
+    assert [call for call in calls if call[0] != "query"] == [
+        ("adopt", 14), ("command", 14), ("adopt", 29), ("command", 29)
+    ]  # fmt: skip
+    assert [step for name, step in calls if name == "query"] == [0, 15, 30]

@@ -18,7 +18,7 @@ MOST_NOISE = CollectSettings(noise=(0.3, 0.3))
 def test_own_experts_succeed_under_the_most_noise_that_demonstrations_have(contract, task):
     scene = Scene(task, contract)
     done = [demonstrate(scene, layout, 0, MOST_NOISE) is not None for layout in range(90_000, 90_006)]
-    assert sum(done) >= 5  # on 100 other layouts each of them solves 98 or more
+    assert sum(done) >= 5  # no layout is sure: on some, soccer's ball lies where the fingers miss it
 
 
 def _action(hand, opening):

@@ -126,6 +126,7 @@ def _loaded(statement: str) -> set[str]:
     [
         ("import lwd_ros.contract, lwd_ros.policy, lwd_ros.control, lwd_ros.resources", set()),
         ("import lwd_ros.generator", {"onnxruntime"}),
+        ("import lwd_ros.evaluation.actors, lwd_ros.evaluation.trials", set(LARGE) - {"torch", "rclpy"}),
         ("import lwd_ros.cli", set()),
         ("import lwd_ros.demo", set()),
         ("import lwd_ros.nodes.policy_controller", {"rclpy"}),

@@ -153,8 +153,8 @@ def metaworld(file, only, workers) -> None:
     run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))
 
 
-def _of_methods(name: str, file: str):
-    """The options of a study that compares methods, those of a file of config/study."""
+def _of_methods(name: str):
+    """The options of a study that compares the methods of config/study/NAME.yaml."""
     return lambda function: functools.reduce(
         lambda decorated, option: option(decorated),
         (
@@ -163,8 +163,7 @@ def _of_methods(name: str, file: str):
                 "--json",
                 "path",
                 type=click.Path(path_type=Path),
-                default=Path(f"docs/benchmarks/results/{name}.json"),
-                help="Write it here.",
+                help=f"Write it here.  [default: docs/benchmarks/results/{name}.json; with --quick under out]",
             ),
             click.option(
                 "--kept",
@@ -173,14 +172,14 @@ def _of_methods(name: str, file: str):
                 help="Folder of episodes that were run before; they are not run again.",
             ),
             click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed."),
-            click.option("--episodes", type=click.IntRange(min=1), default=20, help="Episodes a task."),
-            click.option("--tasks", default="mt10", help="Tasks, comma-separated, or mt10."),
+            click.option("--episodes", type=click.IntRange(min=1), help="Episodes a task.  [default: 20]"),
+            click.option("--tasks", help="Tasks, comma-separated.  [default: mt10]"),
             click.option("--quick", is_flag=True, help="One episode of two tasks, the mildest cases: does it run?"),
             click.option(
                 "--methods",
                 "file",
                 type=click.Path(),
-                default=f"config/study/{file}.yaml",
+                default=f"config/study/{name}.yaml",
                 help="Methods and their model files.",
             ),
         ),
@@ -188,36 +187,41 @@ def _of_methods(name: str, file: str):
     )
 
 
-def _compare(run, file, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
+def _compare(run, name, file, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
     """Run a study of methods, print its rows and write it."""
-    from lwd_ros.evaluation.comparison import Protocol
+    from lwd_ros.evaluation.comparison import Rules
     from lwd_ros.evaluation.evaluate import write_json
     from lwd_ros.evaluation.methods import load_methods
 
-    names, episodes = (("reach-v3", "drawer-close-v3"), 1) if quick else (tasks_of(tasks), episodes)
-    result = run(load_methods(file), Protocol(names, episodes, first_layout, kept, workers_of(workers)))
-    shown = ("disturbance", "level", "times_slower")
-    for name, rows in result["methods"].items():
+    if quick and (tasks or episodes):
+        raise click.UsageError("--quick: has tasks and episodes of its own, expected neither --tasks nor --episodes")
+    chosen = ("reach-v3", "push-v3") if quick else tasks_of(tasks or "mt10")
+    path = path or Path(f"out/quick_{name}.json" if quick else f"docs/benchmarks/results/{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
+    rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
+    result = run(load_methods(file), rules)
+    shown = ("disturbance", "level", "times_slower", "plays_on")
+    for method, rows in result["methods"].items():
         for row in rows:
             labels = " ".join(str(row[key]) for key in shown if key in row)
             counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
-            click.echo(f"{name:20} horizon {row['horizon']:3}  {labels:32} {counts}")
+            click.echo(f"{method:20} horizon {row['horizon']:3}  {labels:32} {counts}")
     write_json(result, path)
     click.echo(f"written to {path}")
 
 
 @study.command()
-@_of_methods("horizon", "horizon")
+@_of_methods("horizon")
 @needs("sim,train")
 def horizon(**options) -> None:
     """Success and cost against how many control steps pass between queries of the diffusion model."""
     from lwd_ros.evaluation.horizon import study_horizon
 
-    _compare(study_horizon, **options)
+    _compare(study_horizon, "horizon", **options)
 
 
 @study.command()
-@_of_methods("disturbance", "robustness")
+@_of_methods("disturbance")
 @needs("sim,train")
 def disturbance(**options) -> None:
     """Success under noise, pushes, delays, dropped observations, other control rates."""
@@ -225,15 +229,15 @@ def disturbance(**options) -> None:
 
     mildest = {case.labels["disturbance"]: case for case in reversed(CASES)}
     cases = tuple(mildest.values()) if options["quick"] else CASES
-    _compare(functools.partial(study_disturbance, cases=cases), **options)
+    _compare(functools.partial(study_disturbance, cases=cases), "disturbance", **options)
 
 
 @study.command()
-@_of_methods("latency", "robustness")
+@_of_methods("latency")
 @needs("sim,train")
 def latency(**options) -> None:
     """Success under inference times measured here, and on slower computers: the world does not wait."""
     from lwd_ros.evaluation.robustness import SLOWER, study_latency
 
     slower = SLOWER[:2] if options["quick"] else SLOWER
-    _compare(functools.partial(study_latency, slower=slower), **options)
+    _compare(functools.partial(study_latency, slower=slower), "latency", **options)

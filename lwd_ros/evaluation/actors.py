@@ -1,4 +1,4 @@
-"""What acts in an episode, whatever the method: asked once per control step, it queries its model when it must."""
+"""What acts in an episode, whatever the method: asked for a command every step, it queries its model when due."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,7 +7,7 @@ import numpy as np
 
 from lwd_ros.contract import Contract
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
-from lwd_ros.generator import PolicyGenerator
+from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.sim.scene import EPISODE_STEPS
 
 _EARLY = 1e-6
@@ -17,15 +17,19 @@ _EARLY = 1e-6
 class Actor(Protocol):
     """One method with one action horizon.
 
+    Time begins at 0 and need not advance in the contract's periods: a horizon is so many of them in seconds.
+
     Attributes:
         contract: of its observations and commands.
         tasks: that it knows.
+        digest: SHA-256 of its model file.
         horizon: control periods between queries of the diffusion model.
         queries: of the diffusion model since `begin`.
     """
 
     contract: Contract
     tasks: tuple[str, ...]
+    digest: str
     horizon: int
     queries: int
 
@@ -33,77 +37,121 @@ class Actor(Protocol):
         """Start an episode."""
 
     def see(self, observation: np.ndarray, time_s: float) -> None:
-        """Take the newest observation, float64 [observations].
+        """Take the newest observation, float64 [observations]."""
 
-        Time begins at 0 and need not advance in the contract's periods: a horizon is so many of them in seconds.
-        """
+    @property
+    def due(self) -> bool:
+        """Whether the horizon of the adopted answer is over, or there is none."""
 
-    def command(self, may_query: bool = True) -> np.ndarray:
-        """float64 [commands], not limited yet, for what was seen last; without `may_query` of the last answer."""
+    def query(self) -> None:
+        """Ask the diffusion model with what was seen; its answer waits for `adopt`."""
+
+    def adopt(self) -> None:
+        """Act by the last answer from now on."""
+
+    def command(self) -> np.ndarray | None:
+        """float64 [commands], not limited yet, by the adopted answer for what was seen last; None before the first."""
 
 
 class LwdActor:
     """Generates a policy every `horizon` periods, and runs it closed loop in between."""
 
     def __init__(self, model: Path, horizon: int = EPISODE_STEPS):
-        """Load a model file; the first policy of an episode is that of `lwd evaluate`."""
+        """Load a model file; the first policy of an episode is that of `lwd evaluate`. Raises ModelError."""
         self._generator, self.horizon, self.queries = PolicyGenerator(model), horizon, 0
         self.contract, self.tasks = self._generator.description.contract, self._generator.tasks
+        self.digest = self._generator.digest
         self._command = np.empty(len(self.contract.command))
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
-        self._task, self._seed, self._until, self.queries = task, seed, 0.0, 0
+        self._task, self._seed, self._until, self._policy, self.queries = task, seed, -np.inf, None, 0
 
     def see(self, observation: np.ndarray, time_s: float) -> None:
         """As `Actor.see`."""
         self._seen, self._time = observation, time_s
 
-    def command(self, may_query: bool = True) -> np.ndarray:
+    @property
+    def due(self) -> bool:
+        """As `Actor.due`."""
+        return self._time > self._until - _EARLY
+
+    def query(self) -> None:
+        """As `Actor.query`."""
+        seed = self._seed if self.queries == 0 else _seed_of(self._seed, self.queries)
+        self._answer = self._generator.generate(self._task, seed, self._seen)
+        self._until, self.queries = self._time + self.horizon * self.contract.period_s, self.queries + 1
+
+    def adopt(self) -> None:
+        """As `Actor.adopt`."""
+        self._policy = self._answer
+
+    def command(self) -> np.ndarray | None:
         """As `Actor.command`."""
-        if may_query and self._time > self._until - _EARLY:
-            seed = self._seed if self.queries == 0 else _seed_of(self._seed, self.queries)
-            self._policy = self._generator.generate(self._task, seed, self._seen)
-            self._until, self.queries = self._time + self.horizon * self.contract.period_s, self.queries + 1
-        return self._policy.forward(self._seen, self._command)
+        return None if self._policy is None else self._policy.forward(self._seen, self._command)
 
 
 class DiffusionPolicyActor:
-    """Samples a sequence of actions every `horizon` periods, and plays it without looking."""
+    """Samples a sequence of actions every `horizon` periods, and plays it by time, without looking.
+
+    Actions whose time has passed when an answer is adopted are left out, as in the published deployment. After the end
+    of a sequence its last action stands where the network was trained on whole episodes, padded so; elsewhere the hand
+    does, and the gripper keeps its command.
+    """
 
     def __init__(self, model: Path, horizon: int):
-        """Load a model file; raises ValueError where it predicts less than `horizon` actions."""
+        """Load a model file; raises ModelError where it predicts less than `horizon` actions."""
         self._generator, self.horizon, self.queries = ActionGenerator(model), horizon, 0
-        description = self._generator.description
-        if horizon > description.prediction_horizon:
-            raise ValueError(f"horizon: found {horizon}, expected at most {description.prediction_horizon}")
+        description, self.digest = self._generator.description, self._generator.digest
+        self._whole = description.prediction_horizon >= description.longest_demonstration
+        if horizon > description.prediction_horizon and not self._whole:
+            text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
+            raise ModelError(f"{model}: {text}")
         self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
+        self._moving = np.array([scalar.unit == "m/s" for scalar in self.contract.command])
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
-        self._task, self._seed, self._seen, self._start, self.queries = task, seed, [], -np.inf, 0
+        self._task, self._seed, self._times, self._seen, self._start = task, seed, [], [], -np.inf
+        self._actions, self._asked, self.queries = None, -np.inf, 0
 
     def see(self, observation: np.ndarray, time_s: float) -> None:
         """As `Actor.see`."""
-        self._seen.append((time_s, observation.copy()))
+        self._times.append(time_s)
+        self._seen.append(observation.copy())
 
-    def command(self, may_query: bool = True) -> np.ndarray:
-        """As `Actor.command`. Actions whose time has passed while the model was thinking are left out, as published."""
-        time_s = self._seen[-1][0]
-        place = int((time_s - self._start + _EARLY) / self.contract.period_s) if self.queries else self.horizon
-        if may_query and place >= self.horizon:
-            self._actions = self._generator.sample(self._task, (self._seed, self.queries), self._history(time_s))
-            self._start, self.queries, place = time_s, self.queries + 1, 0
-        return self._actions[min(place, len(self._actions) - 1)]
+    @property
+    def due(self) -> bool:
+        """As `Actor.due`."""
+        return self._times[-1] > self._asked + self.horizon * self.contract.period_s - _EARLY
 
-    def _history(self, time_s: float) -> np.ndarray:
-        """The observations that are a period apart, as those in training: at another rate, the nearest ones.
+    def query(self) -> None:
+        """As `Actor.query`."""
+        self._answer = self._generator.sample(self._task, (self._seed, self.queries), self._history())
+        self._asked, self.queries = self._times[-1], self.queries + 1
+
+    def adopt(self) -> None:
+        """As `Actor.adopt`."""
+        self._actions, self._start = self._answer, self._asked
+
+    def command(self) -> np.ndarray | None:
+        """As `Actor.command`."""
+        if self._actions is None:
+            return None
+        place = int((self._times[-1] - self._start + _EARLY) / self.contract.period_s)
+        if place < len(self._actions) or self._whole:
+            return self._actions[min(place, len(self._actions) - 1)]
+        return np.where(self._moving, 0.0, self._actions[-1])
+
+    def _history(self) -> np.ndarray:
+        """Observations a period apart, as those in training; at another rate, interpolated between those seen.
 
         Before the first observation stands the first again.
         """
-        wanted = time_s - self.contract.period_s * np.arange(self._steps - 1, -1, -1)
-        times = np.array([time for time, _ in self._seen])
-        return np.array([self._seen[int(np.abs(times - time).argmin())][1] for time in wanted])
+        count = 3 * self._steps + 2
+        times, seen = np.array(self._times[-count:]), np.array(self._seen[-count:])
+        wanted = times[-1] - self.contract.period_s * np.arange(self._steps - 1, -1, -1)
+        return np.stack([np.interp(wanted, times, column) for column in seen.T], axis=1)
 
 
 def _seed_of(seed: int, query: int) -> int:

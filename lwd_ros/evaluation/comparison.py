@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from lwd_ros.evaluation.disturbance import NONE, Disturbance
+import numpy as np
+
+from lwd_ros import __version__
+from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.evaluation.methods import Method
-from lwd_ros.evaluation.trials import Trial, pooled, run_trials
+from lwd_ros.evaluation.trials import Counts, Trial, make_actor, pooled, run_trials
+from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import EPISODE_STEPS
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Rules:
     """What is the same for every method.
 
     Attributes:
@@ -44,21 +48,97 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Case:
-    """What methods are compared under: labels for the result, what goes wrong, and how long a query takes.
+    """What methods are compared under.
 
-    `thinking_steps` gives control steps for a method and a horizon.
+    Attributes:
+        labels: for the result.
+        disturbance: what goes wrong.
+        thinking: how long a query takes, for a method and a horizon.
+        tasks: those to which it applies; empty: all.
     """
 
     labels: dict = field(default_factory=dict)
     disturbance: Disturbance = NONE
-    thinking_steps: Callable[[Method, int], int] = lambda method, horizon: 0
+    thinking: Callable[[Method, int], Thinking] = lambda method, horizon: AT_ONCE
+    tasks: tuple[str, ...] = ()
+
+    def of(self, tasks: Sequence[str]) -> tuple[str, ...]:
+        """Those of `tasks` to which it applies."""
+        return tuple(task for task in tasks if not self.tasks or task in self.tasks)
 
 
-def described(study: str, protocol: Protocol, rows: dict[str, list[dict]]) -> dict:
+@dataclass(frozen=True)
+class Compared:
+    """One row: a method at a horizon in a case."""
+
+    method: Method
+    case: Case
+    horizon: int
+    thinking: Thinking
+    counts: Counts
+
+    def to_dict(self) -> dict:
+        """As results have it."""
+        models = [{"model": path.name, "sha256": digest} for path, digest in self.method.models[self.horizon]]
+        return {
+            **self.case.labels,
+            "horizon": self.horizon,
+            "training_seeds": len(models),
+            "thinking_steps": self.thinking.steps,
+            **self.counts.to_dict(),
+            "models": models,
+        }
+
+
+def compare(methods: Sequence[Method], cases: Sequence[Case], rules: Rules) -> list[Compared]:
+    """Every method at every horizon in every case that applies to a task.
+
+    Raises:
+        ModelError: a model file cannot be used or does not know a task, or the layouts were trained on.
+    """
+    require_unseen(rules.first_layout, rules.episodes)
+    _require_usable(methods, rules)
+    rows, trials = [], []
+    for method, case in product(methods, cases):
+        tasks = case.of(rules.tasks)
+        for horizon, models in method.models.items() if tasks else ():
+            thinking = case.thinking(method, horizon)
+            mine = [
+                Trial(
+                    method.kind, path, digest, horizon, task, rules.first_layout, rules.episodes, case.disturbance,
+                    thinking,
+                )
+                for (path, digest), task in product(models, tasks)
+            ]  # fmt: skip
+            rows.append((method, case, horizon, thinking, slice(len(trials), len(trials) + len(mine))))
+            trials += mine
+    counts = run_trials(trials, rules.kept, rules.workers)
+    return [Compared(method, case, h, thinking, pooled(counts[place])) for method, case, h, thinking, place in rows]
+
+
+def _require_usable(methods: Sequence[Method], rules: Rules) -> None:
+    """Open every model once: not after an hour of episodes."""
+    for method in methods:
+        for horizon, models in method.models.items():
+            for path, _ in models:
+                known = make_actor(method.kind, path, horizon).tasks
+                unknown = [task for task in rules.tasks if task not in known]
+                if unknown:
+                    raise ModelError(f"task '{unknown[0]}' is unknown to {path.name}; it knows {', '.join(known)}")
+
+
+def described(study: str, rules: Rules, rows: dict[str, list[dict]]) -> dict:
     """A study's result: `methods.<name>` are its rows; times in them were measured on `machine`."""
     model = next((line for line in _cpu_info() if line.startswith("model name")), platform.processor())
     machine = {"cpu": model.partition(":")[2].strip() or platform.machine(), "cores": os.cpu_count()}
-    return {"study": study, "machine": machine, "protocol": protocol.to_dict(), "methods": rows}
+    head = {"study": study, "lwd_ros": __version__, "machine": machine, "protocol": rules.to_dict()}
+    return {**head, "methods": rows}
+
+
+def by_method(methods: Sequence[Method], rows: Sequence[dict], compared: Sequence[Compared]) -> dict[str, list[dict]]:
+    """Rows under their methods' names."""
+    names = [row.method.name for row in compared]
+    return {m.name: [row for name, row in zip(names, rows, strict=True) if name == m.name] for m in methods}
 
 
 def _cpu_info() -> list[str]:
@@ -67,29 +147,16 @@ def _cpu_info() -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def compare(methods: Sequence[Method], cases: Sequence[Case], protocol: Protocol) -> dict[str, list[dict]]:
-    """For each method one row per case and horizon: its labels, `horizon`, `training_seeds`, and the pooled counts.
+def drop(before: Counts, after: Counts) -> tuple[float, tuple[float, float]]:
+    """How much lower success is after than before, on the tasks of `after`, and a 95 % interval.
 
-    Raises:
-        ModelError: a model file cannot be used, or the layouts were trained on.
+    The same episodes stand against each other: the interval is a bootstrap over tasks and layouts, whose training
+    seeds stay together.
     """
-    require_unseen(protocol.first_layout, protocol.episodes)
-    rows, trials = [], []
-    for method, case in product(methods, cases):
-        for horizon, models in method.models.items():
-            thinking = case.thinking_steps(method, horizon)
-            mine = [
-                Trial(
-                    method.kind, model, horizon, task, protocol.first_layout, protocol.episodes, case.disturbance,
-                    thinking,
-                )
-                for model, task in product(models, protocol.tasks)
-            ]  # fmt: skip
-            rows.append((method, case, horizon, len(models), thinking, slice(len(trials), len(trials) + len(mine))))
-            trials += mine
-    counts = run_trials(trials, protocol.kept, protocol.workers)
-    result: dict[str, list[dict]] = {method.name: [] for method in methods}
-    for method, case, horizon, seeds, thinking, place in rows:
-        described = {**case.labels, "horizon": horizon, "training_seeds": seeds, "thinking_steps": thinking}
-        result[method.name].append(described | pooled(counts[place]).to_dict())
-    return result
+    tasks = {task for task, _ in after.outcomes}
+    first = before.of(tasks)
+    differences = np.array([np.mean(first[key]) - np.mean(found) for key, found in sorted(after.outcomes.items())])
+    random = np.random.default_rng(0)
+    means = differences[random.integers(len(differences), size=(2000, len(differences)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(differences.mean()), (float(low), float(high))

@@ -1,5 +1,6 @@
 """Episodes under disturbances that every method meets alike: what is executed, seen, pushed, delayed or dropped."""
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,7 @@ class Disturbance:
         delay: control steps by which observations are old.
         dropped: probability that an observation does not arrive; the one before stands in for it.
         hand_push_m: the hand's target is displaced once by so much, in a random horizontal direction.
-        object_push_mps: the first object's joint is given so much speed once, in a random horizontal direction, or
-            along its rail.
+        object_push_mps: a free object is given so much speed once, in a random horizontal direction.
         period_s: of control and physics together; a command is a velocity, so it means the same at any rate.
     """
 
@@ -40,6 +40,22 @@ PUSHED_S = (0.25, 0.5)
 
 
 @dataclass(frozen=True)
+class Thinking:
+    """How long a query takes, and what happens meanwhile.
+
+    Attributes:
+        steps: control steps between the observation of a query and the first command by its answer.
+        plays_on: the answer before is acted on meanwhile; else the last command stands.
+    """
+
+    steps: int = 0
+    plays_on: bool = False
+
+
+AT_ONCE = Thinking()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of an episode: step of the first success (0: none), queries of the diffusion model, steps run."""
 
@@ -49,7 +65,12 @@ class Outcome:
 
 
 def disturbed_episode(
-    scene: Scene, actor: Actor, task: str, layout: int, disturbance: Disturbance = NONE, thinking_steps: int = 0
+    scene: Scene,
+    actor: Actor,
+    task: str,
+    layout: int,
+    disturbance: Disturbance = NONE,
+    thinking: Thinking = AT_ONCE,
 ) -> Outcome:
     """Run one episode of 6.25 s, or until the first success.
 
@@ -57,18 +78,19 @@ def disturbed_episode(
         scene: of `task`; its period is set.
         actor: begun with the seed `layout + 1`, as `lwd evaluate` has it.
         task: name.
-        layout: seed of the layout, and of all disturbances, the same for every actor.
+        layout: seed of the layout and, with the task, of all disturbances, the same for every actor.
         disturbance: what goes wrong.
-        thinking_steps: control steps that pass between an observation that the diffusion model is queried with and the
-            first command of the answer; the last command stands meanwhile.
+        thinking: how long queries take. One command at least is given by every answer.
     """
-    random = {name: np.random.default_rng([layout, place]) for place, name in enumerate(("act", "see", "drop", "push"))}
+    streams = ("act", "see", "drop", "push")
+    random = {name: np.random.default_rng([layout, zlib.crc32(task.encode()), k]) for k, name in enumerate(streams)}
     contract, limiter = scene.contract, CommandLimiter(scene.contract)
     share = disturbance.period_s / contract.period_s
     spread = disturbance.action_noise * contract.command_limits[1]
     blurred = np.array([scalar.unit == "m" for scalar in contract.observation]) * disturbance.observation_noise_m
     push_step = round(random["push"].uniform(*PUSHED_S) / disturbance.period_s)
     angle = random["push"].uniform(0.0, 2.0 * np.pi)
+    direction = np.array([np.cos(angle), np.sin(angle)])
     steps = round(EPISODE_STEPS * contract.period_s / disturbance.period_s)
 
     scene.reset(layout)
@@ -83,21 +105,23 @@ def disturbed_episode(
             seen = history[max(0, step - disturbance.delay)]
         if step == push_step:
             if disturbance.hand_push_m:
-                scene.push_hand(disturbance.hand_push_m * np.array([np.cos(angle), np.sin(angle)]))
+                scene.push_hand(disturbance.hand_push_m * direction)
             if disturbance.object_push_mps:
-                scene.push_object(disturbance.object_push_mps * np.array([np.cos(angle), np.sin(angle)]))
+                scene.push_object(disturbance.object_push_mps * direction)
         actor.see(seen, step * disturbance.period_s)
         if waiting:
             waiting -= 1
             if not waiting:
-                command = actor.command(may_query=False).copy()
-        else:
-            before, answer = actor.queries, actor.command().copy()
-            if actor.queries > before and thinking_steps:
-                waiting = thinking_steps
-            else:
-                command = answer
+                actor.adopt()
+        elif actor.due:
+            actor.query()
+            waiting = thinking.steps
+            if not waiting:
+                actor.adopt()
+        if thinking.plays_on or not waiting:
+            found = actor.command()
+            command = command if found is None else found.copy()
         executed = command + spread * random["act"].standard_normal(len(command))
-        if scene.step(limiter.apply(executed.copy(), share)):
+        if scene.step(limiter.apply(executed, share)):
             return Outcome(step + 1, actor.queries, step + 1)
     return Outcome(0, actor.queries, steps)

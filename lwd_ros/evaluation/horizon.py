@@ -8,28 +8,37 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from lwd_ros.evaluation.comparison import Case, Protocol, compare, described
+from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import make_actor
 from lwd_ros.generator import PolicyGenerator
 
 
-def study_horizon(methods: Sequence[Method], protocol: Protocol) -> dict:
+def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
     """Success, queries, time and operations of every method at every horizon that it has a model for.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    rows = compare(methods, [Case()], protocol)
-    for method in methods:
-        for row in rows[method.name]:
-            horizon = row["horizon"]
-            model = method.models[horizon][0]
-            query_ms = 1e3 * query_seconds(method.kind, model, horizon)
-            row |= {"query_ms": query_ms, "diffusion_ms_per_episode": query_ms * row["queries_per_episode"]}
-            row["flops"] = flops(method.kind, model, horizon)
-    return described("horizon", protocol, rows)
+    compared = compare(methods, [Case()], rules)
+    rows = []
+    for found in compared:
+        kind, (model, _) = found.method.kind, found.method.models[found.horizon][0]
+        row = found.to_dict()
+        query_ms = 1e3 * query_seconds(kind, model, found.horizon)
+        operations = flops(kind, model)
+        queries_per_step = row["queries_per_episode"] / row["steps_per_episode"]
+        operations["control_step"] = operations["policy_step"] + operations["query"] * queries_per_step
+        rows.append(
+            row
+            | {
+                "query_ms": query_ms,
+                "diffusion_ms_per_episode": query_ms * row["queries_per_episode"],
+                "flops": operations,
+            }
+        )
+    return described("horizon", rules, by_method(methods, rows, compared))
 
 
 def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> float:
@@ -41,23 +50,22 @@ def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> fl
         actor.begin(task, seed)
         actor.see(middle, 0.0)
         start = time.perf_counter()
-        actor.command()
+        actor.query()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
 
 
-def flops(kind: str, model: Path, horizon: int) -> dict[str, float]:
-    """Floating-point operations, 2 per multiplication and addition: of a query, and of a control step at `horizon`.
+def flops(kind: str, model: Path) -> dict[str, float]:
+    """Floating-point operations, 2 per multiplication and addition: of a query, and of what runs at every step.
 
-    Both are matrix products and convolutions alone. A query is spread over the steps of its horizon; LWD's policy adds
-    its own to each.
+    Both are matrix products and convolutions alone.
     """
     if kind == "diffusion_policy":
         query, step = float(ActionGenerator(model).description.flops), 0.0
     else:
         sizes = PolicyGenerator(model).description.layout.layer_sizes
         query, step = float(_products(model)), float(sum(2 * a * b for a, b in pairwise(sizes)))
-    return {"query": query, "policy_step": step, "amortised_step": step + query / horizon}
+    return {"query": query, "policy_step": step}
 
 
 def _products(model: Path) -> int:

@@ -1,5 +1,6 @@
 """The methods that studies compare: which model files stand for which action horizon, read from YAML."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ class MethodsError(ValueError):
 
 @dataclass(frozen=True)
 class Method:
-    """A method as results name it: its kind, and the model files of its training seeds by action horizon."""
+    """A method as results name it: its kind, and by action horizon the model file and SHA-256 of each training seed."""
 
     name: str
     kind: str
-    models: dict[int, tuple[Path, ...]]
+    models: dict[int, tuple[tuple[Path, str], ...]]
 
 
 def load_methods(path: str | Path) -> tuple[Method, ...]:
@@ -45,7 +46,7 @@ def load_methods(path: str | Path) -> tuple[Method, ...]:
 def _method(name, entry, where: str) -> Method:
     if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS or not isinstance(entry.get("models"), list):
         raise MethodsError(f"{where}: found {entry!r}, expected a list 'models' and a kind of {', '.join(KINDS)}")
-    models: dict[int, tuple[Path, ...]] = {}
+    models: dict[int, tuple[tuple[Path, str], ...]] = {}
     for item in entry["models"]:
         try:
             files = tuple(Path(item["model"].format(seed=seed)).resolve() for seed in item["seeds"])
@@ -56,5 +57,6 @@ def _method(name, entry, where: str) -> Method:
             if not file.is_file():
                 raise MethodsError(f"{where}: found no {file}; docs/training.md says how it is made")
         for horizon in horizons:
-            models[horizon] = models.get(horizon, ()) + files
+            found = tuple((file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
+            models[horizon] = models.get(horizon, ()) + found
     return Method(str(name), entry["kind"], dict(sorted(models.items())))

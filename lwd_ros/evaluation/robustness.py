@@ -1,11 +1,13 @@
 """The studies of disturbances and of latency: what is left of success when the world is not as in training."""
 
+import json
 from collections.abc import Sequence
 
-from lwd_ros.evaluation.comparison import Case, Protocol, compare, described
-from lwd_ros.evaluation.disturbance import Disturbance
+from lwd_ros.evaluation.comparison import Case, Compared, Rules, by_method, compare, described, drop
+from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.horizon import query_seconds
 from lwd_ros.evaluation.methods import Method
+from lwd_ros.files import written_whole
 from lwd_ros.sim.scene import PERIOD_S
 
 _LEVELS = {
@@ -18,9 +20,15 @@ _LEVELS = {
     "push of the object": ("object_push_mps", "m/s", (0.3, 0.6, 1.0)),
     "control period": ("period_s", "s", (0.025, 0.005)),
 }
+_FREE_OBJECT = ("push-v3", "pick-place-v3", "peg-insert-side-v3")
+"""Tasks of MT10 with a free object that the task is about: elsewhere a push does nothing, or the task itself."""
 
 CASES = tuple(
-    Case({"disturbance": name, "level": level, "unit": unit}, Disturbance(**({key: level} if key else {})))
+    Case(
+        {"disturbance": name, "level": level, "unit": unit},
+        Disturbance(**({key: level} if key else {})),
+        tasks=_FREE_OBJECT if key == "object_push_mps" else (),
+    )
     for name, (key, unit, levels) in _LEVELS.items()
     for level in levels
 )
@@ -30,39 +38,65 @@ SLOWER = (1, 2, 5, 10, 20)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
 
-def study_disturbance(methods: Sequence[Method], protocol: Protocol, cases: Sequence[Case] = CASES) -> dict:
-    """Success of every method under every case, and `drop`: how much less than without any disturbance.
+def study_disturbance(methods: Sequence[Method], rules: Rules, cases: Sequence[Case] = CASES) -> dict:
+    """Success of every method under every case, and `drop`: how much less than without any, on the same episodes.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    rows = compare(methods, cases, protocol)
-    for method in rows.values():
-        undisturbed = {row["horizon"]: row["success"] for row in method if row["disturbance"] == "none"}
-        for row in method:
-            row["drop"] = undisturbed[row["horizon"]] - row["success"]
-    return described("disturbance", protocol, rows)
+    compared = compare(methods, cases, rules)
+
+    def undisturbed(row: Compared) -> Compared:
+        key = row.method.name, row.horizon
+        same = (other for other in compared if (other.method.name, other.horizon) == key)
+        return next(other for other in same if other.case.labels["disturbance"] == "none")
+
+    rows = []
+    for row in compared:
+        less, interval = drop(undisturbed(row).counts, row.counts)
+        rows.append(row.to_dict() | {"drop": less, "drop_interval": list(interval)})
+    return described("disturbance", rules, by_method(methods, rows, compared))
 
 
-def study_latency(methods: Sequence[Method], protocol: Protocol, slower: Sequence[float] = SLOWER) -> dict:
+def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[float] = SLOWER) -> dict:
     """Success under inference times measured here, and on computers some times slower, replayed as control steps.
 
-    A query of t s keeps the last command for the whole periods in t; what is left of the last period is neglected, for
-    every method.
+    A query of t s lasts the whole periods in t; what is left of the last period is neglected, for every method. In one
+    case the last command stands meanwhile (`plays_on` false), in the other the answer before is acted on.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    times = {(m.name, h): query_seconds(m.kind, models[0], h) for m in methods for h, models in m.models.items()}
+    times = _query_times(methods, rules)
 
-    def case(factor: float) -> Case:
-        return Case(
-            {"times_slower": factor},
-            thinking_steps=lambda method, horizon: int(factor * times[method.name, horizon] / PERIOD_S),
-        )
+    def case(factor: float, plays_on: bool) -> Case:
+        def thinking(method: Method, horizon: int) -> Thinking:
+            steps = int(factor * times[f"{method.name} {horizon}"] / PERIOD_S)
+            return Thinking(steps, plays_on and steps > 0)
 
-    rows = compare(methods, [case(factor) for factor in slower], protocol)
-    for name, method in rows.items():
-        for row in method:
-            row["query_ms"] = 1e3 * times[name, row["horizon"]] * row["times_slower"]
-    return described("latency", protocol, rows)
+        return Case({"times_slower": factor, "plays_on": plays_on}, thinking=thinking)
+
+    cases = [case(factor, plays_on) for factor in slower for plays_on in (False, True)]
+    compared = compare(methods, cases, rules)
+    rows = []
+    for row in compared:
+        seconds = times[f"{row.method.name} {row.horizon}"] * row.case.labels["times_slower"]
+        rows.append(row.to_dict() | {"query_ms": 1e3 * seconds})
+    return described("latency", rules, by_method(methods, rows, compared))
+
+
+def _query_times(methods: Sequence[Method], rules: Rules) -> dict[str, float]:
+    """Seconds of a query by method and horizon, measured once: a study that goes on replays the same delays."""
+    path = rules.kept / "query_seconds.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    times = {}
+    for method in methods:
+        for horizon, models in method.models.items():
+            model, digest = models[0]
+            key = f"{digest} {horizon}"
+            known[key] = known.get(key) or query_seconds(method.kind, model, horizon)
+            times[f"{method.name} {horizon}"] = known[key]
+    rules.kept.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return times

@@ -4,19 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 from joblib import delayed
 
+from lwd_ros import __version__
 from lwd_ros.evaluation.actors import Actor, DiffusionPolicyActor, LwdActor
-from lwd_ros.evaluation.disturbance import NONE, Disturbance, disturbed_episode
+from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking, disturbed_episode
 from lwd_ros.evaluation.evaluate import wilson_interval
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.files import written_whole
+from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import Scene
 
 KINDS = {"lwd": LwdActor, "diffusion_policy": DiffusionPolicyActor}
+
+REVISION = 1
+"""To be raised when actors, disturbances or the episode change: what was kept before is then run again."""
 
 
 @dataclass(frozen=True)
@@ -25,70 +30,93 @@ class Trial:
 
     Attributes:
         kind: key of KINDS.
-        model: path of the model file; its content is part of what is kept, its place is not.
+        model: path of the model file; where it lies does not matter.
+        model_digest: SHA-256 that it must have.
         horizon: control periods between queries.
         task: name.
         first_layout, episodes: layouts.
         disturbance: what goes wrong.
-        thinking_steps: control steps that a query takes.
+        thinking: how long queries take.
     """
 
     kind: str
     model: Path
+    model_digest: str
     horizon: int
     task: str
     first_layout: int
     episodes: int
     disturbance: Disturbance = NONE
-    thinking_steps: int = 0
+    thinking: Thinking = AT_ONCE
+
+    @property
+    def identity(self) -> dict:
+        """All that the result depends on, as JSON holds it."""
+        packages = {"lwd_ros": __version__} | {name: version(name) for name in ("metaworld", "mujoco", "onnxruntime")}
+        content = {key: value for key, value in asdict(self).items() if key != "model"}
+        return json.loads(json.dumps(content | {"revision": REVISION, "versions": packages}))
 
     @property
     def digest(self) -> str:
-        """Names the result: SHA-256 of everything that it depends on but the program."""
-        content = asdict(self) | {"model": _file_digest(self.model)}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the identity: names the result."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the episodes of one or more trials: successes, episodes, queries of the diffusion model, steps."""
+    """What became of the episodes of one or more trials.
 
-    successes: int = 0
-    episodes: int = 0
+    Attributes:
+        outcomes: successes of each task and layout, one per training seed.
+        queries, steps: of the diffusion model and of control, in all.
+    """
+
+    outcomes: dict[tuple[str, int], tuple[bool, ...]] = field(default_factory=dict)
     queries: int = 0
     steps: int = 0
-    tasks: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
-        tasks = dict(self.tasks)
-        for task, (successes, episodes) in other.tasks.items():
-            known = tasks.get(task, (0, 0))
-            tasks[task] = (known[0] + successes, known[1] + episodes)
-        return Counts(
-            self.successes + other.successes, self.episodes + other.episodes, self.queries + other.queries,
-            self.steps + other.steps, tasks,
-        )  # fmt: skip
+        outcomes = dict(self.outcomes)
+        for key, found in other.outcomes.items():
+            outcomes[key] = outcomes.get(key, ()) + found
+        return Counts(outcomes, self.queries + other.queries, self.steps + other.steps)
+
+    def of(self, tasks: Iterable[str]) -> dict[tuple[str, int], tuple[bool, ...]]:
+        """The outcomes on some tasks."""
+        chosen = set(tasks)
+        return {key: found for key, found in self.outcomes.items() if key[0] in chosen}
 
     def to_dict(self) -> dict:
         """As the results of studies have it, with the Wilson 95 % interval."""
+        tasks: dict[str, dict] = {}
+        for (task, _), found in self.outcomes.items():
+            row = tasks.setdefault(task, {"successes": 0, "episodes": 0})
+            row["successes"] += sum(found)
+            row["episodes"] += len(found)
+        successes, episodes = (sum(row[key] for row in tasks.values()) for key in ("successes", "episodes"))
         return {
-            "success": self.successes / self.episodes,
-            "successes": self.successes,
-            "episodes": self.episodes,
-            "interval": list(wilson_interval(self.successes, self.episodes)),
-            "queries_per_episode": self.queries / self.episodes,
-            "steps_per_episode": self.steps / self.episodes,
-            "tasks": {task: {"successes": s, "episodes": e} for task, (s, e) in self.tasks.items()},
+            "success": successes / episodes,
+            "successes": successes,
+            "episodes": episodes,
+            "interval": list(wilson_interval(successes, episodes)),
+            "queries_per_episode": self.queries / episodes,
+            "steps_per_episode": self.steps / episodes,
+            "tasks": tasks,
         }
 
 
 def run_trials(trials: Sequence[Trial], kept: Path, workers: int) -> list[Counts]:
-    """The counts of each trial, in their order; those that are in the folder `kept` are not run again."""
+    """The counts of each trial, in their order; those that are in the folder `kept` are not run again.
+
+    Raises:
+        ModelError: a model file changed meanwhile.
+    """
     kept.mkdir(parents=True, exist_ok=True)
-    missing = [trial for trial in dict.fromkeys(trials) if not _place(kept, trial).exists()]
-    for _ in in_order((delayed(_run)(trial, kept) for trial in missing), workers, "study", "trial"):
+    places = [kept / f"{trial.digest[:32]}.json" for trial in trials]
+    missing = {place: trial for place, trial in zip(places, trials, strict=True) if not _holds(place, trial)}
+    for _ in in_order((delayed(_run)(trial, place) for place, trial in missing.items()), workers, "study", "trial"):
         continue
-    return [_read(_place(kept, trial), trial.task) for trial in trials]
+    return [_read(place, trial) for place, trial in zip(places, trials, strict=True)]
 
 
 def pooled(counts: Iterable[Counts]) -> Counts:
@@ -96,41 +124,38 @@ def pooled(counts: Iterable[Counts]) -> Counts:
     return sum(counts, Counts())
 
 
-def _place(kept: Path, trial: Trial) -> Path:
-    return kept / f"{trial.digest[:32]}.json"
+def _holds(place: Path, trial: Trial) -> bool:
+    """Whether a file holds just this trial."""
+    try:
+        return json.loads(place.read_text(encoding="utf-8"))["trial"] == trial.identity
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
-def _run(trial: Trial, kept: Path) -> None:
+def _run(trial: Trial, place: Path) -> None:
     actor = make_actor(trial.kind, trial.model, trial.horizon)
+    if actor.digest != trial.model_digest:
+        raise ModelError(f"{trial.model}: was replaced while the study ran; run it again")
     scene = Scene(trial.task, actor.contract)
     layouts = range(trial.first_layout, trial.first_layout + trial.episodes)
-    outcomes = [
-        disturbed_episode(scene, actor, trial.task, layout, trial.disturbance, trial.thinking_steps)
-        for layout in layouts
-    ]
+    outcomes = [disturbed_episode(scene, actor, trial.task, n, trial.disturbance, trial.thinking) for n in layouts]
     content = {
-        "trial": asdict(trial) | {"model": trial.model.name},
+        "trial": trial.identity,
         "first_success_steps": [outcome.first_success_step for outcome in outcomes],
         "queries": [outcome.queries for outcome in outcomes],
         "steps": [outcome.steps for outcome in outcomes],
     }
-    with written_whole(_place(kept, trial)) as temporary:
+    with written_whole(place) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _read(path: Path, task: str) -> Counts:
-    content = json.loads(path.read_text(encoding="utf-8"))
+def _read(place: Path, trial: Trial) -> Counts:
+    content = json.loads(place.read_text(encoding="utf-8"))
     steps = content["first_success_steps"]
-    successes = sum(step > 0 for step in steps)
-    counted = {task: (successes, len(steps))}
-    return Counts(successes, len(steps), sum(content["queries"]), sum(content["steps"]), counted)
+    outcomes = {(trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)}
+    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]))
 
 
 def make_actor(kind: str, model: Path, horizon: int) -> Actor:
     """An actor of KINDS; raises ModelError where its model file cannot be used."""
     return KINDS[kind](model, horizon)
-
-
-@lru_cache
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,6 @@
 """From a model file to policies: the file's format and the sampler, on onnxruntime alone."""
 
-from lwd_ros.generator.generator import PolicyGenerator
+from lwd_ros.generator.generator import PolicyGenerator, open_session
 from lwd_ros.generator.model_file import ModelDescription, ModelError
 
-__all__ = ["ModelDescription", "ModelError", "PolicyGenerator"]
+__all__ = ["ModelDescription", "ModelError", "PolicyGenerator", "open_session"]

@@ -10,6 +10,24 @@ from lwd_ros.generator.model_file import INPUTS, OUTPUTS, ModelDescription, Mode
 from lwd_ros.policy import Policy, PolicyError
 
 
+def open_session(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session of one thread, and the file's SHA-256; ModelError where the file is missing or not whole."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a model file (.onnx)") from error
+    options = onnxruntime.SessionOptions()
+    # The defaults use every core and spin between calls, which starves a control loop beside them.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no narrower base class
+        reason = str(error).split("\n")[0][:160]
+        raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
+    return session, hashlib.sha256(content).hexdigest()
+
+
 class PolicyGenerator:
     """A loaded model file.
 
@@ -26,20 +44,7 @@ class PolicyGenerator:
             ModelError: the file is missing, truncated or not one of ours.
         """
         self.path = Path(path)
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a model file (.onnx)") from error
-        options = onnxruntime.SessionOptions()
-        # The defaults use every core and spin between calls, which starves a control loop beside them.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no narrower base class
-            reason = str(error).split("\n")[0][:160]
-            raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
-        self.digest = hashlib.sha256(content).hexdigest()
+        self._session, self.digest = open_session(self.path)
         self.description = ModelDescription.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         expected = set(INPUTS if self.description.condition_on_observation else INPUTS[:2])
         found = {item.name for item in self._session.get_inputs()}

@@ -1,4 +1,4 @@
-"""The training loop that both stages share: AdamW, one cycle, clipped gradients, moving average, resumable."""
+"""The training loop of everything here: AdamW, clipped gradients, moving average, resumable."""
 
 import errno
 import json

@@ -1,10 +1,10 @@
 """Scripted experts that take something into the hand and bring it somewhere.
 
 Metaworld's own begin to close while they still come down, and lift by where the hand is, not by whether it holds
-anything. Where the thing has moved a centimetre, the closed fingers press on it from above for ever: 1 to 5 of 40
-layouts without any noise, and a quarter to a half of all demonstrations under noise. These close at the bottom, move
-by how far the fingers have closed, and rise to try again where they closed on nothing. Like the originals they have no
-memory. All read Metaworld's observation [39] and return an action [4], not clipped.
+anything. Where the thing has moved a centimetre, the closed fingers press on it from above for ever: on some layouts
+without any noise, on many with it. These close at the bottom, move by how far the fingers have closed, and rise to try
+again where they closed on nothing. Like the originals they have no memory. All read Metaworld's observation [39] and
+return an action [4], not clipped.
 """
 
 import numpy as np

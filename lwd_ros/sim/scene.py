@@ -13,9 +13,6 @@ ACTION_SCALE_M = 0.01
 PERIOD_S = 0.0125
 """Metaworld's control period: 5 steps of MuJoCo of 2.5 ms."""
 
-_ARM_JOINTS = 9
-"""Seven of the arm, two of the gripper; the objects' come after them."""
-
 EPISODE_STEPS = 500
 """Metaworld's episode length; the protocol that success rates are stated for."""
 
@@ -154,13 +151,13 @@ class Scene:
         np.clip(target[0], self._env.mocap_low, self._env.mocap_high, out=target[0])
 
     def push_object(self, speed: np.ndarray) -> None:
-        """Give the first object [2] m/s at once, horizontally; one on a rail or hinge the first of them along it."""
-        model, data = self._env.model, self._env.data
-        joint = next((j for j in range(model.njnt) if model.jnt_dofadr[j] >= _ARM_JOINTS), None)
-        if joint is not None:
-            place = model.jnt_dofadr[joint]
-            free = model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE
-            data.qvel[place : place + (2 if free else 1)] += speed[: 2 if free else 1]
+        """Give the free object [2] m/s at once, horizontally; raises SceneError where the task has none."""
+        model = self._env.model
+        free = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
+        if not free:
+            raise SceneError(f"task '{self.task}' has no object that could be pushed about; choose another")
+        place = model.jnt_dofadr[free[0]]
+        self._env.data.qvel[place : place + 2] += speed
 
     def step(self, command: np.ndarray) -> bool:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""

@@ -20,7 +20,7 @@ class DiffusionPolicyConfig(Config):
     seed: int = 0
     prediction_horizon: int = 16  # actions that are predicted at once; divisible by 4 with three levels
     observation_steps: int = 2
-    channels: tuple[int, ...] = (64, 128, 256)  # published 256-512-1024; one larger run shows that this is enough
+    channels: tuple[int, ...] = (64, 128, 256)  # published: 256-512-1024
     steps: int = 30_000
     batch: int = 256
     learning_rate: float = 1e-4

@@ -1,18 +1,17 @@
 """Model files of Diffusion Policy, and sampling sequences of actions from them with onnxruntime: no torch."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from lwd_ros.contract import Contract, ContractError
-from lwd_ros.generator import ModelError
+from lwd_ros.contract import Contract
+from lwd_ros.generator import ModelError, open_session
 
 METADATA_KEY = "lwd_ros_diffusion_policy"
 FORMAT = 1
+INPUTS = ("noise", "task", "observation")
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class ActionModelDescription:
     Graph inputs: `noise` float32 [B, prediction_horizon, commands], `task` int64 [B], `observation` float32
     [B, observation_steps, observations] in the contract's order and units, the newest last. Output: `actions` float32
     [B, prediction_horizon, commands] in the contract's units. `flops` are the floating-point operations of one query,
-    a multiplication and an addition being 2.
+    a multiplication and an addition being 2. `longest_demonstration` is the number of actions in the longest one.
     """
 
     contract: Contract
@@ -32,6 +31,7 @@ class ActionModelDescription:
     sampling_steps: int
     parameters: int
     flops: int
+    longest_demonstration: int
     training: dict = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
@@ -54,7 +54,7 @@ class ActionModelDescription:
                 raise ModelError(f"{where}: its contract does not have the digest that the file states")
             return cls(contract=contract, tasks=tuple(content.pop("tasks")), **content)
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, (ModelError, ContractError)):
+            if isinstance(error, ModelError):
                 raise
             raise ModelError(f"{where}: its metadata is broken ({type(error).__name__}: {error})") from error
 
@@ -71,21 +71,12 @@ class ActionGenerator:
     def __init__(self, path: str | Path):
         """Load a model file, on one thread; raises ModelError where it is missing or none of ours."""
         self.path = Path(path)
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a model file (.onnx)") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no narrower base class
-            reason = str(error).split("\n")[0][:160]
-            raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
-        self.digest = hashlib.sha256(content).hexdigest()
+        self._session, self.digest = open_session(self.path)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = ActionModelDescription.from_metadata(metadata, str(path))
+        found = {item.name for item in self._session.get_inputs()}
+        if found != set(INPUTS) or [item.name for item in self._session.get_outputs()] != ["actions"]:
+            raise ModelError(f"{path}: found inputs {sorted(found)}, expected {sorted(INPUTS)}")
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-KERNEL, GROUPS, STEP_FEATURES = 5, 8, 128
+KERNEL, GROUPS, STEP_FEATURES = 5, 8, 256
 
 
 class ConvBlock(nn.Sequential):

@@ -33,9 +33,10 @@ class DiffusionPolicy(nn.Module):
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Squared error of the predicted noise, of windows drawn by tasks alike, then demonstrations, then frames."""
-        task, observation, actions = self.windows(data, generator)
-        noise = torch.randn(actions.shape, generator=generator)
-        step = torch.randint(self.config.training_steps, (len(task),), generator=generator)
+        device = next(self.parameters()).device
+        task, observation, actions = (values.to(device) for values in self.windows(data, generator))
+        noise = torch.randn(actions.shape, generator=generator).to(device)
+        step = torch.randint(self.config.training_steps, (len(task),), generator=generator).to(device)
         noisy = self._training.add_noise(actions, noise, step)
         predicted = self.network(noisy, step.float(), self.condition(task, observation))
         return {"loss": functional.mse_loss(predicted, noise)}

@@ -1,5 +1,6 @@
 """Training Diffusion Policy, from demonstrations to a model file."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -88,14 +89,17 @@ def train_diffusion_policy(
         sampling_steps=config.sampling_steps,
         parameters=sum(parameter.numel() for parameter in policy.parameters()),
         flops=_flops(policy, data),
+        longest_demonstration=int(data.length.max()),
         training=provenance(config, data),
     )
 
     def write(path: Path) -> None:
         sizes = config.prediction_horizon, len(data.contract.command)
         seen = torch.zeros(1, config.observation_steps, len(data.contract.observation))
+        # A copy: exporting moves it to the CPU, and training may go on elsewhere.
+        graph = _Graph(copy.deepcopy(policy), data)
         example = {"noise": torch.zeros(1, *sizes), "task": torch.zeros(1, dtype=torch.long), "observation": seen}
-        write_graph(_Graph(policy, data), example, ("actions",), description.to_metadata(), path)
+        write_graph(graph, example, ("actions",), description.to_metadata(), path)
 
     def snapshot(step: int) -> None:
         if step % SNAPSHOT_EVERY == 0:
