@@ -371,7 +371,7 @@ def test_the_command_makes_the_same_files(files, data, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["gpt"], f"--method: found 'gpt', expected one of {', '.join(METHODS)}"),
+        (["gpt"], f"--method: found 'gpt', expected one of {', '.join(METHODS)}, diffusion_policy"),
         (["task_mlp", "--run", "r"], "--method task_mlp: found --run, expected --config, --data, --out, --seed"),
         (["task_mlp", "--config", "c"], "--method task_mlp: found --config, expected --config, --data, --out, --seed"),
         (["task_mlp"], "--method task_mlp: found none of them, expected --config, --data, --out, --seed"),

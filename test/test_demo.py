@@ -51,7 +51,11 @@ def test_no_process_outlives_the_demo(tmp_path, number):
     logs = [tmp_path / "logs" / f"{node}.log" for node in ("metaworld_bridge", "policy_generator", "policy_controller")]
     with open(tmp_path / "output", "w") as output:
         demo = subprocess.Popen(
-            [*COMMAND, tmp_path, "--no-video"], env=isolated_environment(), stdout=output, stderr=output
+            [*COMMAND, tmp_path, "--no-video"],
+            env=isolated_environment(),
+            stdout=output,
+            stderr=output,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests may run under nohup
         )
     try:
         _wait("the nodes to talk", lambda: all(log.exists() and log.stat().st_size for log in logs))
