@@ -57,6 +57,9 @@ def test_demonstrations_of_another_expert_are_not_mixed(tmp_path, contract, monk
     collect(tmp_path, ("soccer-v3",), contract, settings, workers=1)
     collect(tmp_path, ("soccer-v3",), contract, settings, workers=1)
     assert (revision("soccer-v3"), revision("reach-v3")) == (1, 0)
+    monkeypatch.setattr(SoccerExpert, "revision", 0)  # back to one that states nothing
+    with pytest.raises(DatasetError, match=r"'expert_revision' of soccer-v3: found 1, asked for 0"):
+        collect(tmp_path, ("soccer-v3",), contract, settings, workers=1)
     monkeypatch.setattr(SoccerExpert, "revision", 2)
     with pytest.raises(DatasetError, match=r"other settings .'expert_revision' of soccer-v3: found 1, asked for 2"):
         collect(tmp_path, ("soccer-v3",), contract, settings, workers=1)

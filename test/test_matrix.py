@@ -85,6 +85,10 @@ def test_every_job_is_trained_and_judged_once_and_uses_what_it_names(folder):
     kept = {path: time for path, time in before.items() if path.stem != "again_seed0"}
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
+    (folder / "results" / "mlp_seed1.json").unlink()
+    (folder / "results" / "again_seed0.json").unlink()
+    assert list(run_study(study, ["mlp_seed1"])) == ["mlp_seed1"]  # one seed by its name
+
 
 def test_a_result_of_other_settings_is_not_taken_for_the_one_asked_for(folder):
     entries = [

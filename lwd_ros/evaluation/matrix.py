@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-import yaml
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -18,7 +17,7 @@ from lwd_ros.evaluation.chains import evaluate_chain
 from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
 from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning.config import TrainConfig
+from lwd_ros.learning.config import TrainConfig, read_yaml
 from lwd_ros.learning.export import export
 from lwd_ros.learning.train import load, train
 from lwd_ros.sim.tasks import MT10, MT50
@@ -78,12 +77,7 @@ class Study:
     @classmethod
     def load(cls, path: str | Path) -> "Study":
         """Read a YAML file; paths in it are relative to the current folder. Raises StudyError for what it lacks."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise StudyError(f"{path}: cannot be read ({error.strerror}); expected a study's file") from error
-        except yaml.YAMLError as error:
-            raise StudyError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path, "a study's file", StudyError)
         wanted = {"data": dict, "results": str, "runs": str, "entries": list}
         for key, kind in wanted.items():
             found = content.get(key) if isinstance(content, dict) else None

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from lwd_ros.evaluation.trials import KINDS
+from lwd_ros.learning.config import read_yaml
 
 
 class MethodsError(ValueError):
@@ -32,12 +31,7 @@ def load_methods(path: str | Path) -> tuple[Method, ...]:
     Raises:
         MethodsError: a key is missing or wrong, or a model file is not there.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MethodsError(f"{path}: cannot be read ({error.strerror}); expected a file of methods") from error
-    except yaml.YAMLError as error:
-        raise MethodsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "a file of methods", MethodsError)
     if not isinstance(content, Mapping) or not content:
         raise MethodsError(f"{path}: found {content!r}, expected a mapping of methods by name")
     return tuple(_method(name, entry, f"{path}: method '{name}'") for name, entry in content.items())

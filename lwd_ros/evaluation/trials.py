@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,9 +53,8 @@ class Trial:
     @property
     def identity(self) -> dict:
         """All that the result depends on, as JSON holds it."""
-        packages = {"lwd_ros": __version__} | {name: version(name) for name in ("metaworld", "mujoco", "onnxruntime")}
         content = {key: value for key, value in asdict(self).items() if key != "model"}
-        return json.loads(json.dumps(content | {"revision": REVISION, "versions": packages}))
+        return json.loads(json.dumps(content | {"revision": REVISION, "versions": _versions()}))
 
     @property
     def digest(self) -> str:
@@ -122,6 +122,12 @@ def run_trials(trials: Sequence[Trial], kept: Path, workers: int) -> list[Counts
 def pooled(counts: Iterable[Counts]) -> Counts:
     """The sum of counts."""
     return sum(counts, Counts())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of what episodes run on."""
+    return {"lwd_ros": __version__} | {name: version(name) for name in ("metaworld", "mujoco", "onnxruntime")}
 
 
 def _holds(place: Path, trial: Trial) -> bool:

@@ -18,19 +18,23 @@ class ConfigError(ValueError):
     """A training configuration is wrong; names the key, what was found and what was expected."""
 
 
+def read_yaml(path: str | Path, expected: str, error: type[ValueError] = ConfigError):
+    """The content of a YAML file; raises `error` with one sentence where it cannot be read or is none."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror}); expected {expected}") from cause
+    except (yaml.YAMLError, ValueError, RecursionError) as cause:  # PyYAML lets a bad date's ValueError through
+        raise error(f"{path}: is not YAML: {' '.join(str(cause).split())}") from cause
+
+
 class Config:
     """A frozen dataclass with a `name` that is read from YAML, checked key by key."""
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a YAML file; raises ConfigError naming the key that is wrong."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a training config") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
-            raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-        return cls.from_dict(content, str(path))
+        return cls.from_dict(read_yaml(path, "a training config"), str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping, where: str = "config") -> Self:

@@ -121,8 +121,10 @@ def _require_same_settings(folder: Path, tasks, contract: Contract, settings: Co
         expected = wanted.get(path)
         if expected is None:
             raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
-        for key, value in {"expert_revision": 0, **expected}.items():
-            if found.get(key, 0 if key == "expert_revision" else None) != value:
+        unstated = {"expert_revision": 0}
+        found, expected = unstated | found, unstated | expected
+        for key, value in expected.items():
+            if found.get(key) != value:
                 raise DatasetError(
                     f"{folder}: holds demonstrations of other settings ('{key}' of {path.stem}: found "
                     f"{found.get(key)!r}, asked for {value!r}); name another folder"

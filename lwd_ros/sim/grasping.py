@@ -7,12 +7,14 @@ again where they closed on nothing. Like the originals they have no memory. All 
 return an action [4], not clipped.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 GAIN = 25.0  # action per m of distance; an action of 1 is full speed
 
 
-class GraspExpert:
+class GraspExpert(ABC):
     """Reach above the thing, come down with open fingers, close, and carry it; what differs is in the attributes.
 
     Attributes:
@@ -47,9 +49,9 @@ class GraspExpert:
         """Where to take hold, in m: [3]."""
         return observation[4:7]
 
+    @abstractmethod
     def carry(self, observation: np.ndarray) -> np.ndarray:
         """What a closed hand does next, as an action: [3]."""
-        raise NotImplementedError
 
 
 def _ramp(value: float, start: float, width: float) -> float:

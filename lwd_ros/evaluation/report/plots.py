@@ -70,7 +70,12 @@ def _log_axis(axes: Axes, ticks: list[float], labels: dict[float, str] | None = 
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: (labels or {}).get(round(x), f"{x:,.0f}")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: (labels or {}).get(round(x), _short(x))))
+
+
+def _short(value: float) -> str:
+    """`300`, `3,000`, `30k`: labels of a wide axis must not touch."""
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:,.0f}"
 
 
 def _nice(values: list[float]) -> list[float]:
