@@ -81,7 +81,7 @@ class PolicyGeneratorNode(ManagedNode):
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
-    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
         try:
             observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         except StreamError as error:
