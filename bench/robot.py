@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from rclpy.node import Node
 from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import Contract
 from lwd_ros.contract.fields import writer
+from lwd_ros.control import request_scheduling
 from lwd_ros.nodes.conversions import message_class, policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.streams import LATCHED, RELIABLE
 from lwd_ros.policy import Policy, PolicyLayout
@@ -65,16 +67,27 @@ class Exchange:
 
     def latencies_s(self) -> np.ndarray:
         """Seconds from an observation's last message to its last command, for those that were answered."""
-        return np.array([(self.answered[stamp] - self.sent[stamp]) * 1e-9 for stamp in self.answered])
+        latencies = self.latency_by_place_s()
+        return latencies[np.isfinite(latencies)]
+
+    def latency_by_place_s(self) -> np.ndarray:
+        """The same for every observation in the order sent; NaN where there was no command."""
+        return np.array([(self.answered.get(stamp, np.nan) - sent) * 1e-9 for stamp, sent in self.sent.items()])
+
+    def lost(self) -> int:
+        """Observations that had no command before the next observation was sent."""
+        order = list(self.sent.items())
+        return sum(self.answered.get(stamp, np.inf) > after for (stamp, _), (_, after) in pairwise(order))
 
 
 class Robot:
     """One cell's robot: the observation streams out, the command streams in, both timed by the middleware.
 
-    A command's time is the reception timestamp of DDS, so that this process's own Python is not measured.
+    `priority` is that of SCHED_FIFO for this process, 0 for none; `refusals` says where the system refused it. A
+    command's time is the reception timestamp of DDS, so that this process's own Python is not measured.
     """
 
-    def __init__(self, contract: Contract, namespace: str, domain: int):
+    def __init__(self, contract: Contract, namespace: str, domain: int, priority: int = 0):
         self.contract, self.period_ns = contract, round(contract.period_s * 1e9)
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain, args=[])
@@ -107,6 +120,17 @@ class Robot:
         self._stamp_ns = 1_000_000_000
         self._middle = np.array([0.5 * (s.minimum + s.maximum) for s in contract.observation])
         self._rng = np.random.default_rng(0)
+        self.refusals = request_scheduling(priority, (), leave_out=set())
+
+    @property
+    def newest_stamp_ns(self) -> int:
+        """Stamp of the observation sent last."""
+        return self._stamp_ns
+
+    @staticmethod
+    def now_ns() -> int:
+        """The system clock, which the middleware stamps receptions by."""
+        return time.time_ns()
 
     def close(self) -> None:
         """Leave the domain."""
@@ -137,7 +161,7 @@ class Robot:
         for publisher, message, *_ in self._observations[:-1]:
             publisher.publish(message)
         publisher, message, *_ = self._observations[-1]
-        self.exchange.sent[self._stamp_ns] = time.time_ns()
+        self.exchange.sent[self._stamp_ns] = self.now_ns()
         publisher.publish(message)
         return self._stamp_ns
 
@@ -155,6 +179,10 @@ class Robot:
         """Serve callbacks until `end`, s of the monotonic clock."""
         while (left := end - time.monotonic()) > 0:
             self.executor.spin_once(timeout_sec=left)
+
+    def spin_for(self, seconds: float) -> None:
+        """Serve callbacks for a while."""
+        self.spin_until(time.monotonic() + seconds)
 
     def run(self, seconds: float, between=None) -> Exchange:
         """Send observations at the contract's rate, on absolute deadlines, for so many seconds.

@@ -327,7 +327,8 @@ def test_statistics_of_two_stretches_add_up(works, cut):
         whole.tick(work, 0.0125)
         (first if place < cut else second).tick(work, 0.0125)
     total = first + second
-    assert (total.ticks, total.overruns, total.work_max_s) == (whole.ticks, whole.overruns, whole.work_max_s)
+    assert (total.ticks, total.overruns, total.work.maximum) == (whole.ticks, whole.overruns, whole.work.maximum)
     assert whole.overruns == sum(work > 0.0125 for work in works)
-    assert total.work_mean_s == pytest.approx(whole.work_mean_s)
-    assert TickStatistics().work_mean_s == 0.0
+    assert total.work.mean == pytest.approx(whole.work.mean)
+    assert total.work.deviation == pytest.approx(np.std(works) if works else 0.0, abs=1e-9)
+    assert TickStatistics().work.mean == TickStatistics().work.deviation == 0.0

@@ -11,11 +11,17 @@ from lwd_ros.policy import Policy
 LONGEST_QUEUE = 64
 """Policies that may wait for their check; of more, the oldest go unchecked."""
 
+LONGEST_HOLD_S = 0.1
+"""A check waits this long at most for `go`."""
+
 _END = object()
 
 
 class PolicyIntake:
     """Takes what arrives on the control thread, judges it on a worker thread, and hands the verdicts back.
+
+    One interpreter runs one thread at a time, so a check slows down a tick that falls into it. Each check therefore
+    waits for `go`, which the control loop calls when no observation is expected for a while.
 
     Verdicts come in the order of arrival, so the last valid policy wins whatever raced. `forget` makes everything that
     is under way meaningless: what arrived before a stop must not start the robot after it.
@@ -29,6 +35,8 @@ class PolicyIntake:
         self._judge, self._wake = judge, wake
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         self._verdicts: deque = deque()
+        self._gate = threading.Semaphore(0)
+        self._held = 0
         self._epoch = 0
         self._worker = threading.Thread(target=self._work, name="policy intake", daemon=True)
         self._worker.start()
@@ -47,7 +55,14 @@ class PolicyIntake:
             except queue.Empty:  # the worker was faster
                 dropped = None
         self._waiting.put((self._epoch, arrived))
+        self._held += 1
         return dropped
+
+    def go(self) -> None:
+        """Let one check begin."""
+        if self._held:
+            self._held -= 1
+            self._gate.release()
 
     def verdicts(self) -> list[tuple[Any, Policy | Exception]]:
         """What has been judged since the last call: (what arrived, its policy or what is wrong with it)."""
@@ -75,6 +90,7 @@ class PolicyIntake:
                 return
             if epoch != self._epoch:
                 continue
+            self._gate.acquire(timeout=LONGEST_HOLD_S)
             try:
                 verdict = self._judge(arrived)
             except Exception as error:  # whatever it is, it belongs to this policy, and the next one is to be judged

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-SWITCH_INTERVAL_S = 0.0002
+SWITCH_INTERVAL_S = 0.00001
 """How long another thread may keep the interpreter from the control thread; Python's default is 0.005.
 
-The intake's thread computes while the control loop runs; with the default, a tick that falls into a check would wait
-for up to 5 ms.
+Every call that releases the interpreter, as most of NumPy and the middleware do, gives it to a thread that waits for
+it, and a tick has about ten of them.
 """
 
 
@@ -60,7 +60,7 @@ def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int])
         One sentence for each refusal, with what would allow it; empty when all was granted.
     """
     refused = []
-    threads = [int(name) for name in os.listdir("/proc/self/task")] if sys.platform == "linux" else [0]
+    threads = _threads()
     if cores:
         try:
             for thread in threads:
@@ -81,6 +81,16 @@ def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int])
                 "for this user in /etc/security/limits.conf, or CAP_SYS_NICE; running at normal priority"
             )
     return refused
+
+
+def yield_to_others(nice: int) -> None:
+    """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait."""
+    for thread in _threads():
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + nice))
+
+
+def _threads() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/task")] if sys.platform == "linux" else [0]
 
 
 def _allowed() -> str:

@@ -63,6 +63,8 @@ class ManagedNode(LifecycleNode):
         if isinstance(default, float) and given is not None and given.type_ is Parameter.Type.INTEGER:
             # `-p policy_timeout_s:=5` means 5.0 to everybody but rclpy.
             self._parameter_overrides[name] = Parameter(name, value=float(given.value))
+        if isinstance(default, str) and given is not None and given.type_ is Parameter.Type.INTEGER:
+            self._parameter_overrides[name] = Parameter(name, value=str(given.value))  # -p cpu_affinity:=2
         descriptor = ParameterDescriptor(description=description, read_only=True)
         if minimum is not None and isinstance(default, float):
             limits = FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)

@@ -1,5 +1,6 @@
 """The policy controller: observations in, commands out, policies swapped between two ticks."""
 
+import math
 import sys
 import threading
 import time
@@ -35,7 +36,7 @@ _SAFE_REPEATS = 3  # of the last command before the end, for receivers that list
 _ACKNOWLEDGE = Duration(seconds=0.2)
 _REST_EVERY_S = 0.05  # services, status and diagnostics wait this long at most for a gap between two ticks ...
 _REST_AT_LAST_S = 0.1  # ... and this long where there is none
-_REST_TAKES_S = 0.001  # what such a gap needs before a deadline
+_GAP_S = 0.001  # what such a gap needs before a tick is due, unless the control period is shorter than twice that
 
 
 class PolicyController(ManagedNode):
@@ -78,7 +79,7 @@ class PolicyController(ManagedNode):
         self._intake = PolicyIntake(lambda message: core.slot.check(message_to_policy(message)), self._judged.trigger)
         self._interpreter = InterpreterGuard()
         priority = self.get_parameter("realtime_priority").value
-        self.refusals = request_scheduling(priority, cores, leave_out={self._intake.thread_id})
+        self.refusals = request_scheduling(priority, cores, leave_out=set())
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
         self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
@@ -96,7 +97,7 @@ class PolicyController(ManagedNode):
         self._intake.forget()
         self._report = ControllerReport(core, self.now_s(), self.thresholds)
         self._asked_s = self.now_s()
-        self._newest, self._answered, self._draining = ("", 0), None, False
+        self._newest, self._answered, self._draining, self._ticked_s = ("", 0), None, False, -math.inf
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         self._observations = StreamSubscriber(
             self, core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT, self._urgent
@@ -166,14 +167,20 @@ class PolicyController(ManagedNode):
             if late_s is not None:
                 self._tick_on_time(late_s)
             now = self.now_s()
-            if now > rest_at and (self._in_a_gap(now) or now > rest_at + _REST_AT_LAST_S):
+            gap = self._in_a_gap(now)
+            if gap:
+                self._intake.go()
+            if now > rest_at and (gap or now > rest_at + _REST_AT_LAST_S):
                 found = executor.serve(urgent_alone=False, timeout_s=0.0)
                 rest_at = self.now_s() + (0.0 if found else _REST_EVERY_S)
 
     def _in_a_gap(self, now: float) -> bool:
-        if self._pacer is not None:
-            return self._pacer.deadline - now > _REST_TAKES_S
-        return not self._core.assembler.incomplete
+        """Whether no tick is due soon; without ticks for a while, none is expected."""
+        period_s = self._core.contract.period_s
+        due = self._ticked_s + period_s if self._pacer is None else self._pacer.deadline
+        if now > due + period_s:
+            return True
+        return due - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
 
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
@@ -208,6 +215,7 @@ class PolicyController(ManagedNode):
 
     def _finish(self, command: Command | None, start: float, late_s: float) -> None:
         core = self._core
+        self._ticked_s = start
         if command is not None:
             self._send(command)
             if core.outcome is Outcome.CONTINUE and command is not self._answered:
