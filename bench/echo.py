@@ -1,4 +1,4 @@
-"""The bare minimum that latency is compared with: rclpy takes a contract's streams and answers, and nothing is computed."""
+"""The bare minimum that latency is compared with: rclpy takes a contract's streams and answers; nothing is computed."""
 
 import sys
 

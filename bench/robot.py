@@ -60,7 +60,7 @@ def random_policy(contract: Contract, seed: int, hidden: tuple[int, ...] = (16, 
 
 @dataclass
 class Exchange:
-    """Observations sent, by stamp: the system clock in ns when the last message left, and when the last command came."""
+    """By stamp, the system clock in ns: when an observation's last message left, and when its last command came."""
 
     sent: dict[int, int] = field(default_factory=dict)
     answered: dict[int, int] = field(default_factory=dict)

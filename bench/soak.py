@@ -79,8 +79,8 @@ def main(path: Path | None, rate_hz: float, minutes: float) -> None:
     }
     click.echo(
         f"{minutes:g} min at {rate_hz:g} Hz, {swaps} swaps: memory {kept[0]:.1f} to {kept[-1]:.1f} MB (fitted growth "
-        f"{result['memory_growth_mb']:.2f} MB, noise {noise:.2f} MB), {100 * result['processor_share']:.1f} % of a core, "
-        f"{result['unanswered']} of {result['ticks']} observations unanswered"
+        f"{result['memory_growth_mb']:.2f} MB, noise {noise:.2f} MB), {100 * result['processor_share']:.1f} % of a "
+        f"core, {result['unanswered']} of {result['ticks']} observations unanswered"
     )
     write_result(path, result)
 

@@ -119,8 +119,8 @@ def main(path: Path | None, rounds: int) -> None:
         run["onnxruntime_over_numpy"] = round(float(np.median(other / step)), 3)
         runs.append(run)
         click.echo(
-            f"{run['parameters']:>7} parameters: products {run['products_us']:.1f} us, a step {run['numpy_us']:.1f} us "
-            f"({run['ratio']:.2f} of np.dot, {run['ratio_to_bound_products']:.2f} of bound dot), onnxruntime {run['onnxruntime_us']:.1f} us"
+            f"{run['parameters']:>7} parameters: a step {run['numpy_us']:.1f} us, {run['ratio']:.2f} of np.dot, "
+            f"{run['ratio_to_bound_products']:.2f} of bound dot; onnxruntime {run['onnxruntime_us']:.1f} us"
         )
     write_result(path, {"benchmark": "step", **machine(), "runs": runs})
 

@@ -168,8 +168,8 @@ def main(path: Path | None, rate_hz: float, pairs: int, swaps: int, every: int, 
             found[priority] = run = measure(rate_hz, pairs, swaps, every, priority, Path(folder))
         click.echo(
             f"priority {priority}: {run['swaps']} swaps of {run['requested']} at {rate_hz:g} Hz: {run['ticks_lost']} "
-            f"ticks lost ({run['lost_with_swaps']} with swaps, {run['lost_without_swaps']} without); p99.9 around swaps "
-            f"{run['worst_tick_ratio']:.3f} of that without, worst pair {run['worst_tick_ratio_worst_pair']:.3f}; "
+            f"ticks lost ({run['lost_with_swaps']} with swaps, {run['lost_without_swaps']} without); p99.9 around "
+            f"swaps {run['worst_tick_ratio']:.3f} of that without (worst {run['worst_tick_ratio_worst_pair']:.3f}); "
             f"request to command {run['request_to_command_ms_p50']:.2f} ms p50"
         )
     result = {"benchmark": "swap", **machine(), "rate_hz": rate_hz, **found[realtime_priority]}

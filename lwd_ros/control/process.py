@@ -77,8 +77,9 @@ def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int])
                     os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
         except (AttributeError, OSError) as error:
             refused.append(
-                f"realtime_priority {priority}: the system refused ({_reason(error)}); allow it with 'rtprio {priority}' "
-                "for this user in /etc/security/limits.conf, or CAP_SYS_NICE; running at normal priority"
+                f"realtime_priority {priority}: the system refused ({_reason(error)}); allow it with "
+                f"'rtprio {priority}' for this user in /etc/security/limits.conf, or CAP_SYS_NICE; "
+                "running at normal priority"
             )
     return refused
 

@@ -48,7 +48,7 @@ class PolicyController(ManagedNode):
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
         self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
-        self.declare("trigger", "observation", "observation: answer each as it completes; timer: at the contract's rate")
+        self.declare("trigger", "observation", "observation: answer each as it completes; timer: fixed rate")
         self.declare("stop_outside_training_range", False, "stop a policy far outside what it was trained on")
         self.declare("realtime_priority", 0, "SCHED_FIFO priority of the control process; 0: normal priority", 0, 99)
         self.declare("cpu_affinity", "", "cores to run on, for instance 2 or 2,3; empty: any")
@@ -89,7 +89,9 @@ class PolicyController(ManagedNode):
         try:
             return [int(part) for part in text.split(",")] if text.strip() else []
         except ValueError as error:
-            raise ParameterError(f"parameter 'cpu_affinity': found '{text}', expected core numbers as in 2,3") from error
+            raise ParameterError(
+                f"parameter 'cpu_affinity': found '{text}', expected core numbers as in 2,3"
+            ) from error
 
     def activate(self) -> None:
         core = self._core

@@ -21,7 +21,8 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 class StreamSubscriber:
     """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `problems` maps a topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
+    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `problems` maps a
+    topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
     """
 
     def __init__(
