@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
-from lwd_ros.control import ControllerCore, Observation, Outcome, TickStatistics
+from lwd_ros.control import ControllerCore, Observation, Outcome, Pacer, TickStatistics
 from lwd_ros.policy import PolicyError, PolicyLayout
 
 
@@ -327,7 +327,81 @@ def test_statistics_of_two_stretches_add_up(works, cut):
         whole.tick(work, 0.0125)
         (first if place < cut else second).tick(work, 0.0125)
     total = first + second
-    assert (total.ticks, total.overruns, total.work_max_s) == (whole.ticks, whole.overruns, whole.work_max_s)
+    assert (total.ticks, total.overruns, total.work.maximum) == (whole.ticks, whole.overruns, whole.work.maximum)
     assert whole.overruns == sum(work > 0.0125 for work in works)
-    assert total.work_mean_s == pytest.approx(whole.work_mean_s)
-    assert TickStatistics().work_mean_s == 0.0
+    assert total.work.mean == pytest.approx(whole.work.mean)
+    assert total.work.deviation == pytest.approx(np.std(works) if works else 0.0, abs=1e-9)
+    assert TickStatistics().work.mean == TickStatistics().work.deviation == 0.0
+
+
+# Fixed rate
+
+
+def test_on_time_the_newest_observation_is_answered_again_and_counts_as_starved(start, make_policy):
+    core, feeder = start()
+    core.observe(feeder.observation(4))
+    first = core.tick_on_time(feeder.now)
+    feeder.now += 0.0125
+    again = core.tick_on_time(feeder.now)
+    assert (first.stamp_ns, again.stamp_ns) == (4 * PERIOD, 4 * PERIOD)
+    assert core.statistics.starved_ticks == 1
+    feeder.now += 0.0125
+    core.observe(feeder.observation(5))
+    assert core.tick_on_time(feeder.now).stamp_ns == 5 * PERIOD
+    assert core.statistics.starved_ticks == 1
+    assert core.statistics.observation_age.maximum == pytest.approx(0.0125)
+
+
+def test_on_time_the_slew_is_for_the_time_since_the_last_tick(start, make_policy):
+    core, feeder = start(_constant(make_policy, [-0.8, 0.0, 0.0, 0.0]))
+    core.observe(feeder.observation(4))
+    feeder.now += 0.0125
+    before = core.tick_on_time(feeder.now).vector.copy()
+    core.offer(_constant(make_policy, [0.8, 0.0, 0.0, 0.0]))
+    feeder.now += 0.0125 / 2
+    assert core.tick_on_time(feeder.now).vector[0] - before[0] == pytest.approx(0.4)  # half of 64 m/s2 * 12.5 ms
+
+
+def test_on_time_nothing_stale_is_answered_and_a_stop_forgets_the_observation(start, make_policy):
+    core, feeder = start()
+    core.observe(feeder.observation(4))
+    feeder.now += 0.2
+    assert core.tick_on_time(feeder.now).stamp_ns == 0
+    assert core.outcome is Outcome.HOLD
+    core.observe(feeder.observation(5))
+    core.stop("asked to", feeder.now)
+    assert core.tick_on_time(feeder.now) is None
+    core.offer(make_policy(5))
+    assert core.tick_on_time(feeder.now) is None  # not before a new observation
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_far_outside_the_training_range_a_policy_is_stopped_if_that_is_wanted(make_policy, stops):
+    core = ControllerCore(control_contract(), stop_outside_training_range=stops)
+    feeder = Feeder(core.assembler)
+    core.offer(make_policy())  # was trained on -1 to 1
+    inside, outside = np.zeros(21), np.zeros(21)
+    outside[2] = 7.0
+    assert _tick(core, feeder, 1, inside).stamp_ns == PERIOD
+    command = _tick(core, feeder, 2, outside)
+    assert core.outside_training_range() == ([] if stops else ["hand_z"])  # a stopped policy observes nothing
+    assert core.outcome is (Outcome.STOPPED if stops else Outcome.CONTINUE)
+    assert command.stamp_ns == (0 if stops else 2 * PERIOD)
+    assert core.reason == ("far outside what 'reach-v3' was trained on: hand_z" if stops else "")
+
+
+@given(st.lists(st.floats(0.0, 0.05), max_size=30))
+def test_deadlines_stay_on_the_grid_and_each_is_given_out_once(steps):
+    period, now, given_out = 0.01, 0.0, []
+    pacer = Pacer(period, now)
+    for step in steps:
+        now += step
+        before = pacer.deadline
+        late = pacer.due(now)
+        assert (late is None) == (now < before)
+        if late is not None:
+            given_out.append(round((now - late) / period))
+            assert 0.0 <= late < period + 1e-9
+        assert pacer.deadline > now - 1e-9
+    assert given_out == sorted(set(given_out))
+    assert pacer.missed == (given_out[-1] - len(given_out) if given_out else 0)

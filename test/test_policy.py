@@ -260,12 +260,12 @@ def test_the_training_range_has_a_margin(make_policy, place, side):
 def test_a_swap_takes_effect_at_take_and_not_before(make_policy, contract):
     slot, first, second = PolicySlot(contract), make_policy(1), make_policy(2)
     assert slot.take() is slot.active is slot.newest is None
-    slot.offer(first)
+    slot.replace(slot.check(first))
     assert (slot.active, slot.newest, slot.swaps) == (None, first, 0)
     assert slot.take() is first
     assert slot.take() is first
     assert (slot.active, slot.swaps) == (first, 1)
-    slot.offer(second)
+    slot.replace(slot.check(second))
     assert (slot.active, slot.newest, slot.swaps) == (first, second, 1)
     assert slot.take() is second
     assert (slot.active, slot.swaps) == (second, 2)
@@ -276,16 +276,16 @@ def test_a_swap_takes_effect_at_take_and_not_before(make_policy, contract):
 def test_the_last_of_several_offers_wins(make_policy, contract):
     slot, policies = PolicySlot(contract), [make_policy(seed) for seed in range(3)]
     for policy in policies:
-        slot.offer(policy)
+        slot.replace(slot.check(policy))
     assert slot.take() is policies[-1]
     assert slot.swaps == 1
 
 
 def test_a_bad_offer_changes_nothing(make_policy, contract):
     slot, running, waiting = PolicySlot(contract), make_policy(1), make_policy(2)
-    slot.offer(running)
+    slot.replace(slot.check(running))
     slot.take()
-    slot.offer(waiting)
+    slot.replace(slot.check(waiting))
     wide = Contract.from_dict(
         {
             "name": "wide",
@@ -303,9 +303,9 @@ def test_a_bad_offer_changes_nothing(make_policy, contract):
         contract_digest=wide.digest,
     )
     with pytest.raises(PolicyError, match=r"expected .* of contract 'metaworld_sawyer'"):
-        slot.offer(overflows)
+        slot.replace(slot.check(overflows))
     assert (slot.active, slot.newest) == (running, waiting)
     other = PolicySlot(wide)
     with pytest.raises(PolicyError, match="non-finite command for a finite observation"), np.errstate(over="ignore"):
-        other.offer(overflows)
+        other.replace(other.check(overflows))
     assert other.take() is None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from time import perf_counter
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Outcome(IntEnum):
     STOPPED = 4
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Command:
     """A command to send: float64 [commands] in the contract's order and units, and the stamp that it answers.
 
@@ -45,10 +46,17 @@ class ControllerCore:
     arrived after `activate`.
     """
 
-    def __init__(self, contract: Contract, policy_timeout_s: float = 0.0):
-        """`policy_timeout_s` stops a policy that has run this long without a successor; 0 lets it run for ever."""
+    def __init__(self, contract: Contract, policy_timeout_s: float = 0.0, stop_outside_training_range: bool = False):
+        """Make a controller that has no policy.
+
+        Args:
+            contract: with its binding.
+            policy_timeout_s: stops a policy that has run this long without a successor; 0 lets it run for ever.
+            stop_outside_training_range: stops a policy that observes what lies far outside its training range.
+        """
         binding = contract.require_binding()
         self.contract, self.policy_timeout_s = contract, policy_timeout_s
+        self.stop_outside_training_range = stop_outside_training_range
         self.assembler = ObservationAssembler(contract)
         self.slot = PolicySlot(contract)
         self._limiter = CommandLimiter(contract)
@@ -64,17 +72,22 @@ class ControllerCore:
         self._limiter.reset()
         self.outcome, self.reason = Outcome.WAITING, "no policy yet"
         self.first_stamp_ns = 0
-        self.statistics = TickStatistics()
+        self.statistics = TickStatistics()  # since the caller took them last
         self.observation: Observation | None = None
         self._commanded = False
         self._policy_since = 0.0
         self._stopped_at = 0.0
         self._answer: Command | None = None
         self._last_tick: float | None = None
+        self._waiting: Observation | None = None
 
     def offer(self, policy: Policy) -> None:
-        """Make `policy` the next tick's policy; raises PolicyError, and changes nothing, where it must not run."""
-        self.slot.offer(policy)
+        """Check `policy` and accept it; raises PolicyError, and changes nothing, where it must not run."""
+        self.accept(self.slot.check(policy))
+
+    def accept(self, policy: Policy) -> None:
+        """Make a policy that `slot.check` has passed the next tick's policy."""
+        self.slot.replace(policy)
         if self.outcome in (Outcome.WAITING, Outcome.STOPPED):
             self.outcome, self.reason = Outcome.WAITING, "no complete observation yet"
 
@@ -95,6 +108,27 @@ class ControllerCore:
             periods = elapsed_ns * 1e-9 / self.contract.period_s
             if 0.0 <= periods < _SHORTEST_PERIOD:
                 return None
+            # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
+            periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
+        gap = 0.0 if self._last_tick is None else (now - self._last_tick) / self.contract.period_s
+        return self._command(observation, periods, now, starved=max(0, int(gap - 0.5)))
+
+    def observe(self, observation: Observation) -> None:
+        """Keep a complete observation for the next `tick_on_time`."""
+        self._waiting = observation
+
+    def tick_on_time(self, now: float) -> Command | None:
+        """Answer the newest observation at a deadline, whether it is new or was answered before.
+
+        The slew is for the time since the last tick.
+        """
+        if self.outcome is Outcome.STOPPED or self._waiting is None:
+            return None
+        elapsed = self.contract.period_s if self._last_tick is None else now - self._last_tick
+        again = self._last_tick is not None and self._waiting is self.observation
+        return self._command(self._waiting, elapsed / self.contract.period_s, now, starved=int(again))
+
+    def _command(self, observation: Observation, periods: float, now: float, starved: int) -> Command | None:
         fault = self.assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
         if fault:
             return self._fail(fault)
@@ -102,19 +136,27 @@ class ControllerCore:
         policy = self.slot.take()
         if policy is None:
             return None
+        if self.stop_outside_training_range and policy.outside_training_range(observation.vector).any():
+            self.observation = observation
+            names = ", ".join(self.outside_training_range())
+            return self._stop(f"far outside what '{policy.task}' was trained on: {names}", now)
+        began = perf_counter()
         command = policy.forward(observation.vector, np.empty(len(self.contract.command)))
+        inference_s = perf_counter() - began
         if not np.isfinite(command).all():
             return self._stop("the policy computed a non-finite command", now)
         if policy is not previous:
             self.first_stamp_ns, self._policy_since = observation.stamp_ns, now
         self.outcome, self.reason = Outcome.CONTINUE, ""
-        # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
-        periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
+        statistics = self.statistics
+        statistics.inference.add(inference_s)
+        statistics.observation_age.add(now - observation.arrived)
+        statistics.starved_ticks += starved
+        if self._last_tick is not None:
+            statistics.interval.add(now - self._last_tick)
+        self._last_tick = now
         self._answer = Command(self._limiter.apply(command, periods), observation.stamp_ns)
         self.observation, self._commanded = observation, True
-        if self._last_tick is not None:
-            self.statistics.starved_ticks += max(0, int((now - self._last_tick) / self.contract.period_s - 0.5))
-        self._last_tick = now
         return self._answer
 
     def watch(self, now: float) -> Command | None:
@@ -155,6 +197,7 @@ class ControllerCore:
         self.slot.clear()
         self.outcome, self.reason, self._stopped_at = Outcome.STOPPED, reason, now
         self._last_tick = None  # periods without a policy are not starved
+        self._waiting = None
         return self._safe_command() if self._commanded else None
 
     def _safe_command(self) -> Command:

@@ -14,12 +14,16 @@ class StreamError(ValueError):
     """A message that must not enter an observation; says what was found and what was expected."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Observation:
-    """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns."""
+    """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns.
+
+    `arrived` is when its last message was read, s of the steady clock.
+    """
 
     vector: np.ndarray
     stamp_ns: int
+    arrived: float = 0.0
 
 
 class ObservationAssembler:
@@ -95,7 +99,12 @@ class ObservationAssembler:
         self._newest = stamp_ns
         self.last_complete = now
         self._pending = {stamp: entry for stamp, entry in self._pending.items() if stamp > stamp_ns}
-        return Observation(vector, stamp_ns)
+        return Observation(vector, stamp_ns, now)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether an observation has begun to arrive that is newer than the last complete one."""
+        return bool(self._pending)
 
     def missing(self, now: float) -> list[str]:
         """Topics that were never seen or are stale, each with the reason."""

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 
 import rclpy
 import rclpy.utilities
@@ -11,12 +12,17 @@ from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from lwd_ros.contract import ContractError
+from lwd_ros.nodes.executor import ControlExecutor
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; says what was found and what was expected."""
 
 
 class ManagedNode(LifecycleNode):
@@ -27,7 +33,7 @@ class ManagedNode(LifecycleNode):
     `fatal` are the errors that end an autostarted node: those after which there is nothing that it could do.
     """
 
-    fatal: tuple[type[Exception], ...] = (ContractError,)
+    fatal: tuple[type[Exception], ...] = (ContractError, ParameterError)
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -57,6 +63,8 @@ class ManagedNode(LifecycleNode):
         if isinstance(default, float) and given is not None and given.type_ is Parameter.Type.INTEGER:
             # `-p policy_timeout_s:=5` means 5.0 to everybody but rclpy.
             self._parameter_overrides[name] = Parameter(name, value=float(given.value))
+        if isinstance(default, str) and given is not None and given.type_ is Parameter.Type.INTEGER:
+            self._parameter_overrides[name] = Parameter(name, value=str(given.value))  # -p cpu_affinity:=2
         descriptor = ParameterDescriptor(description=description, read_only=True)
         if minimum is not None and isinstance(default, float):
             limits = FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)
@@ -64,6 +72,13 @@ class ManagedNode(LifecycleNode):
         elif minimum is not None:
             descriptor.integer_range = [IntegerRange(from_value=int(minimum), to_value=int(maximum), step=1)]
         return self.declare_parameter(name, default, descriptor).value
+
+    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+        """A text parameter that must be one of `choices`; raises ParameterError."""
+        value = self.get_parameter(name).value
+        if value not in choices:
+            raise ParameterError(f"parameter '{name}': found '{value}', expected {' or '.join(choices)}")
+        return value
 
     @property
     def state(self) -> str:
@@ -77,7 +92,7 @@ class ManagedNode(LifecycleNode):
 
     def now_s(self) -> float:
         """Seconds of the steady clock."""
-        return self.steady.now().nanoseconds * 1e-9
+        return time.monotonic()
 
     def configure(self) -> None:
         """Load what the node needs; raise to refuse."""
@@ -144,7 +159,7 @@ class ManagedNode(LifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def spin(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+    def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve callbacks until `stop`; nodes with a loop of their own override this."""
         while not stop.is_set():
             executor.spin_once(timeout_sec=0.5)
@@ -187,7 +202,7 @@ def run(node_class, args=None) -> int:
     unknown = [name for name in node._parameter_overrides if not node.has_parameter(name)]
     if unknown:  # rclpy is silent, and a misspelt policy_timeout_s would never stop a robot
         node.get_logger().warning(f"ignored, for this node has no such parameter: {', '.join(sorted(unknown))}")
-    executor = SingleThreadedExecutor()
+    executor = ControlExecutor()
     executor.add_node(node)
     status = 0
     try:

@@ -16,7 +16,7 @@ from lwd_msgs.srv import LoadTask
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_stamp
-from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.resources import share_path
 from lwd_ros.sim.recording import Recorder
@@ -31,7 +31,7 @@ _GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 class MetaworldBridge(ManagedNode):
     """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
-    fatal = (ContractError, SceneError, OSError)
+    fatal = (ContractError, ParameterError, SceneError, OSError)
 
     def __init__(self):
         super().__init__("metaworld_bridge")
@@ -52,7 +52,7 @@ class MetaworldBridge(ManagedNode):
         self._contract = contract = Contract.load(path)
         binding = contract.require_binding()
         require_contract(contract)
-        self._lockstep = self._mode() == "lockstep"
+        self._lockstep = self.one_of("mode", MODES) == "lockstep"
         self._command = np.zeros(len(contract.command))
         self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
         self._streams = binding.command_streams
@@ -74,12 +74,6 @@ class MetaworldBridge(ManagedNode):
             self.create_service(LoadTask, "~/load_task", self._on_load),
             self.create_service(Trigger, "~/reset", self._on_reset),
         ]
-
-    def _mode(self) -> str:
-        mode = self.get_parameter("mode").value
-        if mode not in MODES:
-            raise SceneError(f"parameter 'mode': found '{mode}', expected {' or '.join(MODES)}")
-        return mode
 
     def activate(self) -> None:
         binding = self._contract.require_binding()
@@ -171,7 +165,7 @@ class MetaworldBridge(ManagedNode):
         response.success, response.message = True, f"'{self._scene.task}', layout {self._scene.layout}, from the start"
         return response
 
-    def _on_command(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+    def _on_command(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
         """Take one command: in lock step the first answer to the pending observation, else the newest there is.
 
         Stamp 0 marks a command that answers no observation, as a controller's safe command does.

@@ -1,24 +1,42 @@
 """The policy controller: observations in, commands out, policies swapped between two ticks."""
 
+import math
 import sys
+import threading
+import time
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GetPolicy
 from lwd_ros.contract import Contract
-from lwd_ros.control import Command, ControllerCore, Outcome, StreamError, TickStatistics
-from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds, to_stamp
-from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.control import (
+    Command,
+    ControllerCore,
+    InterpreterGuard,
+    Observation,
+    Outcome,
+    Pacer,
+    PolicyIntake,
+    StreamError,
+    request_scheduling,
+)
+from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
+from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
+from lwd_ros.nodes.executor import ControlExecutor
+from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
-from lwd_ros.policy import Policy, PolicyError
+from lwd_ros.policy import Policy
 from lwd_ros.resources import share_path
 
 _ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
 _ACKNOWLEDGE = Duration(seconds=0.2)
+_REST_EVERY_S = 0.05  # services, status and diagnostics wait this long at most for a gap between two ticks ...
+_REST_AT_LAST_S = 0.1  # ... and this long where there is none
+_GAP_S = 0.001  # what such a gap needs before a tick is due, unless the control period is shorter than twice that
 
 
 class PolicyController(ManagedNode):
@@ -30,42 +48,90 @@ class PolicyController(ManagedNode):
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
         self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
+        self.declare("trigger", "observation", "observation: answer each as it completes; timer: fixed rate")
+        self.declare("stop_outside_training_range", False, "stop a policy far outside what it was trained on")
+        self.declare("realtime_priority", 0, "SCHED_FIFO priority of the control process; 0: normal priority", 0, 99)
+        self.declare("cpu_affinity", "", "cores to run on, for instance 2 or 2,3; empty: any")
+        self.thresholds = Thresholds(
+            self.declare("rate_warn_hz", 5.0, "warn where the mean rate differs from the contract's by more, Hz", 0.0),
+            self.declare("rate_error_hz", 10.0, "error where it differs by more, Hz", 0.0),
+            self.declare("work_warn_s", 0.001, "warn where a tick's mean work is above this, s", 0.0),
+            self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
+        )
         self._core: ControllerCore | None = None
+        self._pacer: Pacer | None = None
+        self._urgent = MutuallyExclusiveCallbackGroup()
 
     def configure(self) -> None:
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
         contract = Contract.load(path)
-        self._core = ControllerCore(contract, self.get_parameter("policy_timeout_s").value)
+        self._timed = self.one_of("trigger", ("observation", "timer")) == "timer"
+        cores = self._cores()
+        self._core = core = ControllerCore(
+            contract,
+            self.get_parameter("policy_timeout_s").value,
+            self.get_parameter("stop_outside_training_range").value,
+        )
         self._commands = StreamPublisher(self, contract.require_binding().command_streams, self._warn)
         self._status = self.create_publisher(ControllerStatus, "~/status", 10)
-        self._stop_service = self.create_service(Trigger, "~/stop", self._on_stop)
+        self._stop_service = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=self._urgent)
+        self._judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
+        self._intake = PolicyIntake(lambda message: core.slot.check(message_to_policy(message)), self._judged.trigger)
+        self._interpreter = InterpreterGuard()
+        priority = self.get_parameter("realtime_priority").value
+        self.refusals = request_scheduling(priority, cores, leave_out=set())
+        for sentence in self.refusals:
+            self.get_logger().warning(sentence)
         self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
+
+    def _cores(self) -> list[int]:
+        text = self.get_parameter("cpu_affinity").value
+        try:
+            return [int(part) for part in text.split(",")] if text.strip() else []
+        except ValueError as error:
+            raise ParameterError(
+                f"parameter 'cpu_affinity': found '{text}', expected core numbers as in 2,3"
+            ) from error
 
     def activate(self) -> None:
         core = self._core
         core.activate()
-        self._rejected, self._rejections, self._reported = (PolicyWeights(), ""), 0, None
-        self._window = self._last_window = TickStatistics()
-        self._activated_s = self._asked_s = self.now_s()
-        self._newest, self._stamps = ("", 0), {}
+        self._intake.forget()
+        self._report = ControllerReport(core, self.now_s(), self.thresholds)
+        self._asked_s = self.now_s()
+        self._newest, self._answered, self._draining, self._ticked_s = ("", 0), None, False, -math.inf
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         self._observations = StreamSubscriber(
-            self, core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT
+            self, core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT, self._urgent
         )
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
-        self._live = self.create_subscription(PolicyWeights, "policy", self._on_policy, RELIABLE)
         self._accept_older = self.get_parameter("run_latched").value
-        self._older = self.create_subscription(PolicyWeights, "policy", self._on_older_policy, LATCHED)
+        self._policies = [
+            self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
+            for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, LATCHED))
+        ]
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
         watch = min(stream.stale_after_s for stream in core.assembler.streams) / 4
         self._timers_of_activation = [
-            self.create_timer(watch, self._watch, clock=self.steady),
+            self.create_timer(watch, self._watch, clock=self.steady, callback_group=self._urgent),
             self.create_timer(0.5, self._publish_status, clock=self.steady),
             self.create_timer(_ASK_EVERY_S, self._ask_for_older_policy, clock=self.steady),
         ]
+        if self._timed and self.get_parameter("use_sim_time").value:
+            self._timers_of_activation.append(
+                self.create_timer(
+                    core.contract.period_s, self._tick_on_time, clock=self.get_clock(), callback_group=self._urgent
+                )
+            )
+        elif self._timed:
+            self._pacer = Pacer(core.contract.period_s, self.now_s())
+        self._interpreter.settle()
 
     def deactivate(self) -> None:
+        self._interpreter.release()
+        self._intake.forget()
+        self._pacer = None
         command = self._core.stop("the controller is being deactivated", self.now_s())
         if command is not None:
             for _ in range(_SAFE_REPEATS):
@@ -73,22 +139,55 @@ class PolicyController(ManagedNode):
             self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         for timer in self._timers_of_activation:
             self.destroy_timer(timer)
-        for subscription in (self._live, self._older):
+        for subscription in self._policies:
             self.destroy_subscription(subscription)
         self._publish_status()
         self._observations.destroy()
         self.destroy_client(self._get_policy)
 
     def cleanup(self) -> None:
+        self._intake.close()
+        self.destroy_guard_condition(self._judged)
         self._commands.destroy()
         self.destroy_publisher(self._status)
         self.destroy_service(self._stop_service)
         self._core = None
 
+    def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
+        """Serve the control path, and everything else in the gaps between two ticks."""
+        executor.urgent = self._urgent
+        rest_at = 0.0
+        while not stop.is_set():
+            if not self.is_active:
+                executor.spin_once(timeout_sec=0.5)
+                continue
+            until = rest_at if self._pacer is None else min(rest_at, self._pacer.deadline)
+            executor.serve(urgent_alone=True, timeout_s=max(0.0, until - self.now_s()))
+            if not self.is_active:
+                continue
+            late_s = None if self._pacer is None else self._pacer.due(self.now_s())
+            if late_s is not None:
+                self._tick_on_time(late_s)
+            now = self.now_s()
+            gap = self._in_a_gap(now)
+            if gap:
+                self._intake.go()
+            if now > rest_at and (gap or now > rest_at + _REST_AT_LAST_S):
+                found = executor.serve(urgent_alone=False, timeout_s=0.0)
+                rest_at = self.now_s() + (0.0 if found else _REST_EVERY_S)
+
+    def _in_a_gap(self, now: float) -> bool:
+        """Whether no tick is due soon; without ticks for a while, none is expected."""
+        period_s = self._core.contract.period_s
+        due = self._ticked_s + period_s if self._pacer is None else self._pacer.deadline
+        if now > due + period_s:
+            return True
+        return due - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
+
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
-    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
         start = self.now_s()
         core = self._core
         try:
@@ -97,22 +196,41 @@ class PolicyController(ManagedNode):
             self._warn(str(error))
             return
         if observation is None:
-            return
-        answered = core.observation
-        command = core.tick(observation, start)
+            if not self._draining:
+                self._draining = True
+                try:
+                    self._observations.take_waiting()
+                finally:
+                    self._draining = False
+        elif self._timed:
+            core.observe(observation)
+        else:
+            self._answer(observation, start, received_ns)
+
+    def _answer(self, observation: Observation, start: float, received_ns: int) -> None:
+        late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
+        self._finish(self._core.tick(observation, start), start, late_s)
+
+    def _tick_on_time(self, late_s: float = 0.0) -> None:
+        start = self.now_s()
+        self._finish(self._core.tick_on_time(start), start, late_s)
+
+    def _finish(self, command: Command | None, start: float, late_s: float) -> None:
+        core = self._core
+        self._ticked_s = start
         if command is not None:
             self._send(command)
-            if core.observation is not answered:
-                self._window.tick(self.now_s() - start, core.contract.period_s)
+            if core.outcome is Outcome.CONTINUE and command is not self._answered:
+                core.statistics.tick(self.now_s() - start, core.contract.period_s, late_s)
+                self._answered = command
         self._report_change()
 
     def _report_change(self) -> None:
         """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
         core = self._core
-        if self._reported == (core.slot.active, core.outcome):
+        if not self._report.has_changed():
             return
-        changed = self._reported is None or self._reported[1] is not core.outcome
-        if changed and core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
+        if self._report.outcome_has_changed() and core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
             self.get_logger().warning(f"{core.outcome.name.lower()}: {core.reason}")
         self._publish_status()
 
@@ -150,25 +268,25 @@ class PolicyController(ManagedNode):
         if identity == self._newest:
             return  # one publication that came on both subscriptions, or was asked for as well
         self._newest = identity
-        try:
-            policy = message_to_policy(message)
-            self._core.offer(policy)
-        except PolicyError as error:
-            self._reject(message, str(error))
-            return
-        kept = {key: stamp for key, stamp in self._stamps.items() if key == self._active_id()}
-        self._stamps = {**kept, policy.policy_id: message.header.stamp}
-        accepted = f"policy {policy.policy_id} for '{policy.task}' accepted"
-        self.get_logger().info(f"{accepted} ({policy.parameters} parameters)")
+        dropped = self._intake.put(message)
+        if dropped is not None:
+            self._reject(dropped, "newer policies came faster than policies can be checked")
 
-    def _active_id(self) -> str:
-        active = self._core.slot.active
-        return active.policy_id if active else ""
+    def _on_verdicts(self) -> None:
+        for message, verdict in self._intake.verdicts():
+            if not isinstance(verdict, Policy):
+                self._reject(message, str(verdict) or type(verdict).__name__)
+                continue
+            self._core.accept(verdict)
+            self._report.accepted(verdict, message.header.stamp)
+            self.get_logger().info(
+                f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
+            )
 
     def _reject(self, message: PolicyWeights, reason: str) -> None:
         active = self._core.slot.newest
         keeps = f"'{active.task}' keeps running" if active else "no policy is running"
-        self._rejected, self._rejections = (message, reason), self._rejections + 1
+        self._report.rejected(message.policy_id, message.header.stamp, reason)
         self.get_logger().error(f"policy {message.policy_id or '(no id)'} refused: {reason}; {keeps}")
         self._publish_status()
 
@@ -177,6 +295,7 @@ class PolicyController(ManagedNode):
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
         self._accept_older = False
+        self._intake.forget()
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
@@ -185,68 +304,21 @@ class PolicyController(ManagedNode):
         return response
 
     def _publish_status(self) -> None:
-        core, now = self._core, self.now_s()
-        policy: Policy | None = core.slot.active
-        window, self._window = self._window, TickStatistics()
-        core.statistics += window
-        self._last_window = window
-        self._reported = (policy, core.outcome)
-        age = -1.0 if core.assembler.last_complete is None else now - core.assembler.last_complete
-        # Topics need a moment to be discovered; before that, "missing" would be noise.
-        missing = core.assembler.missing(now) if now - self._activated_s > 1.0 else []
-        reasons = self._observations.explain(missing)
-        message = ControllerStatus(
-            contract_name=core.contract.name,
-            contract_digest=core.contract.digest,
-            outcome=int(core.outcome),
-            reason=core.reason,
-            rejected_policy_id=self._rejected[0].policy_id,
-            rejected_stamp=self._rejected[0].header.stamp,
-            rejected_reason=self._rejected[1],
-            swaps=core.slot.swaps,
-            rejections=self._rejections,
-            ticks=core.statistics.ticks,
-            starved_ticks=core.statistics.starved_ticks,
-            overruns=core.statistics.overruns,
-            work_mean_s=window.work_mean_s,
-            work_max_s=window.work_max_s,
-            observation_age_s=age,
-            control_period_s=core.contract.period_s,
-            missing_streams=[entry.partition(":")[0] for entry in missing],
-            missing_reasons=reasons,
-            outside_training_range=core.outside_training_range(),
-        )
+        message = self._report.status(self.now_s(), self._observations)
         message.header.stamp = self.get_clock().now().to_msg()
-        if policy is not None:
-            message.policy_id, message.task, message.seed = policy.policy_id, policy.task, policy.seed
-            message.policy_stamp = self._stamps[policy.policy_id]
-            message.policy_parameters = policy.parameters
-            message.policy_first_stamp = to_stamp(core.first_stamp_ns)
-        if reasons:
-            self._warn("; ".join(reasons))
+        if message.missing_reasons:
+            self._warn("; ".join(message.missing_reasons))
         if message.outside_training_range:
             names = ", ".join(message.outside_training_range)
-            self._warn(f"far outside what '{policy.task}' was trained on: {names}")
+            self._warn(f"far outside what '{message.task}' was trained on: {names}")
         self._status.publish(message)
 
     def diagnose(self):
-        core, now = self._core, self.now_s()
-        values = {
-            "outcome": core.outcome.name.lower(),
-            "policy_id": self._active_id(),
-            "task": core.slot.active.task if core.slot.active else "",
-            "ticks": core.statistics.ticks,
-            "overruns": core.statistics.overruns,
-            "starved_ticks": core.statistics.starved_ticks,
-            "work_mean_s": f"{self._last_window.work_mean_s:.6f}",
-            "swaps": core.slot.swaps,
-            "rejections": self._rejections,
-        }
-        if core.outcome is Outcome.CONTINUE:
-            return DiagnosticStatus.OK, f"running '{values['task']}'", values
-        missing = core.assembler.missing(now)
-        level = DiagnosticStatus.WARN if core.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
-        return level, "; ".join([core.reason, *missing]), values
+        level, sentence, values = self._report.diagnose(self.now_s())
+        values["longest_garbage_collection_s"] = f"{self._interpreter.longest_collection_s:.6f}"
+        if self.refusals:
+            values["refused"] = "; ".join(self.refusals)
+        return level, sentence, values
 
 
 def main(args=None) -> int:

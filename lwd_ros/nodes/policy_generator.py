@@ -11,7 +11,7 @@ from rclpy.task import Future
 from lwd_msgs.msg import PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
 from lwd_ros.contract import Contract, ContractError
-from lwd_ros.control import Observation, ObservationAssembler, StreamError
+from lwd_ros.control import Observation, ObservationAssembler, StreamError, yield_to_others
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
@@ -31,11 +31,13 @@ class PolicyGeneratorNode(ManagedNode):
         self.declare("model_file", "", "model file made by 'lwd export'; empty: the shipped MT10 model")
         self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
+        self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
         self._generator: PolicyGenerator | None = None
         self._last: PolicyWeights | None = None
         self._observations = self._assembler = None
         self._waiting: tuple[int, Future] | None = None
         self._generated = 0
+        self._yielded = False
         # A group of its own: while a request waits for an observation, the default group must go on receiving them.
         group = MutuallyExclusiveCallbackGroup()
         self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate, callback_group=group)
@@ -53,6 +55,9 @@ class PolicyGeneratorNode(ManagedNode):
                 f"'{contract.name}' {contract.digest[:12]}"
             )
         self._generator, self._contract = generator, contract
+        if not self._yielded:
+            yield_to_others(self.get_parameter("nice").value)
+            self._yielded = True
         self._publisher = self.create_publisher(PolicyWeights, "policy", LATCHED)
         layout = generator.description.layout
         self.get_logger().info(
@@ -81,7 +86,7 @@ class PolicyGeneratorNode(ManagedNode):
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
-    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values) -> None:
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
         try:
             observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         except StreamError as error:

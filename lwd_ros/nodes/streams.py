@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
@@ -18,34 +19,36 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 
 
 class StreamSubscriber:
-    """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values).
+    """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    `problems` maps a topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
+    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `problems` maps a
+    topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
     """
 
     def __init__(
         self,
         node: Node,
         streams: tuple[Stream, ...],
-        take: Callable[[int, int, str, np.ndarray], None],
+        take: Callable[[int, int, str, np.ndarray, int], None],
         refuse: Callable[[str], None],
         qos: QoSProfile,
+        group: CallbackGroup | None = None,
     ):
-        self._node, self._streams, self._take, self._refuse = node, streams, take, refuse
+        self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
         self.problems: dict[str, str] = {}
         self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
 
     def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
         read, take = reader(stream.type, stream.fields), self._take
 
-        def arrived(message) -> None:
+        def arrived(message, info) -> None:
             header = message.header
             try:
                 values = read(message)
             except ContractError as error:
                 self._refuse(f"{stream.topic}: {error}")
                 return
-            take(place, to_nanoseconds(header.stamp), header.frame_id, values)
+            take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
             sentence = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
@@ -53,7 +56,20 @@ class StreamSubscriber:
             self._refuse(sentence)
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return self._node.create_subscription(message_class(stream), stream.topic, arrived, qos, event_callbacks=events)
+        return self._node.create_subscription(
+            message_class(stream), stream.topic, arrived, qos, callback_group=self._group, event_callbacks=events
+        )
+
+    def take_waiting(self) -> None:
+        """Read one message of each stream that has one waiting, without a turn of the executor for each.
+
+        The messages of one observation are sent together; turns between them would cost more than the tick.
+        """
+        for subscription in self._subscriptions:
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if taken is not None:
+                subscription.callback(*taken)
 
     def explain(self, missing: list[str]) -> list[str]:
         """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
@@ -90,17 +106,17 @@ class StreamPublisher:
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
             publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
-            write, places = writer(stream.type, stream.fields), np.array(stream.indices)
-            self._parts.append((publisher, kind, stream.frame_id, write, places))
+            message = kind()  # sent again and again: publishing copies it
+            message.header.frame_id = stream.frame_id
+            write, places = writer(stream.type, stream.fields), list(stream.indices)
+            self._parts.append((publisher, message, write, places))
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
         """Publish each stream's part of `vector`, float64 in the contract's order and units."""
-        stamp = to_stamp(stamp_ns)
-        for publisher, kind, frame_id, write, places in self._parts:
-            message = kind()
+        stamp, values = to_stamp(stamp_ns), vector.tolist()
+        for publisher, message, write, places in self._parts:
             message.header.stamp = stamp
-            message.header.frame_id = frame_id
-            write(message, vector[places])
+            write(message, [values[place] for place in places])
             publisher.publish(message)
 
     def wait_for_all_acknowledged(self, timeout: Duration) -> None:

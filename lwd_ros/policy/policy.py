@@ -30,6 +30,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_WEIGHT = 1e4  # beyond this no trained network lies; a flipped exponent bit does
 
 
+def _relu(values: np.ndarray, out: np.ndarray) -> None:
+    np.maximum(values, 0.0, out=out)
+
+
 @dataclass(frozen=True, eq=False)
 class Policy:
     """A multilayer perceptron on chosen scalars of the contract's observation vector.
@@ -100,21 +104,33 @@ class Policy:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Fold the normalisation into the first layer, in float64, so that a forward pass is matrices only."""
-        layers = []
+        """Fold the normalisation into the first layer and the biases into the matrices, in float64.
+
+        Every layer's input ends in a constant 1, which the last column of its matrix multiplies: a step is one product
+        and one activation per layer. What a step calls is looked up here, once.
+        """
         std, mean = self.observation_std.astype(np.float64), self.observation_mean.astype(np.float64)
+        activate = np.tanh if self.layout.hidden_activation == "tanh" else _relu
+        vector, products = np.ones(len(self.observation_indices) + 1), []
+        object.__setattr__(self, "_input", vector[:-1])
+        last = len(self.layout.layer_sizes) - 2
         for place, (w, b, shape) in enumerate(self.layout.slices()):
             matrix = self.weights[w].reshape(shape).astype(np.float64)
             bias = self.weights[b].astype(np.float64)
             if place == 0:
                 matrix = matrix / std
                 bias = bias - matrix @ mean
-            if place == len(self.layout.layer_sizes) - 2 and self.layout.output_activation == "identity":
+            if place == last and self.layout.output_activation == "identity":
                 matrix = matrix * self.action_scale[:, None].astype(np.float64)
                 bias = bias * self.action_scale + self.action_offset
-            layers.append((np.ascontiguousarray(matrix), bias, np.empty(shape[0])))
-        object.__setattr__(self, "_layers", layers)
-        object.__setattr__(self, "_input", np.empty(len(self.observation_indices)))
+            product = np.hstack([matrix, bias[:, None]]).dot
+            following = np.ones(shape[0] + 1)
+            if place < last:
+                products.append((product, vector, following[:-1]))
+            else:
+                object.__setattr__(self, "_output", (product, vector))
+            vector = following
+        object.__setattr__(self, "_hidden", (tuple(products), activate))
 
     def require_contract(self, contract: Contract) -> None:
         """Raise PolicyError unless the policy was trained for `contract`."""
@@ -166,20 +182,13 @@ class Policy:
         `observation` is float64 [observations] of the contract, `out` float64 [commands]. Allocates nothing, and uses
         buffers of the policy: one thread at a time.
         """
-        np.take(observation, self.observation_indices, out=self._input, mode="clip")
-        x = self._input
-        last = len(self._layers) - 1
-        for place, (matrix, bias, buffer) in enumerate(self._layers):
-            if place == last:
-                buffer = out
-            np.dot(matrix, x, out=buffer)
-            buffer += bias
-            if place < last:
-                if self.layout.hidden_activation == "tanh":
-                    np.tanh(buffer, out=buffer)
-                else:
-                    np.maximum(buffer, 0.0, out=buffer)
-            x = buffer
+        observation.take(self.observation_indices, None, self._input, "clip")
+        products, activate = self._hidden
+        for product, vector, result in products:
+            product(vector, result)
+            activate(result, result)
+        product, vector = self._output
+        product(vector, out)
         if self.layout.output_activation == "tanh":
             np.tanh(out, out=out)
             out *= self.action_scale

@@ -9,8 +9,9 @@ from lwd_ros.policy.policy import Policy
 class PolicySlot:
     """Holds the active policy; a swap replaces one reference between two ticks.
 
-    All the work of a swap (checks, warm-up) is done in `offer`, between two ticks; a policy that fails leaves the old
-    one running. `take`, called at the start of a tick, returns the policy for the whole tick.
+    All the work of a swap (checks, warm-up) is done in `check`, which another thread may call; `replace` only puts a
+    reference in place, and a policy that failed its check never gets there. `take`, called at the start of a tick,
+    returns the policy for the whole tick.
     """
 
     def __init__(self, contract: Contract):
@@ -30,14 +31,18 @@ class PolicySlot:
         """The policy accepted last, active from the next tick on."""
         return self._next
 
-    def offer(self, policy: Policy) -> None:
-        """Check `policy`, warm it up and make it the next tick's policy; the last one offered wins.
+    def check(self, policy: Policy) -> Policy:
+        """Check `policy` and warm it up; changes nothing here, so any thread may call it.
 
         Raises:
             PolicyError: it was trained for another contract or computes non-finite commands.
         """
         policy.require_contract(self._contract)
         policy.warm_up(self._middle)
+        return policy
+
+    def replace(self, policy: Policy) -> None:
+        """Make a checked `policy` the next tick's policy; the last one wins."""
         self._next = policy
 
     def take(self) -> Policy | None:

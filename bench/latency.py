@@ -1,0 +1,97 @@
+"""From observation to command through the controller, against a bare rclpy echo: `python bench/latency.py --json F`."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from results import machine, write_result
+from robot import Robot, contract_at, free_domain, random_policy
+
+from lwd_ros.contract import Contract
+from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+
+ECHO = str(Path(__file__).with_name("echo.py"))
+
+
+@contextlib.contextmanager
+def loaded(cores: int):
+    """So many processes that do nothing but compute."""
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Path) -> dict:
+    """Latencies through the echo and through the controller in alternating blocks of one run."""
+    contract_file = contract_at(rate_hz, folder)
+    contract = Contract.load(contract_file)
+    domain = free_domain()
+    environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+    with contextlib.ExitStack() as stack:
+        robots = {}
+        for name in ("echo", "controller"):
+            cell = stack.enter_context(Supervisor(folder / name, environment))
+            arguments = cell.ros_arguments({"contract_file": contract_file})
+            if name == "echo":
+                cell.processes[name] = subprocess.Popen([sys.executable, ECHO, *arguments], env=cell.environment)
+            else:
+                cell.start_node("policy_controller", {"contract_file": contract_file})
+            robots[name] = Robot(contract, cell.namespace, domain)
+            stack.callback(robots[name].close)
+        robots["controller"].offer(random_policy(contract, seed=0))
+        for robot in robots.values():
+            robot.connect()
+            robot.run(1.0)
+        latencies, sent = {name: [] for name in robots}, dict.fromkeys(robots, 0)
+        with loaded(cores):
+            for block in range(blocks):
+                for name in sorted(robots, reverse=bool(block % 2)):
+                    exchange = robots[name].run(block_s)
+                    latencies[name].append(exchange.latencies_s())
+                    sent[name] += len(exchange.sent)
+    result = {"rate_hz": rate_hz, "load": f"{cores} of {os.cpu_count()} cores" if cores else "idle"}
+    for name, parts in latencies.items():
+        whole = np.concatenate(parts)
+        for percentile in (50, 99):
+            result[f"{name}_p{percentile}_ms"] = round(float(np.percentile(whole, percentile)) * 1e3, 4)
+        result[f"{name}_answered"], result[f"{name}_sent"] = len(whole), sent[name]
+    for percentile in (50, 99):
+        result[f"ratio_p{percentile}"] = round(
+            result[f"controller_p{percentile}_ms"] / result[f"echo_p{percentile}_ms"], 4
+        )
+    return result
+
+
+@click.command()
+@click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
+@click.option("--rate", "rates", multiple=True, default=(80.0, 200.0, 500.0, 1000.0), show_default=True, help="Hz")
+@click.option("--blocks", default=10, show_default=True, help="blocks of each of the two")
+@click.option("--block-s", default=3.0, show_default=True, help="seconds of a block")
+@click.option("--load", "loads", multiple=True, default=(0, 1), show_default=True, help="cores that compute beside it")
+def main(path: Path | None, rates, blocks: int, block_s: float, loads) -> None:
+    """Observation to command, through the controller and through a bare echo in the same run."""
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for cores in loads:
+            for rate_hz in rates:
+                run = measure(rate_hz, cores, blocks, block_s, Path(folder))
+                runs.append(run)
+                click.echo(
+                    f"{rate_hz:g} Hz, {run['load']}: p50 {run['controller_p50_ms']:.3f} ms, {run['ratio_p50']:.3f} of "
+                    f"the echo's; p99 {run['controller_p99_ms']:.3f} ms, {run['ratio_p99']:.3f}"
+                )
+    write_result(path, {"benchmark": "latency", **machine(), "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Memory and processor time of the controller over a long run with a swap a second: `python bench/soak.py --json F`."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from results import machine, write_result
+from robot import Robot, contract_at, free_domain, random_policy
+
+from lwd_ros.contract import Contract
+from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_WARM_UP = 0.2  # of the run: caches fill, and that is no growth
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process, MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE * 1e-6
+
+
+def processor_s(pid: int) -> float:
+    """Processor time that a process has used, s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+@click.command()
+@click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
+@click.option("--rate-hz", default=200.0, show_default=True)
+@click.option("--minutes", default=10.0, show_default=True)
+def main(path: Path | None, rate_hz: float, minutes: float) -> None:
+    """A controller at a steady rate, offered a new policy every second."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, domain = Path(name), free_domain()
+        contract_file = contract_at(rate_hz, folder)
+        contract = Contract.load(contract_file)
+        environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+        with Supervisor(folder / "logs", environment) as cell:
+            pid = cell.start_node("policy_controller", {"contract_file": contract_file}).pid
+            robot = Robot(contract, cell.namespace, domain)
+            robot.offer(random_policy(contract, 0))
+            robot.connect()
+            memory, swaps, every = [], 0, round(rate_hz)
+
+            def each_second(place: int) -> None:
+                nonlocal swaps
+                if place % every == every // 2:
+                    swaps += 1
+                    robot.offer(random_policy(contract, swaps))
+                    memory.append(resident_mb(pid))
+
+            used = processor_s(pid)
+            exchange = robot.run(60 * minutes, each_second)
+            used = processor_s(pid) - used
+            robot.close()
+    kept = np.array(memory[int(_WARM_UP * len(memory)) :])
+    slope, _ = np.polyfit(np.arange(len(kept)), kept, 1)
+    # What a straight line leaves over is the noise that a growth must rise above.
+    noise = float(np.std(kept - np.polyval((slope, 0), np.arange(len(kept)))))
+    result = {
+        "benchmark": "soak",
+        **machine(),
+        "rate_hz": rate_hz,
+        "minutes": minutes,
+        "swaps": swaps,
+        "ticks": len(exchange.sent),
+        "unanswered": len(exchange.sent) - len(exchange.answered),
+        "memory_first_mb": round(float(kept[0]), 3),
+        "memory_last_mb": round(float(kept[-1]), 3),
+        "memory_growth_mb": round(float(slope * len(kept)), 3),
+        "memory_noise_mb": round(noise, 3),
+        "processor_share": round(used / (60 * minutes), 4),
+        "memory_mb": [round(value, 2) for value in memory[:: max(1, len(memory) // 100)]],
+    }
+    click.echo(
+        f"{minutes:g} min at {rate_hz:g} Hz, {swaps} swaps: memory {kept[0]:.1f} to {kept[-1]:.1f} MB (fitted growth "
+        f"{result['memory_growth_mb']:.2f} MB, noise {noise:.2f} MB), {100 * result['processor_share']:.1f} % of a "
+        f"core, {result['unanswered']} of {result['ticks']} observations unanswered"
+    )
+    write_result(path, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What the policy controller tells of itself: `~/status` and its entry in `/diagnostics`."""
+
+from typing import NamedTuple
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from lwd_msgs.msg import ControllerStatus
+from lwd_ros.control import ControllerCore, Outcome, TickStatistics
+from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.streams import StreamSubscriber
+from lwd_ros.policy import Policy
+
+_DISCOVERY_S = 1.0  # topics need a moment to be discovered; before that, "missing" would be noise
+
+
+class Thresholds(NamedTuple):
+    """Where a diagnostic's level changes: rate in Hz off the contract's, mean work of a tick in s.
+
+    The defaults of the controller's parameters are those of ros2_control's `diagnostics.threshold`.
+    """
+
+    rate_warn_hz: float
+    rate_error_hz: float
+    work_warn_s: float
+    work_error_s: float
+
+
+class ControllerReport:
+    """The report of one activation: counts since it began, and two windows, since the last status and diagnostic."""
+
+    def __init__(self, core: ControllerCore, now: float, thresholds: Thresholds):
+        self._core, self._began, self._thresholds = core, now, thresholds
+        self._total, self._status_window, self._diagnostics_window = (TickStatistics() for _ in range(3))
+        self._reported: tuple[Policy | None, Outcome | None] = (None, None)
+        self._stamps: dict[str, Time] = {}
+        self._rejected: tuple[str, Time, str] = ("", Time(), "")
+        self._rejections = 0
+
+    def accepted(self, policy: Policy, stamp: Time) -> None:
+        """Remember when a policy was published, to tell repetitions of one policy apart."""
+        active = self._active_id()
+        self._stamps = {key: value for key, value in self._stamps.items() if key == active}
+        self._stamps[policy.policy_id] = stamp
+
+    def rejected(self, policy_id: str, stamp: Time, reason: str) -> None:
+        """Count a policy that was refused."""
+        self._rejected, self._rejections = (policy_id, stamp, reason), self._rejections + 1
+
+    def has_changed(self) -> bool:
+        """Whether policy or outcome are not those of the last status."""
+        policy, outcome = self._reported
+        return self._core.slot.active is not policy or self._core.outcome is not outcome
+
+    def outcome_has_changed(self) -> bool:
+        """Whether the outcome is not that of the last status."""
+        return self._core.outcome is not self._reported[1]
+
+    def _active_id(self) -> str:
+        active = self._core.slot.active
+        return active.policy_id if active else ""
+
+    def _fold(self) -> None:
+        window, self._core.statistics = self._core.statistics, TickStatistics()
+        self._total += window
+        self._status_window += window
+        self._diagnostics_window += window
+
+    def status(self, now: float, observations: StreamSubscriber) -> ControllerStatus:
+        """The status message, but for its stamp; begins a new window."""
+        self._fold()
+        core, total, window = self._core, self._total, self._status_window
+        self._status_window = TickStatistics()
+        policy = core.slot.active
+        self._reported = (policy, core.outcome)
+        missing = core.assembler.missing(now) if now - self._began > _DISCOVERY_S else []
+        completed = core.assembler.last_complete
+        message = ControllerStatus(
+            contract_name=core.contract.name,
+            contract_digest=core.contract.digest,
+            outcome=int(core.outcome),
+            reason=core.reason,
+            rejected_policy_id=self._rejected[0],
+            rejected_stamp=self._rejected[1],
+            rejected_reason=self._rejected[2],
+            swaps=core.slot.swaps,
+            rejections=self._rejections,
+            ticks=total.ticks,
+            starved_ticks=total.starved_ticks,
+            overruns=total.overruns,
+            work_mean_s=window.work.mean,
+            work_max_s=window.work.maximum,
+            lateness_mean_s=window.lateness.mean,
+            lateness_max_s=window.lateness.maximum,
+            inference_mean_s=window.inference.mean,
+            inference_max_s=window.inference.maximum,
+            answered_age_mean_s=window.observation_age.mean,
+            answered_age_max_s=window.observation_age.maximum,
+            interval_mean_s=window.interval.mean,
+            interval_max_s=window.interval.maximum,
+            observation_age_s=-1.0 if completed is None else now - completed,
+            control_period_s=core.contract.period_s,
+            missing_streams=[entry.partition(":")[0] for entry in missing],
+            missing_reasons=observations.explain(missing),
+            outside_training_range=core.outside_training_range(),
+        )
+        if policy is not None:
+            message.policy_id, message.task, message.seed = policy.policy_id, policy.task, policy.seed
+            message.policy_stamp = self._stamps[policy.policy_id]
+            message.policy_parameters = policy.parameters
+            message.policy_first_stamp = to_stamp(core.first_stamp_ns)
+        return message
+
+    def diagnose(self, now: float) -> tuple[bytes, str, dict]:
+        """Level, sentence and values of the diagnostic; begins a new window."""
+        self._fold()
+        core, total, window = self._core, self._total, self._diagnostics_window
+        self._diagnostics_window = TickStatistics()
+        policy = core.slot.active
+        values = {
+            "outcome": core.outcome.name.lower(),
+            "policy_id": self._active_id(),
+            "task": policy.task if policy else "",
+            "ticks": total.ticks,
+            "overruns": total.overruns,
+            "starved_ticks": total.starved_ticks,
+            "swaps": core.slot.swaps,
+            "rejections": self._rejections,
+            "rate_hz": f"{1 / window.interval.mean:.2f}" if window.interval.count else "",
+        }
+        for name in ("interval", "work", "lateness", "inference", "observation_age"):
+            moments = getattr(window, name)
+            values |= {
+                f"{name}_mean_s": f"{moments.mean:.6f}",
+                f"{name}_deviation_s": f"{moments.deviation:.6f}",
+                f"{name}_max_s": f"{moments.maximum:.6f}",
+            }
+        if core.outcome is Outcome.CONTINUE:
+            level, sentences = self._judge(window)
+            return level, "; ".join([f"running '{values['task']}'", *sentences]), values
+        level = DiagnosticStatus.WARN if core.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
+        return level, "; ".join([core.reason, *core.assembler.missing(now)]), values
+
+    def _judge(self, window: TickStatistics) -> tuple[bytes, list[str]]:
+        """ros2_control's two questions to a controller: does it run as often as it should, and as briefly?"""
+        limits, period_s = self._thresholds, self._core.contract.period_s
+        rate_hz = 1 / window.interval.mean if window.interval.count else 1 / period_s
+        checks = (
+            (
+                abs(rate_hz - 1 / period_s),
+                (limits.rate_warn_hz, limits.rate_error_hz),
+                f"{rate_hz:.1f} Hz, expected {1 / period_s:g} Hz",
+            ),
+            (
+                window.work.mean,
+                (limits.work_warn_s, limits.work_error_s),
+                f"a tick works {window.work.mean * 1e3:.2f} ms, expected at most {limits.work_warn_s * 1e3:g} ms",
+            ),
+        )
+        level, sentences = DiagnosticStatus.OK, []
+        for found, (warn, error), sentence in checks:
+            if found > warn:
+                sentences.append(sentence)
+                level = max(level, DiagnosticStatus.ERROR if found > error else DiagnosticStatus.WARN)
+        return level, sentences

@@ -1,0 +1,134 @@
+"""Pins the controller's loop in real processes: which policy made which command, the timer trigger, what is refused."""
+
+import signal
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.srv import GetState
+from nodes_support import Cell, running_cell
+
+from lwd_msgs.msg import ControllerStatus, PolicyWeights
+from lwd_msgs.srv import GeneratePolicy
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.streams import LATCHED
+from lwd_ros.policy import PolicyLayout
+
+BRIDGE = {"task": "drawer-open-v3", "layout": 700_030}
+
+
+@pytest.fixture
+def offered(make_policy):
+    """A function: publish a policy that commands this hand velocity in x, m/s, whatever it sees; returns it."""
+
+    def publisher(cell):
+        topic = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+
+        def offer(velocity):
+            layout = PolicyLayout((21, 4))
+            policy = make_policy(0, layout, weights=np.zeros(layout.parameters), action_offset=[velocity, 0, 0, 0])
+            topic.publish(policy_to_message(policy, cell.node.get_clock().now().to_msg()))
+            return policy
+
+        return offer
+
+    return publisher
+
+
+def test_the_status_tells_which_policy_made_each_command(tmp_path, offered):
+    """Policies that race: every command is one policy's, and the statuses' stamps say whose."""
+    commands, statuses = {}, []
+    with Cell(tmp_path) as cell:
+        cell.start_node("metaworld_bridge", BRIDGE)
+        cell.start_node("policy_controller")
+        offer = offered(cell)
+        cell.subscribe(ControllerStatus, "policy_controller/status", statuses.append, 1000)
+        cell.subscribe(
+            TwistStamped,
+            "hand/velocity_command",
+            lambda m: commands.setdefault(to_nanoseconds(m.header.stamp), m.twist.linear.x),
+            1000,
+        )
+        velocities, policies = np.linspace(-0.3, 0.3, 40), {}
+        for place, velocity in enumerate(velocities):
+            policies[offer(velocity).policy_id] = velocity
+            cell.spin((0.0, 0.003, 0.03)[place % 3])
+            if place == 0:
+                cell.wait("the first policy", lambda: cell.controller and cell.controller.policy_id)
+        last = list(policies)[-1]
+        cell.wait("the last policy", lambda: cell.controller.policy_id == last)
+        cell.spin(0.3)
+    swaps = {to_nanoseconds(m.policy_first_stamp): m.policy_id for m in statuses if m.policy_id}
+    assert len(swaps) > 10 and list(swaps) == sorted(swaps)
+    assert list(swaps.values())[-1] == last  # whatever raced, the last valid one runs
+    firsts = np.array(list(swaps))
+    for stamp, velocity in commands.items():
+        if stamp >= firsts[0]:
+            maker = list(swaps.values())[np.searchsorted(firsts, stamp, side="right") - 1]
+            assert velocity == pytest.approx(policies[maker], abs=1e-6)
+
+
+def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_path, offered):
+    stamps = []
+    with Cell(tmp_path) as cell:
+        bridge = cell.start_node("metaworld_bridge", BRIDGE)
+        cell.start_node("policy_controller", {"trigger": "timer"})
+        offer = offered(cell)
+        cell.subscribe(
+            TwistStamped, "hand/velocity_command", lambda m: stamps.append(to_nanoseconds(m.header.stamp)), 1000
+        )
+        cell.wait_for_policy(offer(0.01).policy_id)
+        cell.wait("ticks", lambda: cell.controller.ticks > 40)
+        bridge.send_signal(signal.SIGSTOP)
+        try:
+            cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+            starved = cell.controller.starved_ticks
+        finally:
+            bridge.send_signal(signal.SIGCONT)
+        cell.wait("going on", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE)
+    # Until the observations were stale (0.1 s), the newest one was answered again at each deadline.
+    answered, times = np.unique([stamp for stamp in stamps if stamp], return_counts=True)
+    assert starved >= 3
+    assert times.max() >= 3
+    assert len(answered) > 20
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"trigger": "sometimes"}, "parameter 'trigger': found 'sometimes', expected observation or timer"),
+        ({"cpu_affinity": "all"}, "parameter 'cpu_affinity': found 'all', expected core numbers as in 2,3"),
+        ({"realtime_priority": 100}, "realtime_priority"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_ends_the_controller(tmp_path, parameters, sentence):
+    with Cell(tmp_path) as cell:
+        assert cell.start_node("policy_controller", parameters).wait(30) == 1
+        log = cell.tail("policy_controller")
+    assert sentence in log and "Traceback" not in log
+
+
+def test_cores_that_do_not_exist_are_refused_aloud_and_the_controller_runs(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_controller", {"cpu_affinity": 999})
+        cell.wait("the controller", lambda: cell.controller is not None)
+        assert cell.call(GetState, "policy_controller/get_state").current_state.label == "active"
+        assert "cpu_affinity [999]: the system refused (" in cell.tail("policy_controller", 20)
+
+
+def test_a_flood_of_requests_disturbs_neither_the_policy_nor_the_last_request(tmp_path):
+    """1,000 requests at once. A ROS service keeps the newest 10 that wait; the last one is answered, and it runs."""
+    with running_cell(tmp_path, bridge=BRIDGE) as cell:
+        cell.wait_for_policy(cell.generate("drawer-open-v3").policy_id)
+        outcomes = []
+        cell.subscribe(ControllerStatus, "policy_controller/status", lambda m: outcomes.append(m.outcome), 1000)
+        client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
+        cell.wait("the service", client.service_is_ready)
+        before = cell.controller.ticks
+        futures = [client.call_async(GeneratePolicy.Request(task="drawer-open-v3", seed=s)) for s in range(1, 1001)]
+        cell.wait("the last answer", futures[-1].done)
+        assert all(future.result().success for future in futures if future.done())
+        cell.wait_for_policy(futures[-1].result().policy_id)
+        assert cell.controller.ticks > before
+        assert set(outcomes) == {ControllerStatus.OUTCOME_CONTINUE}
+        assert cell.controller.rejections == 0
