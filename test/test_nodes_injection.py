@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.srv import GetState
 from nodes_support import Cell, running_cell
 from std_srvs.srv import Trigger
 
@@ -189,20 +190,29 @@ def test_the_same_publication_again_is_no_swap(robot):
     assert (robot.cell.controller.swaps, robot.cell.controller.rejections) == (swaps, 0)
 
 
-def test_stop_wins_against_policies_that_are_being_checked(robot):
-    """~/stop right behind a policy: whichever was first, nothing but a later policy moves the robot."""
-    for _ in range(5):
-        robot.offer()
-        assert robot.cell.call(Trigger, "policy_controller/stop").success
-        robot.run(10)
-        robot.cell.wait("stopped", lambda: robot.cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED)
-        robot.cell.spin(1.2)  # the safe command is repeated for a second
-        before = len(robot.commands)
-        robot.run(20)
-        assert len(robot.commands) == before
-        robot.offer()
-        robot.run(20)
-        robot.assert_runs()
+def test_stop_is_heard_through_a_flood_of_observations(robot):
+    """Far more observations than the controller can read: the stop is served in between."""
+    robot.cell.node.create_timer(0.0005, robot.observe)
+    robot.cell.spin(0.5)
+    assert robot.cell.call(Trigger, "policy_controller/stop", seconds=5.0).success
+    robot.cell.wait("stopped", lambda: robot.cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED, 5.0)
+
+
+def test_an_activation_that_fails_leaves_nothing_behind_that_could_move_the_robot(tmp_path, contract, make_policy):
+    with Cell(tmp_path) as cell:
+        streams = contract.require_binding().observation_streams
+        observations = StreamPublisher(cell.node, streams, lambda sentence: None)
+        commands, vector = [], np.zeros(21)
+        cell.subscribe(TwistStamped, "hand/velocity_command", commands.append, 1000)
+        policies = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+        policies.publish(policy_to_message(make_policy(), Time(sec=1)))
+        cell.start_node("policy_controller", {"get_policy_service": "not-a-name/get_policy"})
+        cell.wait("the failure", lambda: "activate failed: " in cell.tail("policy_controller"))
+        for step in range(100):
+            observations.send(vector, HOUR_NS + step * PERIOD_NS)
+            cell.spin(0.0125)
+        assert cell.call(GetState, "policy_controller/get_state").current_state.label == "inactive"
+        assert not commands
 
 
 def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
