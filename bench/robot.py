@@ -120,7 +120,7 @@ class Robot:
         self._stamp_ns = 1_000_000_000
         self._middle = np.array([0.5 * (s.minimum + s.maximum) for s in contract.observation])
         self._rng = np.random.default_rng(0)
-        self.refusals = request_scheduling(priority, (), leave_out=set())
+        self.refusals = request_scheduling(priority, ())
 
     @property
     def newest_stamp_ns(self) -> int:

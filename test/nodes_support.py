@@ -21,6 +21,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 _DOMAINS = itertools.cycle(range(1 + os.getpid() % 50, 1 + os.getpid() % 50 + 50))
 
 PATIENCE_S = 30.0
+_ASK_AGAIN_S = 10.0
 
 
 class Cell(Supervisor):
@@ -64,13 +65,24 @@ class Cell(Supervisor):
             self._executor.spin_once(timeout_sec=0.02)
 
     def call(self, kind, service: str, request=None, seconds: float = PATIENCE_S):
-        """Call a service and return its response."""
+        """Call a service and return its response.
+
+        Asked again after a while: DDS drops the response to a client that the server has not discovered yet.
+        """
         client = self.node.create_client(kind, service)
         try:
             self.wait(f"service {service}", client.service_is_ready, seconds)
-            future = client.call_async(request or kind.Request())
-            self.wait(f"an answer of {service}", future.done, seconds)
-            return future.result()
+            futures, asked = [], time.monotonic()
+
+            def answered() -> bool:
+                nonlocal asked
+                if not futures or time.monotonic() - asked > _ASK_AGAIN_S:
+                    futures.append(client.call_async(request or kind.Request()))
+                    asked = time.monotonic()
+                return any(future.done() for future in futures)
+
+            self.wait(f"an answer of {service}", answered, seconds)
+            return next(future.result() for future in futures if future.done())
         finally:
             self.node.destroy_client(client)
 

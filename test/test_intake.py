@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lwd_ros.control import PolicyIntake, request_scheduling
-from lwd_ros.control.intake import LONGEST_QUEUE
+from lwd_ros.control.intake import LONGEST_HOLD_S, LONGEST_QUEUE
 from lwd_ros.policy import PolicyError
 
 
@@ -33,13 +33,18 @@ class Desk:
         dropped = []
         for each in arrived:
             dropped.append(self.intake.put(each))
-            self.intake.go()
         return [each for each in dropped if each is not None]
+
+    def wait_for_judge(self):
+        while not self.threads:
+            self.intake.go()
+            time.sleep(0.001)
 
     def verdicts(self, count):
         """The next `count` verdicts, as they come."""
         result, end = [], time.monotonic() + 10.0
         while len(result) < count:
+            self.intake.go()
             assert time.monotonic() < end, f"waited 10 s for {count} verdicts, got {result}"
             result += self.intake.verdicts()
             time.sleep(0.001)
@@ -67,8 +72,7 @@ def test_verdicts_come_in_order_and_from_another_thread(desk, make_policy):
 def test_what_arrived_before_a_stop_is_never_handed_out(desk, make_policy):
     desk.open.clear()
     desk.put(make_policy(1), make_policy(2))
-    while not desk.threads:
-        time.sleep(0.001)  # the first is being judged, the second waits
+    desk.wait_for_judge()  # the first is being judged, the second waits
     desk.intake.forget()
     desk.open.set()
     desk.put(make_policy(3))
@@ -76,11 +80,26 @@ def test_what_arrived_before_a_stop_is_never_handed_out(desk, make_policy):
     assert desk.intake.verdicts() == []
 
 
+def test_a_gap_that_nobody_waited_for_opens_no_later_gate(make_policy):
+    """`go` is for the check that waits now: calls without one must not let later checks begin inside a tick."""
+    began = []
+    intake = PolicyIntake(lambda arrived: began.append(time.monotonic()) or arrived, lambda: None)
+    try:
+        for _ in range(100):
+            intake.go()
+        put = time.monotonic()
+        intake.put(make_policy())
+        while not began:
+            time.sleep(0.001)
+    finally:
+        intake.close()
+    assert began[0] - put >= 0.9 * LONGEST_HOLD_S
+
+
 def test_a_flood_drops_the_oldest_and_keeps_the_newest(desk):
     desk.open.clear()
     desk.put("first")
-    while not desk.threads:
-        time.sleep(0.001)
+    desk.wait_for_judge()
     numbers = [str(number) for number in range(LONGEST_QUEUE + 10)]
     assert desk.put(*numbers) == numbers[:10]
     desk.open.set()
@@ -106,7 +125,7 @@ def test_an_error_that_nobody_thought_of_is_a_verdict_and_the_next_is_judged(mak
 
 
 def test_what_the_system_refuses_is_one_sentence_each():
-    found = request_scheduling(0, [100_000], leave_out=set())
+    found = request_scheduling(0, [100_000])
     assert len(found) == 1
     assert found[0].startswith("cpu_affinity [100000]: the system refused (") and "may run on cores [" in found[0]
-    assert request_scheduling(0, [], leave_out=set()) == []
+    assert request_scheduling(0, []) == []

@@ -8,6 +8,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -335,3 +336,10 @@ def test_with_the_real_launch(name, tmp_path):
     arguments = yaml.safe_load(Path(controller[-1]).read_text())["/cell/policy_controller"]["ros__parameters"]
     assert arguments["policy_timeout_s"] == 5.0 and isinstance(arguments["policy_timeout_s"], float)
     assert arguments["run_latched"] is (name == "metaworld")
+
+
+def test_docs_of_safety_name_tests_that_exist():
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "docs" / "safety.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / "test" / file).read_text(encoding="utf-8"), f"{file}::{function}"

@@ -16,6 +16,7 @@ SAFE_STAMP_NS = 0
 
 _SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
 _REPEAT_STOP_S = 1.0
+_REPEAT_ANSWER_S = 1.0  # one stamp may be asked for again for this long; longer, its clock stands still
 
 
 class Outcome(IntEnum):
@@ -80,6 +81,7 @@ class ControllerCore:
         self._answer: Command | None = None
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
+        self._failed = False
 
     def offer(self, policy: Policy) -> None:
         """Check `policy` and accept it; raises PolicyError, and changes nothing, where it must not run."""
@@ -103,6 +105,11 @@ class ControllerCore:
         if self._answer is not None:
             elapsed_ns = observation.stamp_ns - self._answer.stamp_ns
             if elapsed_ns == 0:
+                fault = self.assembler.fault(now)
+                if not fault and now - self._last_tick > _REPEAT_ANSWER_S:
+                    fault = f"every observation has had one stamp for {now - self._last_tick:.1f} s"
+                if fault:
+                    return self._fail(fault)
                 self._limiter.reset(self._answer.vector)
                 return self._answer  # asked again: the command was lost on the way, not the tick
             periods = elapsed_ns * 1e-9 / self.contract.period_s
@@ -117,16 +124,17 @@ class ControllerCore:
         """Keep a complete observation for the next `tick_on_time`."""
         self._waiting = observation
 
-    def tick_on_time(self, now: float) -> Command | None:
+    def tick_on_time(self, now: float, periods: float | None = None) -> Command | None:
         """Answer the newest observation at a deadline, whether it is new or was answered before.
 
-        The slew is for the time since the last tick.
+        The slew is for `periods` control periods, by default for the time since the last tick.
         """
         if self.outcome is Outcome.STOPPED or self._waiting is None:
             return None
-        elapsed = self.contract.period_s if self._last_tick is None else now - self._last_tick
+        if periods is None:
+            periods = 1.0 if self._last_tick is None else (now - self._last_tick) / self.contract.period_s
         again = self._last_tick is not None and self._waiting is self.observation
-        return self._command(self._waiting, elapsed / self.contract.period_s, now, starved=int(again))
+        return self._command(self._waiting, periods, now, starved=int(again))
 
     def _command(self, observation: Observation, periods: float, now: float, starved: int) -> Command | None:
         fault = self.assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
@@ -150,10 +158,10 @@ class ControllerCore:
         self.outcome, self.reason = Outcome.CONTINUE, ""
         statistics = self.statistics
         statistics.inference.add(inference_s)
-        statistics.observation_age.add(now - observation.arrived)
         statistics.starved_ticks += starved
-        if self._last_tick is not None:
+        if self._last_tick is not None and not self._failed:
             statistics.interval.add(now - self._last_tick)
+        self._failed = False
         self._last_tick = now
         self._answer = Command(self._limiter.apply(command, periods), observation.stamp_ns)
         self.observation, self._commanded = observation, True
@@ -168,10 +176,15 @@ class ControllerCore:
             return self._safe_command() if self._commanded and now - self._stopped_at < _REPEAT_STOP_S else None
         if self.slot.active is None or self.outcome is Outcome.WAITING:
             return None
+        period_s = self.contract.period_s
         succeeded = self.slot.newest is not self.slot.active  # its successor waits for an observation
         if self.policy_timeout_s and not succeeded and now - self._policy_since > self.policy_timeout_s:
             return self._stop(f"the policy ran for policy_timeout_s = {self.policy_timeout_s:g} s", now)
         fault = self.assembler.fault(now)
+        if not fault and self._last_tick is not None and now - self._last_tick > self.assembler.patience_s + period_s:
+            fault = (
+                f"no tick for {now - self._last_tick:.2f} s, though observations arrive: does the clock stand still?"
+            )
         return self._fail(fault) if fault else None
 
     def stop(self, reason: str, now: float) -> Command | None:
@@ -190,6 +203,7 @@ class ControllerCore:
         if not self._commanded:
             self.reason = fault
             return None
+        self._failed = True
         self.outcome, self.reason = self._fault_outcome, fault
         return self._safe_command()
 
@@ -197,7 +211,7 @@ class ControllerCore:
         self.slot.clear()
         self.outcome, self.reason, self._stopped_at = Outcome.STOPPED, reason, now
         self._last_tick = None  # periods without a policy are not starved
-        self._waiting = None
+        self._waiting = self._answer = None  # the next policy answers for itself
         return self._safe_command() if self._commanded else None
 
     def _safe_command(self) -> Command:

@@ -35,16 +35,17 @@ class PolicyIntake:
         self._judge, self._wake = judge, wake
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         self._verdicts: deque = deque()
-        self._gate = threading.Semaphore(0)
-        self._held = 0
+        self._gate = threading.Event()
+        self._at_gate = False
+        self._taken = self._put = 0
         self._epoch = 0
         self._worker = threading.Thread(target=self._work, name="policy intake", daemon=True)
         self._worker.start()
 
     @property
-    def thread_id(self) -> int:
-        """The worker's thread id, as the kernel knows it."""
-        return self._worker.native_id
+    def pending(self) -> int:
+        """Policies that have arrived and whose verdicts have not been taken."""
+        return self._put - self._taken
 
     def put(self, arrived: Any) -> Any | None:
         """Queue what arrived; returns what had to leave the queue unchecked for it, None mostly."""
@@ -52,23 +53,24 @@ class PolicyIntake:
         if self._waiting.qsize() >= LONGEST_QUEUE:
             try:
                 dropped = self._waiting.get_nowait()[1]
+                self._taken += 1
             except queue.Empty:  # the worker was faster
                 dropped = None
         self._waiting.put((self._epoch, arrived))
-        self._held += 1
+        self._put += 1
         return dropped
 
     def go(self) -> None:
-        """Let one check begin."""
-        if self._held:
-            self._held -= 1
-            self._gate.release()
+        """Let the check that waits begin; without one, nothing."""
+        if self._at_gate:
+            self._gate.set()
 
     def verdicts(self) -> list[tuple[Any, Policy | Exception]]:
         """What has been judged since the last call: (what arrived, its policy or what is wrong with it)."""
         result = []
         while self._verdicts:
             epoch, arrived, verdict = self._verdicts.popleft()
+            self._taken += 1
             if epoch == self._epoch:
                 result.append((arrived, verdict))
         return result
@@ -88,12 +90,15 @@ class PolicyIntake:
             epoch, arrived = self._waiting.get()
             if arrived is _END:
                 return
-            if epoch != self._epoch:
-                continue
-            self._gate.acquire(timeout=LONGEST_HOLD_S)
-            try:
-                verdict = self._judge(arrived)
-            except Exception as error:  # whatever it is, it belongs to this policy, and the next one is to be judged
-                verdict = error
+            verdict = None
+            if epoch == self._epoch:
+                self._gate.clear()
+                self._at_gate = True
+                self._gate.wait(LONGEST_HOLD_S)
+                self._at_gate = False
+                try:
+                    verdict = self._judge(arrived)
+                except Exception as error:  # whatever it is, it is this policy's, and the next one is to be judged
+                    verdict = error
             self._verdicts.append((epoch, arrived, verdict))
             self._wake()

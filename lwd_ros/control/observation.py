@@ -18,7 +18,7 @@ class StreamError(ValueError):
 class Observation:
     """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns.
 
-    `arrived` is when its last message was read, s of the steady clock.
+    `arrived` is when its last message did, s of the steady clock.
     """
 
     vector: np.ndarray
@@ -63,7 +63,7 @@ class ObservationAssembler:
             stamp_ns: the message's stamp.
             frame_id: the message's frame, which must be the binding's; frames are checked, not transformed.
             values: float64, the stream's scalars in the order of its fields.
-            now: steady clock, s.
+            now: when it arrived, steady clock, s.
 
         Raises:
             StreamError: not finite, a wrong frame. The message is dropped.
@@ -106,6 +106,12 @@ class ObservationAssembler:
         """Whether an observation has begun to arrive that is newer than the last complete one."""
         return bool(self._pending)
 
+    @property
+    def patience_s(self) -> float:
+        """How old the last complete observation may be, s."""
+        paced_by = self.streams[:1] if self._latest else self.streams
+        return min(stream.stale_after_s for stream in paced_by)
+
     def missing(self, now: float) -> list[str]:
         """Topics that were never seen or are stale, each with the reason."""
         result = []
@@ -121,8 +127,7 @@ class ObservationAssembler:
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
-        paced_by = self.streams[:1] if self._latest else self.streams
-        limit = min(stream.stale_after_s for stream in paced_by)
+        limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
             return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
         return ""

@@ -4,8 +4,8 @@
 class Pacer:
     """Deadlines start + k * period. All times are seconds of the steady clock.
 
-    A loop that comes too late for several deadlines runs once for the last of them and is back on the grid; the
-    others are counted in `missed`, for a robot is not helped by commands of the past.
+    A loop that comes too late for several deadlines runs once and is back on the grid; the others are counted in
+    `missed`, for a robot is not helped by commands of the past.
     """
 
     def __init__(self, period_s: float, now: float):
@@ -18,11 +18,12 @@ class Pacer:
         return self._start + self._next * self.period_s
 
     def due(self, now: float) -> float | None:
-        """The lateness in s if the loop is due at `now`, else None; a deadline is given out once."""
-        if now < self.deadline:
+        """Seconds since the first deadline that was not kept, if there is one at `now`, else None."""
+        late = now - self.deadline
+        if late < 0.0:
             return None
         last = int((now - self._start) / self.period_s)
         last = max(last, self._next)  # rounding must not bring a deadline back
         self.missed += last - self._next
         self._next = last + 1
-        return max(0.0, now - (self._start + last * self.period_s))
+        return late

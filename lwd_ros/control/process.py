@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 SWITCH_INTERVAL_S = 0.00001
 """How long another thread may keep the interpreter from the control thread; Python's default is 0.005.
@@ -48,23 +48,20 @@ class InterpreterGuard:
             self.longest_collection_s = max(self.longest_collection_s, time.perf_counter() - self._began)
 
 
-def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int]) -> list[str]:
+def request_scheduling(priority: int, cores: Sequence[int]) -> list[str]:
     """Ask for real-time priority and for CPU cores, for every thread of this process; returns what was refused.
 
     Args:
         priority: of SCHED_FIFO, 1 to 99; 0 asks for nothing.
         cores: numbers of the cores to run on; none asks for nothing.
-        leave_out: ids of threads that keep normal priority; they get the cores too.
 
     Returns:
         One sentence for each refusal, with what would allow it; empty when all was granted.
     """
     refused = []
-    threads = _threads()
     if cores:
         try:
-            for thread in threads:
-                os.sched_setaffinity(thread, cores)
+            _of_all_threads(lambda thread: os.sched_setaffinity(thread, cores))
         except (AttributeError, OSError, OverflowError) as error:
             refused.append(
                 f"cpu_affinity {list(cores)}: the system refused ({_reason(error)}); this process may run on cores "
@@ -72,9 +69,7 @@ def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int])
             )
     if priority:
         try:
-            for thread in threads:
-                if thread not in leave_out:
-                    os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
+            _of_all_threads(lambda thread: os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority)))
         except (AttributeError, OSError) as error:
             refused.append(
                 f"realtime_priority {priority}: the system refused ({_reason(error)}); allow it with "
@@ -86,8 +81,19 @@ def request_scheduling(priority: int, cores: Sequence[int], leave_out: set[int])
 
 def yield_to_others(nice: int) -> None:
     """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait."""
-    for thread in _threads():
+
+    def lower(thread: int) -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + nice))
+
+    _of_all_threads(lower)
+
+
+def _of_all_threads(call: Callable[[int], None]) -> None:
+    for thread in _threads():
+        try:
+            call(thread)
+        except ProcessLookupError:
+            continue  # it ended since it was listed
 
 
 def _threads() -> list[int]:

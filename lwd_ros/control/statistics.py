@@ -44,7 +44,7 @@ class TickStatistics:
     """Counts, and seconds as `Moments`, of a stretch of ticks; `a + b` is the statistics of both stretches.
 
     starved_ticks: periods without a new complete observation.
-    overruns: ticks whose work, or whose lateness and work together, took longer than the control period.
+    overruns: ticks whose lateness and work together took longer than the control period, and deadlines missed.
     work: from the tick's start (observation complete, or deadline come) to the command sent.
     lateness: from when the tick was due to its start. It is due when the last message of its observation reached the
         middleware (`observation` trigger), or at its deadline (`timer` trigger).

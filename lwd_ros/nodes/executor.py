@@ -5,42 +5,43 @@ from rclpy.executors import ShutdownException, SingleThreadedExecutor, TimeoutEx
 
 
 class ControlExecutor(SingleThreadedExecutor):
-    """Serves a few urgent entities alone, or all; who calls `serve` decides which, callback by callback.
+    """Serves a few urgent entities alone, or all; who calls `serve` decides which, turn by turn.
 
     rclpy builds a wait set of all that a node has before every callback: some fifty entities of a lifecycle node, which
     takes longer than a policy's step, and serves them in a fixed order in which a flood of service calls is no less
-    urgent than an observation. Urgent is what is in the callback group `urgent`.
+    urgent than an observation. Urgent is
+    what is in the callback group `urgent`, but for QoS events, and what is in `also_urgent`.
     """
 
     def __init__(self, *, context=None):
         super().__init__(context=context)
         self.urgent = None
+        self.also_urgent: frozenset = frozenset()
         self._urgent_alone = False
 
     def can_execute(self, entity) -> bool:
         """Whether to wait for this entity now (rclpy asks this while it builds a wait set)."""
-        if self._urgent_alone and (entity.callback_group is not self.urgent or isinstance(entity, EventHandler)):
+        if self._urgent_alone and not self._is_urgent(entity):
             return False
         return super().can_execute(entity)
 
+    def _is_urgent(self, entity) -> bool:
+        in_group = entity.callback_group is self.urgent and not isinstance(entity, EventHandler)
+        return in_group or entity in self.also_urgent
+
     def serve(self, urgent_alone: bool, timeout_s: float) -> bool:
-        """Run the next callback that is ready within `timeout_s`; returns whether there was one."""
-        self._urgent_alone = urgent_alone
+        """Run one callback of each entity that is ready within `timeout_s`; returns whether there was any.
+
+        All that was found ready is served before the next look, so no entity can keep another one waiting.
+        """
+        self._urgent_alone, served = urgent_alone, False
         try:
-            # Arguments that differ from the last call's make rclpy look anew, and not go on with what it found then.
-            handler, _, _ = self.wait_for_ready_callbacks(timeout_s, None, _never_urgent if urgent_alone else _never)
+            for handler, _, _ in self._wait_for_ready_callbacks(timeout_s):
+                handler()
+                handler.result()  # raises what the callback raised
+                served = True
         except (ShutdownException, TimeoutException):
-            return False
+            return served
         finally:
             self._urgent_alone = False
-        handler()
-        handler.result()  # raises what the callback raised
-        return True
-
-
-def _never() -> bool:
-    return False
-
-
-def _never_urgent() -> bool:
-    return False
+        return served

@@ -1,5 +1,6 @@
 """The policy controller: observations in, commands out, policies swapped between two ticks."""
 
+import contextlib
 import math
 import sys
 import threading
@@ -16,7 +17,6 @@ from lwd_ros.control import (
     Command,
     ControllerCore,
     InterpreterGuard,
-    Observation,
     Outcome,
     Pacer,
     PolicyIntake,
@@ -61,6 +61,7 @@ class PolicyController(ManagedNode):
         self._core: ControllerCore | None = None
         self._pacer: Pacer | None = None
         self._urgent = MutuallyExclusiveCallbackGroup()
+        self._activation = self._configuration = contextlib.ExitStack()
 
     def configure(self) -> None:
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
@@ -72,26 +73,30 @@ class PolicyController(ManagedNode):
             self.get_parameter("policy_timeout_s").value,
             self.get_parameter("stop_outside_training_range").value,
         )
-        self._commands = StreamPublisher(self, contract.require_binding().command_streams, self._warn)
-        self._status = self.create_publisher(ControllerStatus, "~/status", 10)
-        self._stop_service = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=self._urgent)
-        self._judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
-        self._intake = PolicyIntake(lambda message: core.slot.check(message_to_policy(message)), self._judged.trigger)
         self._interpreter = InterpreterGuard()
-        priority = self.get_parameter("realtime_priority").value
-        self.refusals = request_scheduling(priority, cores, leave_out=set())
+        with contextlib.ExitStack() as undo:
+            self._commands = StreamPublisher(self, contract.require_binding().command_streams, self._warn)
+            undo.callback(self._commands.destroy)
+            self._status = self.create_publisher(ControllerStatus, "~/status", 10)
+            undo.callback(self.destroy_publisher, self._status)
+            stop = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=self._urgent)
+            undo.callback(self.destroy_service, stop)
+            judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
+            undo.callback(self.destroy_guard_condition, judged)
+            self._intake = PolicyIntake(lambda message: core.slot.check(message_to_policy(message)), judged.trigger)
+            undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
+            self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
+            self._configuration = undo.pop_all()
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
         self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
 
     def _cores(self) -> list[int]:
         text = self.get_parameter("cpu_affinity").value
-        try:
-            return [int(part) for part in text.split(",")] if text.strip() else []
-        except ValueError as error:
-            raise ParameterError(
-                f"parameter 'cpu_affinity': found '{text}', expected core numbers as in 2,3"
-            ) from error
+        parts = [part.strip() for part in text.split(",")] if text.strip() else []
+        if not all(part.isdecimal() for part in parts):
+            raise ParameterError(f"parameter 'cpu_affinity': found '{text}', expected core numbers as in 2,3")
+        return [int(part) for part in parts]
 
     def activate(self) -> None:
         core = self._core
@@ -100,69 +105,68 @@ class PolicyController(ManagedNode):
         self._report = ControllerReport(core, self.now_s(), self.thresholds)
         self._asked_s = self.now_s()
         self._newest, self._answered, self._draining, self._ticked_s = ("", 0), None, False, -math.inf
+        self._accept_older = self.get_parameter("run_latched").value
+        with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
+            self._subscribe(undo)
+            self._start_timers(undo)
+            self._interpreter.settle()
+            undo.callback(self._interpreter.release)
+            self._activation = undo.pop_all()
+
+    def _subscribe(self, undo: contextlib.ExitStack) -> None:
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         self._observations = StreamSubscriber(
-            self, core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT, self._urgent
+            self, self._core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT, self._urgent
         )
+        undo.callback(self._observations.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
-        self._accept_older = self.get_parameter("run_latched").value
-        self._policies = [
-            self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
-            for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, LATCHED))
-        ]
+        for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, LATCHED)):
+            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
+            undo.callback(self.destroy_subscription, policies)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
-        watch = min(stream.stale_after_s for stream in core.assembler.streams) / 4
-        self._timers_of_activation = [
-            self.create_timer(watch, self._watch, clock=self.steady, callback_group=self._urgent),
+        undo.callback(self.destroy_client, self._get_policy)
+
+    def _start_timers(self, undo: contextlib.ExitStack) -> None:
+        core = self._core
+        watch_s = min(stream.stale_after_s for stream in core.assembler.streams) / 4
+        timers = [
+            self.create_timer(watch_s, self._watch, clock=self.steady, callback_group=self._urgent),
             self.create_timer(0.5, self._publish_status, clock=self.steady),
             self.create_timer(_ASK_EVERY_S, self._ask_for_older_policy, clock=self.steady),
         ]
         if self._timed and self.get_parameter("use_sim_time").value:
-            self._timers_of_activation.append(
-                self.create_timer(
-                    core.contract.period_s, self._tick_on_time, clock=self.get_clock(), callback_group=self._urgent
-                )
-            )
+            timers.append(self.create_timer(core.contract.period_s, self._tick_by_clock, callback_group=self._urgent))
         elif self._timed:
-            self._pacer = Pacer(core.contract.period_s, self.now_s())
-        self._interpreter.settle()
+            self._pacer, self._missed = Pacer(core.contract.period_s, self.now_s()), 0
+        for timer in timers:
+            undo.callback(self.destroy_timer, timer)
 
     def deactivate(self) -> None:
-        self._interpreter.release()
-        self._intake.forget()
-        self._pacer = None
-        command = self._core.stop("the controller is being deactivated", self.now_s())
-        if command is not None:
-            for _ in range(_SAFE_REPEATS):
-                self._send(command)
-            self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
-        for timer in self._timers_of_activation:
-            self.destroy_timer(timer)
-        for subscription in self._policies:
-            self.destroy_subscription(subscription)
+        self._stop("the controller is being deactivated", repeats=_SAFE_REPEATS)
+        self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
-        self._observations.destroy()
-        self.destroy_client(self._get_policy)
+        self._pacer = None
+        self._activation.close()
 
     def cleanup(self) -> None:
-        self._intake.close()
-        self.destroy_guard_condition(self._judged)
-        self._commands.destroy()
-        self.destroy_publisher(self._status)
-        self.destroy_service(self._stop_service)
+        self._pacer = None
+        self._activation.close()  # after a deactivation that failed
+        self._configuration.close()
         self._core = None
 
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
         executor.urgent = self._urgent
+        clock = self.resolve_topic_name("/clock")  # what moves the timer of `use_sim_time`
+        executor.also_urgent = frozenset(each for each in self.subscriptions if each.topic_name == clock)
         rest_at = 0.0
         while not stop.is_set():
             if not self.is_active:
                 executor.spin_once(timeout_sec=0.5)
                 continue
-            until = rest_at if self._pacer is None else min(rest_at, self._pacer.deadline)
-            executor.serve(urgent_alone=True, timeout_s=max(0.0, until - self.now_s()))
+            now = self.now_s()
+            executor.serve(urgent_alone=True, timeout_s=max(0.0, self._next_look(now, rest_at) - now))
             if not self.is_active:
                 continue
             late_s = None if self._pacer is None else self._pacer.due(self.now_s())
@@ -172,26 +176,39 @@ class PolicyController(ManagedNode):
             gap = self._in_a_gap(now)
             if gap:
                 self._intake.go()
-            if now > rest_at and (gap or now > rest_at + _REST_AT_LAST_S):
+            if now >= rest_at and (gap or now >= rest_at + _REST_AT_LAST_S):
                 found = executor.serve(urgent_alone=False, timeout_s=0.0)
                 rest_at = self.now_s() + (0.0 if found else _REST_EVERY_S)
 
+    def _next_look(self, now: float, rest_at: float) -> float:
+        """Until when to wait for the control path alone."""
+        if now >= rest_at and not self._in_a_gap(now):
+            rest_at = min(rest_at + _REST_AT_LAST_S, self._due_s() + self._core.contract.period_s)
+        if self._intake.pending:
+            rest_at = min(rest_at, now + _GAP_S)
+        return rest_at if self._pacer is None else min(rest_at, self._pacer.deadline)
+
+    def _due_s(self) -> float:
+        """When the next tick is expected."""
+        return self._ticked_s + self._core.contract.period_s if self._pacer is None else self._pacer.deadline
+
     def _in_a_gap(self, now: float) -> bool:
         """Whether no tick is due soon; without ticks for a while, none is expected."""
-        period_s = self._core.contract.period_s
-        due = self._ticked_s + period_s if self._pacer is None else self._pacer.deadline
-        if now > due + period_s:
+        period_s, due_s = self._core.contract.period_s, self._due_s()
+        if now >= due_s + period_s:
             return True
-        return due - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
+        return due_s - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
 
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
         start = self.now_s()
+        late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
         core = self._core
         try:
-            observation = core.assembler.add(place, stamp_ns, frame_id, values, start)
+            # What waited before it was read, while this process stood still, is as old as it is.
+            observation = core.assembler.add(place, stamp_ns, frame_id, values, start - late_s)
         except StreamError as error:
             self._warn(str(error))
             return
@@ -205,15 +222,18 @@ class PolicyController(ManagedNode):
         elif self._timed:
             core.observe(observation)
         else:
-            self._answer(observation, start, received_ns)
+            self._finish(core.tick(observation, start), start, late_s)
 
-    def _answer(self, observation: Observation, start: float, received_ns: int) -> None:
-        late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
-        self._finish(self._core.tick(observation, start), start, late_s)
-
-    def _tick_on_time(self, late_s: float = 0.0) -> None:
+    def _tick_on_time(self, late_s: float) -> None:
         start = self.now_s()
+        self._core.statistics.overruns += self._pacer.missed - self._missed
+        self._missed = self._pacer.missed
         self._finish(self._core.tick_on_time(start), start, late_s)
+
+    def _tick_by_clock(self) -> None:
+        """A period of simulated time has passed, however long that took."""
+        start = self.now_s()
+        self._finish(self._core.tick_on_time(start, periods=1.0), start, 0.0)
 
     def _finish(self, command: Command | None, start: float, late_s: float) -> None:
         core = self._core
@@ -221,7 +241,9 @@ class PolicyController(ManagedNode):
         if command is not None:
             self._send(command)
             if core.outcome is Outcome.CONTINUE and command is not self._answered:
-                core.statistics.tick(self.now_s() - start, core.contract.period_s, late_s)
+                now = self.now_s()
+                core.statistics.tick(now - start, core.contract.period_s, late_s)
+                core.statistics.observation_age.add(max(0.0, now - core.observation.arrived))
                 self._answered = command
         self._report_change()
 
@@ -232,7 +254,23 @@ class PolicyController(ManagedNode):
             return
         if self._report.outcome_has_changed() and core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
             self.get_logger().warning(f"{core.outcome.name.lower()}: {core.reason}")
+        if core.outcome is Outcome.STOPPED:
+            self._refuse_older()
         self._publish_status()
+
+    def _refuse_older(self) -> None:
+        """After a stop, nothing moves the robot that was published before it."""
+        self._accept_older = False
+        pending = self._intake.pending
+        self._intake.forget()
+        if pending:
+            self.get_logger().warning(f"{pending} policies that were being checked when the stop came are dropped")
+
+    def _stop(self, reason: str, repeats: int = 1) -> None:
+        command = self._core.stop(reason, self.now_s())
+        for _ in range(repeats if command is not None else 0):
+            self._send(command)
+        self._report_change()
 
     def _send(self, command: Command) -> None:
         self._commands.send(command.vector, command.stamp_ns)
@@ -242,8 +280,6 @@ class PolicyController(ManagedNode):
         if command is not None:
             self._send(command)
         self._report_change()
-        if self._core.outcome is Outcome.STOPPED:
-            self._accept_older = False
 
     def _ask_for_older_policy(self) -> None:
         wanted = self._accept_older and self._core.slot.newest is None
@@ -294,12 +330,8 @@ class PolicyController(ManagedNode):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        self._accept_older = False
-        self._intake.forget()
-        command = self._core.stop("~/stop was called", self.now_s())
-        if command is not None:
-            self._send(command)
-        self._report_change()
+        self._refuse_older()
+        self._stop("~/stop was called")
         response.success, response.message = True, "stopped; a new policy starts it again"
         return response
 

@@ -1,0 +1,289 @@
+"""Pins the controller under injected faults, in real processes: killed neighbours, damaged streams, clocks, disks."""
+
+import math
+import random
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.srv import GetState
+from nodes_support import Cell, running_cell
+from std_srvs.srv import Trigger
+
+from lwd_msgs.msg import ControllerStatus, PolicyWeights
+from lwd_msgs.srv import GeneratePolicy
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.streams import LATCHED, StreamPublisher
+from lwd_ros.policy import PolicyLayout
+
+TASK = "drawer-open-v3"
+PERIOD_NS = 12_500_000
+HOUR_NS = 3_600_000_000_000
+
+
+class Robot:
+    """A robot without a simulator: sends observations as a test wants them and keeps the commands.
+
+    Its policy commands hand_x - goal_x in x, and every observation has both at the same number: another command than 0
+    would mix two observations. In y it commands hand_y.
+    """
+
+    def __init__(self, cell: Cell, contract, make_policy, parameters=None):
+        self.cell, self.contract, self.problems = cell, contract, []
+        streams = contract.require_binding().observation_streams
+        self.publisher = StreamPublisher(cell.node, streams, self.problems.append)
+        self.single = [StreamPublisher(cell.node, (stream,), self.problems.append) for stream in streams]
+        self.commands: list[tuple[int, float, float]] = []
+        cell.subscribe(TwistStamped, "hand/velocity_command", self._on_command, 1000)
+        self.stamp_ns = HOUR_NS
+        self._policies = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+        names = list(contract.observation_names)
+        self.policy = make_policy(0, **_difference(names))
+        cell.start_node("policy_controller", parameters)
+        cell.wait("the controller", lambda: cell.controller is not None)
+        self.offer()
+        self.run_until_commanded()
+
+    def offer(self, policy=None) -> str:
+        policy = policy or self.policy
+        self._policies.publish(policy_to_message(policy, self.cell.node.get_clock().now().to_msg()))
+        return policy.policy_id
+
+    def _on_command(self, message) -> None:
+        self.commands.append((to_nanoseconds(message.header.stamp), message.twist.linear.x, message.twist.linear.y))
+
+    def vector(self) -> np.ndarray:
+        number = 0.001 * (self.stamp_ns // PERIOD_NS % 400)
+        vector = np.zeros(21)
+        vector[[0, 18]] = number
+        vector[1] = 0.5
+        return vector
+
+    def observe(self, order=None) -> None:
+        """One observation at the next stamp; `order` are the streams to send, all of them by default."""
+        self.stamp_ns += PERIOD_NS
+        for place in range(len(self.single)) if order is None else order:
+            self.single[place].send(self.vector(), self.stamp_ns)
+
+    def run(self, observations: int, send=None) -> None:
+        for _ in range(observations):
+            (send or self.observe)()
+            self.cell.spin(0.0125)
+
+    def run_until_commanded(self) -> None:
+        for _ in range(800):
+            self.run(1)
+            if self.commands:
+                return
+        raise AssertionError(f"no command\n{self.cell.tail('policy_controller')}")
+
+    def assert_runs(self) -> None:
+        """New observations are answered, by the policy, and none was ever mixed of two."""
+        before = len(self.commands)
+        self.run(40)
+        assert len(self.commands) > before + 20
+        self.cell.wait("continue", lambda: self.cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 2.0)
+        assert all(abs(x) < 1e-6 for _, x, _ in self.commands)
+
+
+def _difference(names) -> dict:
+    layout = PolicyLayout((21, 4))
+    matrix = np.zeros((4, 21))
+    matrix[0, names.index("hand_x")], matrix[0, names.index("goal_x")] = 1.0, -1.0
+    matrix[1, names.index("hand_y")] = 1.0
+    return {
+        "layout": layout,
+        "weights": np.concatenate([matrix.ravel(), np.zeros(4)]),
+        "observation_mean": np.zeros(21),
+        "observation_std": np.ones(21),
+        "action_offset": np.zeros(4),
+        "action_scale": np.ones(4),
+    }
+
+
+@pytest.fixture
+def robot(tmp_path, contract, make_policy):
+    with Cell(tmp_path) as cell:
+        yield Robot(cell, contract, make_policy)
+
+
+def test_damaged_streams_never_make_a_mixed_or_a_repeated_tick(robot):
+    """Drop-outs, duplicates and reordering, one after the other and all at once."""
+    draw = random.Random(5)
+    streams = range(len(robot.single))
+
+    def dropping():
+        robot.observe([place for place in streams if draw.random() > 0.1])
+
+    def duplicating():
+        robot.observe([place for place in streams for _ in range(draw.choice((1, 2, 3)))])
+
+    def reordering():
+        late = draw.choice(streams)
+        robot.observe([place for place in streams if place != late])
+        robot.stamp_ns += PERIOD_NS
+        stamp = robot.stamp_ns
+        for place in draw.sample(streams, len(streams)):
+            robot.single[place].send(robot.vector(), stamp)
+        robot.stamp_ns -= PERIOD_NS
+        robot.single[late].send(robot.vector(), robot.stamp_ns)
+        robot.stamp_ns += PERIOD_NS
+
+    for damage in (dropping, duplicating, reordering):
+        robot.run(60, damage)
+        robot.assert_runs()
+    answers = {}
+    for stamp, *command in robot.commands:
+        if stamp:  # a repeated stamp repeats its answer
+            assert answers.setdefault(stamp, command) == command
+
+
+def test_a_burst_moves_the_arm_no_faster(robot):
+    """Observations that waited somewhere and come at once: stamps closer than the period are not answered."""
+    step = PERIOD_NS // 10
+    before = robot.commands[-1][0]
+
+    def burst():
+        for _ in range(20):
+            robot.stamp_ns += step - PERIOD_NS
+            robot.observe()
+
+    robot.run(10, burst)
+    stamps = np.array([stamp for stamp, *_ in robot.commands if stamp > before])
+    assert len(stamps) > 5
+    assert np.diff(np.unique(stamps)).min() >= 0.75 * PERIOD_NS
+    robot.assert_runs()
+
+
+@pytest.mark.parametrize("jump_ns", [HOUR_NS, -HOUR_NS // 2])
+def test_a_clock_that_jumps_is_followed(robot, jump_ns):
+    robot.stamp_ns += jump_ns
+    robot.assert_runs()
+    assert abs(robot.commands[-1][0] - robot.stamp_ns) < 20 * PERIOD_NS
+
+
+def test_watchdogs_work_while_the_clock_of_the_simulation_stands_still(tmp_path, contract, make_policy):
+    """use_sim_time and nobody publishes /clock: ticks, staleness and status go by the steady clock."""
+    with Cell(tmp_path) as cell:
+        robot = Robot(cell, contract, make_policy, {"use_sim_time": True})
+        robot.assert_runs()
+        cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+        assert robot.commands[-1] == (0, 0.0, 0.0)
+        assert "silent for" in cell.controller.reason
+
+
+def test_the_same_publication_again_is_no_swap(robot):
+    message = policy_to_message(robot.policy, Time(sec=77))
+    robot._policies.publish(message)
+    robot.run(20)
+    robot.cell.wait("the swap", lambda: robot.cell.controller.policy_stamp.sec == 77)
+    swaps = robot.cell.controller.swaps
+    for _ in range(20):
+        robot._policies.publish(message)
+        robot.run(1)
+    robot.assert_runs()
+    assert (robot.cell.controller.swaps, robot.cell.controller.rejections) == (swaps, 0)
+
+
+def test_stop_is_heard_through_a_flood_of_observations(robot):
+    """Far more observations than the controller can read: the stop is served in between."""
+    robot.cell.node.create_timer(0.0005, robot.observe)
+    robot.cell.spin(0.5)
+    assert robot.cell.call(Trigger, "policy_controller/stop", seconds=5.0).success
+    robot.cell.wait("stopped", lambda: robot.cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED, 5.0)
+
+
+def test_an_activation_that_fails_leaves_nothing_behind_that_could_move_the_robot(tmp_path, contract, make_policy):
+    with Cell(tmp_path) as cell:
+        streams = contract.require_binding().observation_streams
+        observations = StreamPublisher(cell.node, streams, lambda sentence: None)
+        commands, vector = [], np.zeros(21)
+        cell.subscribe(TwistStamped, "hand/velocity_command", commands.append, 1000)
+        policies = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+        policies.publish(policy_to_message(make_policy(), Time(sec=1)))
+        cell.start_node("policy_controller", {"get_policy_service": "not-a-name/get_policy"})
+        cell.wait("the failure", lambda: "activate failed: " in cell.tail("policy_controller"))
+        for step in range(100):
+            observations.send(vector, HOUR_NS + step * PERIOD_NS)
+            cell.spin(0.0125)
+        assert cell.call(GetState, "policy_controller/get_state").current_state.label == "inactive"
+        assert not commands
+
+
+def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
+    """kill -9 of generator and controller at drawn moments, and their restart."""
+    draw = random.Random(3)
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_031}) as cell:
+        running = cell.generate(TASK).policy_id
+        cell.wait_for_policy(running)
+        for _ in range(2):
+            cell.spin(draw.uniform(0.0, 0.3))
+            _kill(cell, "policy_generator")
+            cell.assert_still_runs(running)
+            cell.start_node("policy_generator")
+            running = _generate_again(cell)
+            cell.wait_for_policy(running)
+            cell.spin(draw.uniform(0.0, 0.3))
+            _kill(cell, "policy_controller")
+            cell.wait("the bridge to hold", lambda: cell.task.holding)
+            cell.controller = None
+            cell.start_node("policy_controller")
+            cell.wait_for_policy(running)  # latched
+            cell.wait("the bridge to move again", lambda: not cell.task.holding)
+
+
+def _generate_again(cell: Cell) -> str:
+    """A policy of the new generator: for a while, DDS goes on showing the service of the one that was killed."""
+    client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
+    futures = []
+
+    def answered() -> bool:
+        futures.append(client.call_async(GeneratePolicy.Request(task=TASK)))
+        cell.spin(1.0)
+        return any(future.done() for future in futures)
+
+    cell.wait("an answer of the new generator", answered)
+    cell.spin(1.0)  # let every request that got through be answered: the last policy is the one that runs
+    cell.node.destroy_client(client)
+    return max((f.result() for f in futures if f.done()), key=lambda r: to_nanoseconds(r.stamp)).policy_id
+
+
+def _kill(cell: Cell, name: str) -> None:
+    cell.processes[name].send_signal(signal.SIGKILL)
+    cell.processes[name].wait()
+
+
+def test_of_two_generators_the_last_policy_runs(tmp_path):
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_032}) as cell:
+        other = [sys.executable, "-m", "lwd_ros.nodes.policy_generator", *cell.ros_arguments()]
+        cell.processes["other"] = subprocess.Popen([*other, "-r", "__node:=other"], env=cell.environment)
+        for seed in range(1, 7):
+            service = ("policy_generator", "other")[seed % 2]
+            request = GeneratePolicy.Request(task=TASK, seed=seed)
+            cell.wait_for_policy(cell.call(GeneratePolicy, f"{service}/generate_policy", request).policy_id)
+        assert cell.controller.rejections == 0
+
+
+def test_a_disk_without_room_for_logs_stops_no_robot(tmp_path, contract, make_policy):
+    """Every write to a file fails in the controller's process, as on a full disk."""
+
+    class FullDisk(Cell):
+        def start(self, name, module, arguments=(), output=None):
+            command = [sys.executable, "-m", module, *arguments]
+            self.processes[name] = subprocess.Popen(
+                command,
+                env={**self.environment, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "ROS_LOG_DIR": str(tmp_path)},
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+            )
+            return self.processes[name]
+
+    with FullDisk(tmp_path) as cell:
+        robot = Robot(cell, contract, make_policy)
+        robot.assert_runs()
+        robot.cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+        assert math.isclose(robot.commands[-1][2], 0.0)
