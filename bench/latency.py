@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from robot import Robot, contract_at, free_domain, random_policy
 from lwd_ros.contract import Contract
 from lwd_ros.demo.supervisor import Supervisor, isolated_environment
 
+_SETTLE_S = 0.3  # after a pause, before the clock runs
 ECHO = str(Path(__file__).with_name("echo.py"))
 
 
@@ -30,41 +32,62 @@ def loaded(cores: int):
             burner.wait()
 
 
+@contextlib.contextmanager
+def paused(processes):
+    """Processes that stand still meanwhile: what is not measured must not compute beside what is."""
+    stopped = list(processes)
+    for process in stopped:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            process.send_signal(signal.SIGCONT)
+
+
 def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Path) -> dict:
-    """Latencies through the echo and through the controller in alternating blocks of one run."""
+    """Latencies through the echo and through the controller in alternating blocks of one run.
+
+    An observation without a command counts as infinitely late.
+    """
     contract_file = contract_at(rate_hz, folder)
     contract = Contract.load(contract_file)
     domain = free_domain()
     environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
     with contextlib.ExitStack() as stack:
-        robots = {}
+        robots, processes = {}, {}
         for name in ("echo", "controller"):
             cell = stack.enter_context(Supervisor(folder / name, environment))
             arguments = cell.ros_arguments({"contract_file": contract_file})
             if name == "echo":
-                cell.processes[name] = subprocess.Popen([sys.executable, ECHO, *arguments], env=cell.environment)
+                processes[name] = subprocess.Popen([sys.executable, ECHO, *arguments], env=cell.environment)
+                cell.processes[name] = processes[name]
             else:
-                cell.start_node("policy_controller", {"contract_file": contract_file})
+                processes[name] = cell.start_node("policy_controller", {"contract_file": contract_file})
             robots[name] = Robot(contract, cell.namespace, domain)
             stack.callback(robots[name].close)
         robots["controller"].offer(random_policy(contract, seed=0))
         for robot in robots.values():
             robot.connect()
             robot.run(1.0)
-        latencies, sent = {name: [] for name in robots}, dict.fromkeys(robots, 0)
+        latencies = {name: [] for name in robots}
+        sent, answered = dict.fromkeys(robots, 0), dict.fromkeys(robots, 0)
         with loaded(cores):
             for block in range(blocks):
                 for name in sorted(robots, reverse=bool(block % 2)):
-                    exchange = robots[name].run(block_s)
-                    latencies[name].append(exchange.latencies_s())
+                    with paused(processes[other] for other in robots if other != name):
+                        robots[name].run(_SETTLE_S)
+                        exchange = robots[name].run(block_s)
+                    latencies[name].append(np.nan_to_num(exchange.latency_by_place_s(), nan=np.inf))
                     sent[name] += len(exchange.sent)
+                    answered[name] += len(exchange.answered)
     result = {"rate_hz": rate_hz, "load": f"{cores} of {os.cpu_count()} cores" if cores else "idle"}
     for name, parts in latencies.items():
         whole = np.concatenate(parts)
         for percentile in (50, 99):
             result[f"{name}_p{percentile}_ms"] = round(float(np.percentile(whole, percentile)) * 1e3, 4)
-        result[f"{name}_answered"], result[f"{name}_sent"] = len(whole), sent[name]
+        result[f"{name}_answered"], result[f"{name}_sent"] = answered[name], sent[name]
     for percentile in (50, 99):
         result[f"ratio_p{percentile}"] = round(
             result[f"controller_p{percentile}_ms"] / result[f"echo_p{percentile}_ms"], 4

@@ -44,7 +44,7 @@ class Requests:
     """Asks for a policy every so many observations, and finds out when each began to command."""
 
     def __init__(self, robot: Robot, every: int):
-        self._robot, self._every = robot, every
+        self._robot, self.every = robot, every
         self._client = robot.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         self.asked: list[tuple[int, int]] = []  # stamp of the observation sent last, system clock in ns
         self.answers: list[GeneratePolicy.Response] = []
@@ -63,7 +63,7 @@ class Requests:
 
     def between(self, place: int) -> None:
         """To be called after each observation."""
-        if place % self._every == self._every // 2:
+        if place % self.every == self.every // 2:
             self.asked.append((self._robot.newest_stamp_ns, self._robot.now_ns()))
             self.ask()
 
@@ -78,27 +78,29 @@ class Requests:
             self.first_stamps.setdefault(message.policy_id, to_nanoseconds(message.policy_first_stamp))
 
 
-def pair(robot: Robot, requests: Requests, seconds: float) -> tuple[dict, dict]:
+def pair(robot: Robot, requests: Requests, seconds: float, busy_first: bool) -> tuple[dict, dict]:
     """One block without swaps and one with: tick latencies, ticks lost, and request to first command."""
-    quiet = robot.run(seconds)
+    quiet = None if busy_first else robot.run(seconds)
     requests.asked, requests.answers = [], []
     busy = robot.run(seconds, requests.between)
     robot.spin_for(0.5)
-    around, to_command = np.zeros(len(busy.sent), bool), []
+    quiet = quiet or robot.run(seconds)
+    if len(requests.answers) < len(requests.asked):
+        raise click.ClickException(f"{len(requests.asked)} requests, {len(requests.answers)} answers within 0.5 s")
+    around, to_command, swaps = np.zeros(len(busy.sent), bool), [], 0
     places = {stamp: place for place, stamp in enumerate(busy.sent)}
-    swaps = 0
     for (asked_at, asked_ns), answer in zip(requests.asked, requests.answers, strict=True):
         first = requests.first_stamps.get(answer.policy_id)
-        if first not in busy.answered:
-            continue
-        swaps += 1
-        to_command.append((busy.answered[first] - asked_ns) * 1e-6)
-        around[places[asked_at] : places[first] + AROUND] = True
-    latencies = busy.latency_by_place_s()
-    near = latencies[around & np.isfinite(latencies)]
+        swaps += first in places
+        if first in busy.answered:
+            to_command.append((busy.answered[first] - asked_ns) * 1e-6)
+        # Where no first command is known, everything up to the next request may have to do with the swap.
+        end = places[first] + AROUND if first in places else places[asked_at] + requests.every
+        around[places[asked_at] : end] = True
+    latencies = np.nan_to_num(busy.latency_by_place_s(), nan=np.inf)
     return (
-        {"latencies": quiet.latencies_s(), "lost": quiet.lost()},
-        {"latencies": near, "lost": busy.lost(), "swaps": swaps, "to_command_ms": to_command},
+        {"latencies": np.nan_to_num(quiet.latency_by_place_s(), nan=np.inf), "lost": quiet.lost()},
+        {"latencies": latencies[around], "lost": busy.lost(), "swaps": swaps, "to_command_ms": to_command},
     )
 
 
@@ -121,8 +123,8 @@ def measure(rate_hz: float, pairs: int, swaps: int, every: int, priority: int, f
         robot.run(2.0, requests.between)
         robot.spin_for(0.5)
         blocks = []
-        for _ in range(pairs):
-            blocks.append(pair(robot, requests, swaps * every / rate_hz))
+        for place in range(pairs):
+            blocks.append(pair(robot, requests, swaps * every / rate_hz, busy_first=bool(place % 2)))
             cell.check()
         robot.close()
     if requests.failed:
