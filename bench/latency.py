@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import numpy as np
 from results import machine, write_result
-from robot import Robot, contract_at, free_domain, random_policy
+from robot import Robot, benchmark_environment, contract_at, random_policy
 
 from lwd_ros.contract import Contract
-from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+from lwd_ros.demo.supervisor import Supervisor
 
 _SETTLE_S = 0.3  # after a pause, before the clock runs
 ECHO = str(Path(__file__).with_name("echo.py"))
@@ -52,9 +52,7 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
     """
     contract_file = contract_at(rate_hz, folder)
     contract = Contract.load(contract_file)
-    domain = free_domain()
-    environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+    environment, domain = benchmark_environment()
     with contextlib.ExitStack() as stack:
         robots, processes = {}, {}
         for name in ("echo", "controller"):
@@ -79,7 +77,7 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
                     with paused(processes[other] for other in robots if other != name):
                         robots[name].run(_SETTLE_S)
                         exchange = robots[name].run(block_s)
-                    latencies[name].append(np.nan_to_num(exchange.latency_by_place_s(), nan=np.inf))
+                    latencies[name].append(exchange.latencies_s())
                     sent[name] += len(exchange.sent)
                     answered[name] += len(exchange.answered)
     result = {"rate_hz": rate_hz, "load": f"{cores} of {os.cpu_count()} cores" if cores else "idle"}

@@ -18,6 +18,7 @@ from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import Contract
 from lwd_ros.contract.fields import writer
 from lwd_ros.control import request_scheduling
+from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.nodes.conversions import message_class, policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.streams import LATCHED, RELIABLE
 from lwd_ros.policy import Policy, PolicyLayout
@@ -66,13 +67,8 @@ class Exchange:
     answered: dict[int, int] = field(default_factory=dict)
 
     def latencies_s(self) -> np.ndarray:
-        """Seconds from an observation's last message to its last command, for those that were answered."""
-        latencies = self.latency_by_place_s()
-        return latencies[np.isfinite(latencies)]
-
-    def latency_by_place_s(self) -> np.ndarray:
-        """The same for every observation in the order sent; NaN where there was no command."""
-        return np.array([(self.answered.get(stamp, np.nan) - sent) * 1e-9 for stamp, sent in self.sent.items()])
+        """Seconds from an observation's last message to its last command, in the order sent; infinite without one."""
+        return np.array([(self.answered.get(stamp, np.inf) - sent) * 1e-9 for stamp, sent in self.sent.items()])
 
     def lost(self) -> int:
         """Observations that had no command before the next observation was sent."""
@@ -200,6 +196,8 @@ class Robot:
         return exchange
 
 
-def free_domain() -> int:
-    """A ROS domain for this process's benchmark."""
-    return 1 + os.getpid() % 100
+def benchmark_environment() -> tuple[dict[str, str], int]:
+    """The environment of a benchmark's nodes, and its ROS domain, which this process keeps to as well."""
+    environment = isolated_environment()
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+    return environment, int(environment["ROS_DOMAIN_ID"])

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import numpy as np
 from results import machine, write_result
-from robot import Robot, contract_at, free_domain, random_policy
+from robot import Robot, benchmark_environment, contract_at, random_policy
 
 from lwd_ros.contract import Contract
-from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+from lwd_ros.demo.supervisor import Supervisor
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -35,11 +35,10 @@ def processor_s(pid: int) -> float:
 def main(path: Path | None, rate_hz: float, minutes: float) -> None:
     """A controller at a steady rate, offered a new policy every second."""
     with tempfile.TemporaryDirectory() as name:
-        folder, domain = Path(name), free_domain()
+        folder = Path(name)
         contract_file = contract_at(rate_hz, folder)
         contract = Contract.load(contract_file)
-        environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+        environment, domain = benchmark_environment()
         with Supervisor(folder / "logs", environment) as cell:
             pid = cell.start_node("policy_controller", {"contract_file": contract_file}).pid
             robot = Robot(contract, cell.namespace, domain)

@@ -1,7 +1,6 @@
 """Policies swapped while a 500 Hz loop runs, against the same loop without swaps: `python bench/swap.py --json F`."""
 
 import json
-import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -10,12 +9,12 @@ import click
 import numpy as np
 import onnx
 from results import machine, write_result
-from robot import Robot, contract_at, free_domain
+from robot import Robot, benchmark_environment, contract_at
 
 from lwd_msgs.msg import ControllerStatus
 from lwd_msgs.srv import GeneratePolicy
 from lwd_ros.contract import Contract
-from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+from lwd_ros.demo.supervisor import Supervisor
 from lwd_ros.generator.model_file import METADATA_KEY
 from lwd_ros.nodes.conversions import to_nanoseconds
 from lwd_ros.resources import share_path
@@ -97,20 +96,17 @@ def pair(robot: Robot, requests: Requests, seconds: float, busy_first: bool) -> 
         # Where no first command is known, everything up to the next request may have to do with the swap.
         end = places[first] + AROUND if first in places else places[asked_at] + requests.every
         around[places[asked_at] : end] = True
-    latencies = np.nan_to_num(busy.latency_by_place_s(), nan=np.inf)
     return (
-        {"latencies": np.nan_to_num(quiet.latency_by_place_s(), nan=np.inf), "lost": quiet.lost()},
-        {"latencies": latencies[around], "lost": busy.lost(), "swaps": swaps, "to_command_ms": to_command},
+        {"latencies": quiet.latencies_s(), "lost": quiet.lost()},
+        {"latencies": busy.latencies_s()[around], "lost": busy.lost(), "swaps": swaps, "to_command_ms": to_command},
     )
 
 
 def measure(rate_hz: float, pairs: int, swaps: int, every: int, priority: int, folder: Path) -> dict:
     """All pairs, by one controller that runs at this real-time priority (0: normal), one robot above it."""
-    domain = free_domain()
     contract_file = contract_at(rate_hz, folder)
     contract = Contract.load(contract_file)
-    environment = {**isolated_environment(), "ROS_DOMAIN_ID": str(domain)}
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+    environment, domain = benchmark_environment()
     with Supervisor(folder / f"logs_{priority}", environment) as cell:
         model_file = model_for(contract, folder)
         cell.start_node("policy_generator", {"contract_file": contract_file, "model_file": model_file})
@@ -165,7 +161,8 @@ def main(path: Path | None, rate_hz: float, pairs: int, swaps: int, every: int, 
     Measured twice: with the controller's parameter `realtime_priority`, and with everything at normal priority.
     """
     found = {}
-    for priority in dict.fromkeys((realtime_priority, 0)):
+    # Normal first: real-time priority stays with this process, and the nodes that it starts afterwards inherit it.
+    for priority in dict.fromkeys((0, realtime_priority)):
         with tempfile.TemporaryDirectory() as folder:
             found[priority] = run = measure(rate_hz, pairs, swaps, every, priority, Path(folder))
         click.echo(
