@@ -13,11 +13,12 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.srv import GetState
 from nodes_support import Cell, running_cell
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GeneratePolicy
-from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.streams import LATCHED, StreamPublisher
 from lwd_ros.policy import PolicyLayout
 
@@ -175,6 +176,29 @@ def test_watchdogs_work_while_the_clock_of_the_simulation_stands_still(tmp_path,
         cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
         assert robot.commands[-1] == (0, 0.0, 0.0)
         assert "silent for" in cell.controller.reason
+
+
+def test_the_timer_goes_by_the_clock_of_the_simulation_and_holds_when_it_stands_still(tmp_path, contract, make_policy):
+    with Cell(tmp_path) as cell:
+        clock, now_ns = cell.node.create_publisher(Clock, "clock", 10), HOUR_NS
+
+        def advance() -> None:
+            nonlocal now_ns
+            now_ns += PERIOD_NS
+            clock.publish(Clock(clock=to_stamp(now_ns)))
+
+        running = cell.node.create_timer(0.0125, advance)
+        robot = Robot(cell, contract, make_policy, {"use_sim_time": True, "trigger": "timer"})
+        robot.assert_runs()
+        running.cancel()
+        cell.spin(0.1)
+        commands = len(robot.commands)
+        robot.run(40)
+        assert cell.controller.outcome == ControllerStatus.OUTCOME_HOLD
+        assert "though observations arrive: does the clock stand still?" in cell.controller.reason
+        assert set(robot.commands[commands:]) == {(0, 0.0, 0.0)}
+        running.reset()
+        robot.assert_runs()
 
 
 def test_the_same_publication_again_is_no_swap(robot):
