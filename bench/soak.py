@@ -32,8 +32,9 @@ def processor_s(pid: int) -> float:
 @click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
 @click.option("--rate-hz", default=200.0, show_default=True)
 @click.option("--minutes", default=10.0, show_default=True)
-def main(path: Path | None, rate_hz: float, minutes: float) -> None:
-    """A controller at a steady rate, offered a new policy every second."""
+@click.option("--swap-every-s", default=1.0, show_default=True)
+def main(path: Path | None, rate_hz: float, minutes: float, swap_every_s: float) -> None:
+    """A controller at a steady rate, offered a new policy every so often."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         contract_file = contract_at(rate_hz, folder)
@@ -44,9 +45,9 @@ def main(path: Path | None, rate_hz: float, minutes: float) -> None:
             robot = Robot(contract, cell.namespace, domain)
             robot.offer(random_policy(contract, 0))
             robot.connect()
-            memory, swaps, every = [], 0, round(rate_hz)
+            memory, swaps, every = [], 0, round(rate_hz * swap_every_s)
 
-            def each_second(place: int) -> None:
+            def swap(place: int) -> None:
                 nonlocal swaps
                 if place % every == every // 2:
                     swaps += 1
@@ -54,7 +55,7 @@ def main(path: Path | None, rate_hz: float, minutes: float) -> None:
                     memory.append(resident_mb(pid))
 
             used = processor_s(pid)
-            exchange = robot.run(60 * minutes, each_second)
+            exchange = robot.run(60 * minutes, swap)
             used = processor_s(pid) - used
             robot.close()
     kept = np.array(memory[int(_WARM_UP * len(memory)) :])
@@ -66,6 +67,7 @@ def main(path: Path | None, rate_hz: float, minutes: float) -> None:
         **machine(),
         "rate_hz": rate_hz,
         "minutes": minutes,
+        "swap_every_s": swap_every_s,
         "swaps": swaps,
         "ticks": len(exchange.sent),
         "unanswered": len(exchange.sent) - len(exchange.answered),
