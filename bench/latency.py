@@ -1,6 +1,7 @@
 """From observation to command through the controller, against a bare rclpy echo: `python bench/latency.py --json F`."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -84,13 +85,17 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
     for name, parts in latencies.items():
         whole = np.concatenate(parts)
         for percentile in (50, 99):
-            result[f"{name}_p{percentile}_ms"] = round(float(np.percentile(whole, percentile)) * 1e3, 4)
+            result[f"{name}_p{percentile}_ms"] = _rounded(float(np.percentile(whole, percentile)) * 1e3)
         result[f"{name}_answered"], result[f"{name}_sent"] = answered[name], sent[name]
     for percentile in (50, 99):
-        result[f"ratio_p{percentile}"] = round(
-            result[f"controller_p{percentile}_ms"] / result[f"echo_p{percentile}_ms"], 4
-        )
+        ours, theirs = (result[f"{name}_p{percentile}_ms"] for name in ("controller", "echo"))
+        result[f"ratio_p{percentile}"] = ours and theirs and _rounded(ours / theirs)
     return result
+
+
+def _rounded(value: float) -> float | None:
+    """None where more observations had no command than the percentile leaves over: JSON knows no infinity."""
+    return round(value, 4) if math.isfinite(value) else None
 
 
 @click.command()
@@ -108,8 +113,8 @@ def main(path: Path | None, rates, blocks: int, block_s: float, loads) -> None:
                 run = measure(rate_hz, cores, blocks, block_s, Path(folder))
                 runs.append(run)
                 click.echo(
-                    f"{rate_hz:g} Hz, {run['load']}: p50 {run['controller_p50_ms']:.3f} ms, {run['ratio_p50']:.3f} of "
-                    f"the echo's; p99 {run['controller_p99_ms']:.3f} ms, {run['ratio_p99']:.3f}"
+                    f"{rate_hz:g} Hz, {run['load']}: p50 {run['controller_p50_ms']} ms, {run['ratio_p50']} of the "
+                    f"echo's; p99 {run['controller_p99_ms']} ms, {run['ratio_p99']}"
                 )
     write_result(path, {"benchmark": "latency", **machine(), "runs": runs})
 
