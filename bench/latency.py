@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
                     latencies[name].append(exchange.latencies_s())
                     sent[name] += len(exchange.sent)
                     answered[name] += len(exchange.answered)
-    result = {"rate_hz": rate_hz, "load": f"{cores} of {os.cpu_count()} cores" if cores else "idle"}
+    result = {"rate_hz": rate_hz, "load": "loaded" if cores else "idle", "loaded_cores": cores}
     for name, parts in latencies.items():
         whole = np.concatenate(parts)
         for percentile in (50, 99):
