@@ -15,36 +15,43 @@ TEMPLATE = DOCUMENT.with_suffix(".template.md")
 HEAD = f"<!-- Made by 'python bench/report.py' from {TEMPLATE.name} and bench/results/controller; edit those. -->\n"
 
 
-def _goal(value: float | None, most: float, digits: int = 2) -> str:
-    """A figure, bold where it is beyond its goal; a dash where one side of a ratio is infinite."""
-    if value is None:
-        return NONE
+def _goal(value: float, most: float, digits: int = 2) -> str:
+    """A figure, bold where it is beyond its goal."""
     text = f"{value:.{digits}f}"
     return text if value <= most else f"**{text}**"
 
 
 def _milliseconds(value: float | None) -> str:
-    """A time; None is an observation without a command: infinitely late."""
+    """A time; None is more observations without a command than the percentile leaves over: infinitely late."""
     return "∞" if value is None else f"{value:.2f}"
 
 
 def latency(result: dict) -> dict[str, str]:
     """Observation to command over the bare echo, by rate and load."""
-    header = ["rate", "load", "p50, ms", "echo's", "ratio (≤ 1.15)", "p99, ms", "echo's", "ratio (≤ 1.3)", "answered"]
-    rows = [
-        [
-            f"{run['rate_hz']:g} Hz",
-            run["load"],
-            _milliseconds(run["controller_p50_ms"]),
-            _milliseconds(run["echo_p50_ms"]),
-            _goal(run["ratio_p50"], 1.15 if run["rate_hz"] <= 500 else math.inf),
-            _milliseconds(run["controller_p99_ms"]),
-            _milliseconds(run["echo_p99_ms"]),
-            _goal(run["ratio_p99"], 1.3 if run["rate_hz"] <= 500 else math.inf),
-            f"{run['controller_answered']:,} of {run['controller_sent']:,}",
-        ]
-        for run in result["runs"]
-    ]
+    header = ["rate, load", "", "controller, ms", "echo, ms", "ratio", "stripped, ms", "ratio", "answered"]
+    rows = []
+    for run in result["runs"]:
+        for percentile, goal in ((50, 1.15), (99, 1.3)):
+            ours = run[f"controller_p{percentile}_ms"]
+
+            def ratio(name: str, most: float, ours=ours, run=run, percentile=percentile) -> str:
+                theirs = run[f"{name}_p{percentile}_ms"]
+                if theirs is None:
+                    return NONE
+                return "**∞**" if ours is None else _goal(ours / theirs, most)
+
+            rows.append(
+                [
+                    f"{run['rate_hz']:g} Hz, {run['load']}",
+                    f"p{percentile}",
+                    _milliseconds(ours),
+                    _milliseconds(run[f"echo_p{percentile}_ms"]),
+                    ratio("echo", goal if run["rate_hz"] <= 500 else math.inf),
+                    _milliseconds(run[f"stripped_echo_p{percentile}_ms"]),
+                    ratio("stripped_echo", math.inf),
+                    f"{run['controller_answered']:,} of {run['controller_sent']:,}",
+                ]
+            )
     return {"table:latency": table(header, rows)}
 
 
@@ -62,7 +69,7 @@ def swap(result: dict) -> dict[str, str]:
         "ratio, median of the pairs (goal: ≤ 1.2)": lambda run: _goal(run["worst_tick_ratio"], 1.2),
         "ratio, worst pair": lambda run: f"{run['worst_tick_ratio_worst_pair']:.2f}",
         "request to first command p50, ms (goal: ≤ 15)": lambda run: _goal(run["request_to_command_ms_p50"], 15, 1),
-        "request to first command p99, ms": lambda run: f"{run['request_to_command_ms_p99']:.1f}",
+        "request to first command p99, ms": lambda run: _milliseconds(run["request_to_command_ms_p99"]),
     }
     header = ["", f"`realtime_priority: {result['realtime_priority']}`", "normal priority"]
     return {

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import deque
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import numpy as np
 from results import machine, write_result
 from robot import Robot, benchmark_environment, contract_at, random_policy
 
+from lwd_msgs.msg import ControllerStatus
 from lwd_ros.contract import Contract
 from lwd_ros.demo.supervisor import Supervisor
 
@@ -38,21 +40,29 @@ def measure(rate_hz: float, minutes: float, swap_every_s: float) -> dict:
         with Supervisor(folder / "logs", environment) as cell:
             pid = cell.start_node("policy_controller", {"contract_file": contract_file}).pid
             robot = Robot(contract, cell.namespace, domain)
+            statuses = deque(maxlen=1)
+            robot.node.create_subscription(ControllerStatus, "policy_controller/status", statuses.append, 10)
             robot.offer(random_policy(contract, 0))
             robot.connect()
-            memory, swaps, every = [], 0, round(rate_hz * swap_every_s)
+            robot.spin_for(1.0)
+            swaps_before = statuses[-1].swaps
+            memory, offered, every = [], 0, round(rate_hz * swap_every_s)
 
             def swap(place: int) -> None:
-                nonlocal swaps
+                nonlocal offered
                 if place % every == every // 2:
-                    swaps += 1
-                    robot.offer(random_policy(contract, swaps))
+                    offered += 1
+                    robot.offer(random_policy(contract, offered))
                     memory.append(resident_mb(pid))
 
             used = processor_s(pid)
             exchange = robot.run(60 * minutes, swap)
             used = processor_s(pid) - used
+            robot.spin_for(1.0)
+            swaps = statuses[-1].swaps - swaps_before
             robot.close()
+    if swaps < offered:
+        raise click.ClickException(f"{offered} policies offered, {swaps} ran, {statuses[-1].rejections} refused")
     kept = np.array(memory[int(_WARM_UP * len(memory)) :])
     slope, _ = np.polyfit(np.arange(len(kept)), kept, 1)
     # What a straight line leaves over is the noise that a growth must rise above.

@@ -185,15 +185,16 @@ def test_dead_bridge_means_hold_and_its_return_goes_on(tmp_path):
         cell.wait_for_policy(policy)
 
 
-def test_interrupted_controller_leaves_the_arm_still(tmp_path):
-    """SIGINT in mid-motion: the last command is the safe one, the exit status 0."""
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_controller_leaves_the_arm_still(tmp_path, end):
+    """Ended in mid-motion: the last command is the safe one, the exit status 0."""
     hand = []
     with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_024}) as cell:
         cell.subscribe(TwistStamped, "hand/velocity_command", hand.append)
         cell.wait_for_policy(cell.generate(TASK).policy_id)
         cell.wait("a moving arm", lambda: hand and abs(hand[-1].twist.linear.y) > 0.1)
         controller = cell.processes["policy_controller"]
-        controller.send_signal(signal.SIGINT)
+        controller.send_signal(end)
         assert controller.wait(20) == 0
         cell.spin(0.5)
         linear = hand[-1].twist.linear

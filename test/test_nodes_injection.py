@@ -158,7 +158,7 @@ def test_an_activation_that_fails_leaves_nothing_behind_that_could_move_the_robo
 
 
 def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
-    """kill -9 of generator and controller at drawn moments, and their restart."""
+    """kill -9 of each node at drawn moments, and its restart."""
     draw = random.Random(3)
     with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_031}) as cell:
         running = cell.generate(TASK).policy_id
@@ -177,6 +177,11 @@ def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
             cell.start_node("policy_controller")
             cell.wait_for_policy(running)  # latched
             cell.wait("the bridge to move again", lambda: not cell.task.holding)
+            cell.spin(draw.uniform(0.0, 0.3))
+            _kill(cell, "metaworld_bridge")
+            cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+            cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_031})
+            cell.wait_for_policy(running)
 
 
 def _generate_again(cell: Cell) -> str:
@@ -198,6 +203,41 @@ def _generate_again(cell: Cell) -> str:
 def _kill(cell: Cell, name: str) -> None:
     cell.processes[name].send_signal(signal.SIGKILL)
     cell.processes[name].wait()
+
+
+def test_a_generator_killed_at_work_stops_nothing(tmp_path):
+    """kill -9 while requests are being answered: what was published runs, the rest never arrives."""
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_033}) as cell:
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+        client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
+        cell.wait("the service", client.service_is_ready)
+        for seed in range(1, 11):
+            client.call_async(GeneratePolicy.Request(task=TASK, seed=seed))
+        cell.spin(0.01)
+        _kill(cell, "policy_generator")
+        cell.spin(0.5)
+        cell.assert_still_runs(cell.controller.policy_id)
+        assert cell.controller.rejections == 0
+
+
+def test_of_two_latched_policies_the_newer_one_comes_back(tmp_path, contract, make_policy):
+    """Each generator latches its own; a controller that starts later receives both, in any order."""
+    older, newer = make_policy(1), make_policy(2)
+    with Cell(tmp_path) as cell:
+        for second, policy in ((2, newer), (1, older)):
+            publisher = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+            publisher.publish(policy_to_message(policy, Time(sec=second)))
+        streams = contract.require_binding().observation_streams
+        observations = StreamPublisher(cell.node, streams, lambda sentence: None)
+        stamps = iter(range(HOUR_NS, 2 * HOUR_NS, PERIOD_NS))
+        cell.node.create_timer(0.0125, lambda: observations.send(np.zeros(21), next(stamps)))
+        for _ in range(3):
+            cell.controller = None
+            cell.start_node("policy_controller")
+            cell.wait_for_policy(newer.policy_id)
+            cell.spin(1.0)
+            assert cell.controller.policy_id == newer.policy_id
+            _kill(cell, "policy_controller")
 
 
 def test_of_two_generators_the_last_policy_runs(tmp_path):

@@ -5,9 +5,13 @@ import time
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from nodes_support import Cell
 from robot_support import HOUR_NS, Robot
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus
 from lwd_ros.nodes.conversions import to_stamp
@@ -33,7 +37,7 @@ def test_one_stamp_for_ever_holds_and_the_next_one_goes_on(robot_with):
 
     robot.run(130, stuck)
     robot.cell.wait("hold", lambda: robot.cell.controller.outcome == HOLD, 5.0)
-    assert "every observation has had one stamp for" in robot.cell.controller.reason
+    assert "one stamp for" in robot.cell.controller.reason
     assert robot.commands[-1] == (0, 0.0, 0.0)
     robot.assert_runs()
 
@@ -178,3 +182,89 @@ def test_observations_without_a_stamp_in_common_hold(robot_with):
     robot.run(40, apart)
     robot.cell.wait("hold", lambda: robot.cell.controller.outcome == HOLD, 5.0)
     robot.assert_runs()
+
+
+def test_a_stop_is_not_undone_by_policies_that_had_arrived_before_it(robot_with, make_policy):
+    """They wait unread in the subscription when the stop comes, because the controller stood still."""
+    robot = robot_with()
+    cell, process = robot.cell, robot.cell.processes["policy_controller"]
+    client = cell.node.create_client(Trigger, "policy_controller/stop")
+    cell.wait("the service", client.service_is_ready)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for draw in (1, 2, 3):
+            robot.offer(make_policy(draw))
+        cell.spin(0.2)
+        answer = client.call_async(Trigger.Request())
+        cell.spin(0.2)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    cell.wait("the stop's answer", answer.done)
+    robot.run(40)
+    assert cell.controller.outcome == STOPPED
+    assert cell.controller.swaps == 1
+    assert "policies that had arrived when the stop came are dropped" in cell.tail("policy_controller", 20)
+    robot.offer()  # what is published from now on runs
+    robot.run(20)
+    cell.wait("continue", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 5.0)
+
+
+def test_each_stop_is_reported_even_right_after_another(robot_with, make_policy):
+    """A policy that is stopped at its first tick: a log line and a status of its own."""
+    robot = robot_with(stop_outside_training_range=True)
+    reasons = []
+    robot.cell.subscribe(ControllerStatus, "policy_controller/status", lambda m: reasons.append(m.reason))
+    assert robot.cell.call(Trigger, "policy_controller/stop").success
+    good = robot.vector
+
+    def far() -> np.ndarray:
+        vector = good()
+        vector[2] = 7.0
+        return vector
+
+    robot.vector = far
+    robot.offer(make_policy(4))
+    robot.run(60)
+    robot.cell.wait("the second stop", lambda: "far outside" in robot.cell.controller.reason, 5.0)
+    log = robot.cell.tail("policy_controller", 20)
+    assert "stopped: ~/stop was called" in log and "stopped: far outside what" in log
+
+
+def test_deactivation_ends_with_the_safe_command_and_nothing_old_comes_after_it(robot_with):
+    robot = robot_with(run_latched=False)
+    robot.assert_runs()
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert robot.cell.call(ChangeState, "policy_controller/change_state", request).success
+        robot.cell.wait("the safe command", lambda: robot.commands[-1] == (0, 0.0, 0.0), 5.0)
+        commands = len(robot.commands)
+        robot.run(60)
+        assert robot.commands[commands:] == []
+    robot.offer()
+    robot.run(20)
+    assert robot.commands[-1][0] > 0
+
+
+def test_a_stream_that_is_always_wrong_does_not_silence_the_others(robot_with):
+    """Each kind of warning has its own two seconds of silence."""
+    robot = robot_with()
+    pose = robot.cell.node.create_publisher(PoseStamped, "hand/pose", 10)
+    wrong = PoseStamped()
+    wrong.header.frame_id = "camera"
+
+    def both():
+        pose.publish(wrong)
+        robot.observe()
+
+    robot.run(60, both)
+    good = robot.vector
+
+    def bad() -> np.ndarray:
+        vector = good()
+        vector[4] = np.nan
+        return vector
+
+    robot.vector = bad
+    robot.run(60, both)
+    log = robot.cell.tail("policy_controller", 40)
+    assert "found frame_id 'camera'" in log and "found a non-finite object_1_x" in log

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -83,6 +84,10 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
         )
         cell.wait_for_policy(offer(0.01).policy_id)
         cell.wait("ticks", lambda: cell.controller.ticks > 40)
+        before, began = cell.controller.ticks, time.monotonic()
+        cell.wait("ticks", lambda: cell.controller.ticks > before + 160)
+        rate = (cell.controller.ticks - before) / (time.monotonic() - began)
+        assert 60 < rate < 90
         bridge.send_signal(signal.SIGSTOP)
         try:
             cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
@@ -167,12 +172,12 @@ def test_a_flood_of_requests_disturbs_neither_the_policy_nor_the_last_request(tm
         cell.subscribe(ControllerStatus, "policy_controller/status", lambda m: outcomes.append(m.outcome), 1000)
         client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         cell.wait("the service", client.service_is_ready)
-        before = cell.controller.ticks
+        before, began = cell.controller.ticks, time.monotonic()
         futures = [client.call_async(GeneratePolicy.Request(task="drawer-open-v3", seed=s)) for s in range(1, 1001)]
         cell.wait("the last answer", futures[-1].done)
         assert all(future.result().success for future in futures if future.done())
         cell.wait_for_policy(futures[-1].result().policy_id)
-        assert cell.controller.ticks > before
+        assert cell.controller.ticks - before > 20 * (time.monotonic() - began)  # of 80 a second
         assert ControllerStatus.OUTCOME_STOPPED not in outcomes
         assert cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE
         assert cell.controller.rejections == 0
