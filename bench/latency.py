@@ -106,7 +106,7 @@ def _rounded(value: float) -> float | None:
 @click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
 @click.option("--rate", "rates", multiple=True, default=(80.0, 200.0, 500.0, 1000.0), show_default=True, help="Hz")
 @click.option("--blocks", default=10, show_default=True, help="blocks of each of the three")
-@click.option("--block-s", default=3.0, show_default=True, help="seconds of a block")
+@click.option("--block-s", default=2.0, show_default=True, help="seconds of a block")
 @click.option("--load", "loads", multiple=True, default=(0, 1), show_default=True, help="cores that compute beside it")
 def main(path: Path | None, rates, blocks: int, block_s: float, loads) -> None:
     """Observation to command, through the controller and through bare echoes in the same run."""
