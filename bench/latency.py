@@ -79,6 +79,8 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
                     with paused(processes[other] for other in robots if other != name):
                         robots[name].run(_SETTLE_S)
                         exchange = robots[name].run(block_s)
+                    if not exchange.answered:
+                        raise click.ClickException(f"{name} answers nothing (exit status {processes[name].poll()})")
                     latencies[name].append(exchange.latencies_s())
                     sent[name] += len(exchange.sent)
                     answered[name] += len(exchange.answered)

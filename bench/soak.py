@@ -41,7 +41,9 @@ def measure(rate_hz: float, minutes: float, swap_every_s: float) -> dict:
             pid = cell.start_node("policy_controller", {"contract_file": contract_file}).pid
             robot = Robot(contract, cell.namespace, domain)
             statuses = deque(maxlen=1)
-            robot.node.create_subscription(ControllerStatus, "policy_controller/status", statuses.append, 10)
+            robot.node.create_subscription(
+                ControllerStatus, "policy_controller/status", lambda m: statuses.append(m), 10
+            )
             robot.offer(random_policy(contract, 0))
             robot.connect()
             robot.spin_for(1.0)
