@@ -1,6 +1,7 @@
 """Policies swapped while a 500 Hz loop runs, against the same loop without swaps: `python bench/swap.py --json F`."""
 
 import json
+import math
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -91,8 +92,7 @@ def pair(robot: Robot, requests: Requests, seconds: float, busy_first: bool) -> 
     for (asked_at, asked_ns), answer in zip(requests.asked, requests.answers, strict=True):
         first = requests.first_stamps.get(answer.policy_id)
         swaps += first in places
-        if first in busy.answered:
-            to_command.append((busy.answered[first] - asked_ns) * 1e-6)
+        to_command.append((busy.answered.get(first, math.inf) - asked_ns) * 1e-6)
         # Where no first command is known, everything up to the next request may have to do with the swap.
         end = places[first] + AROUND if first in places else places[asked_at] + requests.every
         around[places[asked_at] : end] = True
@@ -112,6 +112,8 @@ def measure(rate_hz: float, pairs: int, swaps: int, every: int, priority: int, f
         cell.start_node("policy_generator", {"contract_file": contract_file, "model_file": model_file})
         cell.start_node("policy_controller", {"contract_file": contract_file, "realtime_priority": priority})
         robot = Robot(contract, cell.namespace, domain, priority and priority + 1)
+        if robot.refusals:
+            raise click.ClickException("; ".join(robot.refusals))
         requests = Requests(robot, every)
         requests.wait_for_service()
         requests.ask()
@@ -125,13 +127,14 @@ def measure(rate_hz: float, pairs: int, swaps: int, every: int, priority: int, f
         robot.close()
     if requests.failed:
         raise click.ClickException(f"requests failed: {dict(requests.failed)}")
-    tails = [[float(np.percentile(side["latencies"], 99.9)) for side in both] for both in blocks]
+    tails = [[float(np.percentile(side["latencies"], 99.9, method="higher")) for side in both] for both in blocks]
+    if not np.isfinite(tails).all():
+        raise click.ClickException("so many observations had no command that a 99.9th percentile is infinite")
     ratios = sorted(busy / quiet for quiet, busy in tails)
     lost_without, lost_with = (sum(both[side]["lost"] for both in blocks) for side in (0, 1))
     to_command = np.concatenate([both[1]["to_command_ms"] for both in blocks])
     return {
         "realtime_priority": priority,
-        "refusals": robot.refusals,
         "swaps": sum(both[1]["swaps"] for both in blocks),
         "requested": pairs * swaps,
         "ticks": pairs * swaps * every,
@@ -143,9 +146,13 @@ def measure(rate_hz: float, pairs: int, swaps: int, every: int, priority: int, f
         "worst_tick_ratios": [round(ratio, 3) for ratio in ratios],
         "p999_without_ms": round(float(np.median([quiet for quiet, _ in tails])) * 1e3, 3),
         "p999_around_ms": round(float(np.median([busy for _, busy in tails])) * 1e3, 3),
-        "request_to_command_ms_p50": round(float(np.percentile(to_command, 50)), 3),
-        "request_to_command_ms_p99": round(float(np.percentile(to_command, 99)), 3),
+        "request_to_command_ms_p50": round(float(np.percentile(to_command, 50, method="higher")), 3),
+        "request_to_command_ms_p99": _rounded(float(np.percentile(to_command, 99, method="higher"))),
     }
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 @click.command()

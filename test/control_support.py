@@ -15,13 +15,16 @@ PERIOD = 12_500_000  # ns
 
 
 def control_contract(**changes) -> Contract:
-    """The shipped contract with keys of its binding replaced: sync, on_fault, stale (s, one per stream)."""
+    """The shipped contract with keys replaced: sync, on_fault, stale (s, one per stream), slew (of the hand, m/s²)."""
     content = copy.deepcopy(SHIPPED)
     observation, command = content["binding"]["observation"], content["binding"]["command"]
     observation["sync"] = changes.get("sync", observation["sync"])
     command["on_fault"] = changes.get("on_fault", command["on_fault"])
     for stream, stale in zip(observation["streams"], changes.get("stale", []), strict=False):
         stream["stale_after_s"] = stale
+    for axis in "xyz":
+        scalar = content["command"][f"hand_velocity_{axis}"]
+        scalar["slew_per_s"] = changes.get("slew", scalar["slew_per_s"])
     return Contract.from_dict(content)
 
 

@@ -122,12 +122,14 @@ class Cell(Supervisor):
 
 
 @contextlib.contextmanager
-def running_cell(folder: Path, bridge: dict | None = None, generator: dict | None = None) -> Iterator[Cell]:
+def running_cell(
+    folder: Path, bridge: dict | None = None, generator: dict | None = None, controller: dict | None = None
+) -> Iterator[Cell]:
     """A cell with all three nodes up and known to each other."""
     with Cell(folder) as cell:
         cell.start_node("metaworld_bridge", bridge)
         cell.start_node("policy_generator", generator)
-        cell.start_node("policy_controller")
+        cell.start_node("policy_controller", controller)
         cell.wait("the controller", lambda: cell.controller is not None)
         if "task" in (bridge or {}):
             cell.wait("the bridge", lambda: cell.task is not None)

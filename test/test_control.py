@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
-from lwd_ros.control import ControllerCore, Observation, Outcome, Pacer, TickStatistics
+from lwd_ros.control import ControllerCore, Observation, ObservationAssembler, Outcome, Pacer, TickStatistics
 from lwd_ros.policy import PolicyError, PolicyLayout
 
 
@@ -18,10 +18,11 @@ from lwd_ros.policy import PolicyError, PolicyLayout
 def start(make_policy):
     """A function: (core, feeder) that have run `policy` for three ticks at `stale` and the other binding changes."""
 
-    def begin(policy=None, timeout=0.0, **changes):
-        core = ControllerCore(control_contract(**changes), timeout)
+    def begin(policy=None, timeout=0.0, simulated_time=False, **changes):
+        contract = control_contract(**changes)
+        core = ControllerCore(contract, timeout, simulated_time=simulated_time)
         feeder = Feeder(core.assembler)
-        core.offer(policy or _constant(make_policy, [0.5, -0.5, 0.25, -1.0]))
+        core.offer(policy or _constant(make_policy, [0.5, -0.5, 0.25, -1.0], contract))
         for stamp in (1, 2, 3):
             _tick(core, feeder, stamp)
         return core, feeder
@@ -29,10 +30,11 @@ def start(make_policy):
     return begin
 
 
-def _constant(make_policy, command, draw=0):
-    """A policy that commands one vector whatever it sees."""
+def _constant(make_policy, command, contract=None, draw=0):
+    """A policy that commands one vector whatever it sees, by default for the shipped contract."""
     layout = PolicyLayout((21, 4))
-    return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command)
+    changes = {} if contract is None else {"contract_digest": contract.digest}
+    return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command, **changes)
 
 
 def _tick(core, feeder, stamp, vector=None):
@@ -132,7 +134,28 @@ def test_one_stamp_is_not_answered_for_ever(start):
     assert _tick(core, feeder, 3).stamp_ns == 3 * PERIOD
     feeder.now += 0.2
     assert _tick(core, feeder, 3).stamp_ns == 0
-    assert (core.outcome, core.reason) == (Outcome.HOLD, "every observation has had one stamp for 1.1 s")
+    assert (core.outcome, core.reason) == (Outcome.HOLD, "hand/pose: one stamp for 1.1 s: does its clock stand still?")
+
+
+def test_one_stamp_is_not_answered_for_ever_by_a_timer(start):
+    core, feeder = start()
+    for _ in range(100):
+        core.observe(feeder.observation(4))
+        command = core.tick_on_time(feeder.now)
+        feeder.now += 0.0125
+    assert (core.outcome, command.stamp_ns) == (Outcome.HOLD, 0)
+    assert "one stamp for" in core.reason
+
+
+def test_a_frozen_stream_beside_the_one_that_sets_the_pace_is_noticed(start):
+    core, feeder = start(sync="latest")
+    for stamp in range(4, 100):
+        feeder.now = stamp * PERIOD * 1e-9
+        for stream in range(1, STREAMS):
+            feeder.message(stream, 3 if stream == 2 else stamp, vector_of(stamp))
+        command = core.tick(feeder.message(0, stamp, vector_of(stamp)), feeder.now)
+    assert (core.outcome, command.stamp_ns) == (Outcome.HOLD, 0)
+    assert core.reason.startswith(f"{feeder.assembler.streams[2].topic}: one stamp for")
 
 
 def test_a_stamp_answered_before_a_stop_is_not_answered_after_it(start, make_policy):
@@ -163,16 +186,58 @@ def test_a_timer_whose_clock_stands_still_holds(start):
 
 def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
     """A lock-step simulator that asks again executes the answer, not the hold, so the slew goes on from the answer."""
-    core, feeder = start()
+    core, feeder = start(simulated_time=True)
     answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
     core.watch(feeder.now + 0.11)
     assert core.outcome is Outcome.HOLD
     feeder.now += 0.12
     assert _tick(core, feeder, 3, vector_of(3)) is answer
+    assert core.outcome is Outcome.CONTINUE
     core.offer(_constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
     feeder.now += 0.01
     moved = _tick(core, feeder, 4).vector - answer.vector
     assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
+
+
+def test_a_robot_that_was_held_moves_on_with_the_next_stamp_slew_limited(start):
+    core, feeder = start(slew=4.0)  # 0.05 m/s a period
+    for stamp in range(4, 20):
+        running = _tick(core, feeder, stamp)
+    assert running.vector[0] == pytest.approx(0.5)
+    assert core.watch(feeder.now + 0.11).vector[0] == 0.0
+    feeder.now += 0.12
+    assert _tick(core, feeder, 19) is None  # the stamp of before the hold
+    assert core.outcome is Outcome.HOLD
+    assert _tick(core, feeder, 30).vector[0] == pytest.approx(0.05)
+    assert core.outcome is Outcome.CONTINUE
+
+
+@pytest.mark.parametrize("simulated_time", [False, True])
+def test_a_bunch_of_observations_moves_no_faster_than_time_passes(start, simulated_time):
+    """Ten whole periods of stamps in no time at all: one period may have been saved, and no more."""
+    core, feeder = start(slew=4.0, simulated_time=simulated_time)
+    before = _tick(core, feeder, 4).vector[0]
+    found = [core.tick(feeder.observation(stamp), feeder.now).vector[0] for stamp in range(5, 15)]
+    limit = 0.05 * (10 if simulated_time else 1)
+    assert found[-1] - before == pytest.approx(min(limit, 0.5 - before), abs=1e-9)
+
+
+@given(st.lists(st.floats(0.5, 1.5), min_size=20, max_size=60))
+def test_the_slew_over_any_stretch_is_for_the_time_that_passed(make_policy, steps):
+    """Whatever the jitter of arrivals, whose stamps are a period apart."""
+    contract = control_contract(slew=4.0)
+    core, feeder = ControllerCore(contract), Feeder(ObservationAssembler(contract))
+    core.assembler = feeder.assembler
+    core.offer(_constant(make_policy, [0.8] * 4, contract))
+    times, speeds = [], []
+    for stamp, step in enumerate(steps, start=1):
+        feeder.now += 0.0125 * step
+        speeds.append(core.tick(feeder.observation(stamp), feeder.now).vector[0])
+        times.append(feeder.now)
+    for first in range(len(steps)):
+        for last in range(first, len(steps)):
+            passed = (times[last] - times[first]) / 0.0125
+            assert speeds[last] - speeds[first] <= 0.05 * (passed + 1.0) + 1e-9
 
 
 def test_observations_faster_than_the_contract_make_no_faster_arm(start, make_policy):

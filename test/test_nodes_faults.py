@@ -20,6 +20,16 @@ from lwd_ros.resources import share_path
 
 TASK = "drawer-open-v3"
 MODEL = share_path("models", "metaworld_mt10_visible.onnx")
+TRANSITIONS = {getattr(Transition, name) for name in dir(Transition) if name.startswith("TRANSITION_")} | {77, 255}
+VALID_TRANSITIONS = {
+    "unconfigured": {Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN},
+    "inactive": {
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_INACTIVE_SHUTDOWN,
+    },
+    "active": {Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN},
+}
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +118,26 @@ def test_bad_contract_stops_the_node_naming_the_key(tmp_path, node):
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_invalid_transition_does_not_kill(cell, node):
-    assert not _change(cell, node, Transition.TRANSITION_CONFIGURE)
-    assert cell.call(GetState, f"{node}/get_state").current_state.label == "active"
+def test_invalid_transition_does_not_kill(tmp_path, node):
+    """In every state, every transition that does not lead out of it is refused, unknown ones too."""
+    with Cell(tmp_path) as cell:
+        process = cell.start_node(node, {"autostart": False})
+        for state, valid in VALID_TRANSITIONS.items():
+            for transition in sorted(TRANSITIONS - valid):
+                assert not _change(cell, node, transition), f"{transition} from {state}"
+            assert cell.call(GetState, f"{node}/get_state").current_state.label == state
+            forward = Transition.TRANSITION_CONFIGURE if state == "unconfigured" else Transition.TRANSITION_ACTIVATE
+            assert state == "active" or _change(cell, node, forward)
+        assert process.poll() is None
+        assert "refused transition 3 from state 'active'" in cell.tail(node, 100)
+
+
+def test_invalid_transitions_leave_a_running_policy_alone(cell):
+    policy = cell.generate(TASK).policy_id
+    cell.wait_for_policy(policy)
+    for transition in sorted(TRANSITIONS - VALID_TRANSITIONS["active"]):
+        assert not _change(cell, "policy_controller", transition)
+    cell.assert_still_runs(policy)
 
 
 def test_load_task_refuses_what_it_cannot_do(cell):
@@ -158,15 +185,16 @@ def test_dead_bridge_means_hold_and_its_return_goes_on(tmp_path):
         cell.wait_for_policy(policy)
 
 
-def test_interrupted_controller_leaves_the_arm_still(tmp_path):
-    """SIGINT in mid-motion: the last command is the safe one, the exit status 0."""
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_controller_leaves_the_arm_still(tmp_path, end):
+    """Ended in mid-motion: the last command is the safe one, the exit status 0."""
     hand = []
     with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_024}) as cell:
         cell.subscribe(TwistStamped, "hand/velocity_command", hand.append)
         cell.wait_for_policy(cell.generate(TASK).policy_id)
         cell.wait("a moving arm", lambda: hand and abs(hand[-1].twist.linear.y) > 0.1)
         controller = cell.processes["policy_controller"]
-        controller.send_signal(signal.SIGINT)
+        controller.send_signal(end)
         assert controller.wait(20) == 0
         cell.spin(0.5)
         linear = hand[-1].twist.linear

@@ -13,97 +13,16 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.srv import GetState
 from nodes_support import Cell, running_cell
+from robot_support import HOUR_NS, PERIOD_NS, Robot
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GeneratePolicy
-from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.streams import LATCHED, StreamPublisher
-from lwd_ros.policy import PolicyLayout
 
 TASK = "drawer-open-v3"
-PERIOD_NS = 12_500_000
-HOUR_NS = 3_600_000_000_000
-
-
-class Robot:
-    """A robot without a simulator: sends observations as a test wants them and keeps the commands.
-
-    Its policy commands hand_x - goal_x in x, and every observation has both at the same number: another command than 0
-    would mix two observations. In y it commands hand_y.
-    """
-
-    def __init__(self, cell: Cell, contract, make_policy, parameters=None):
-        self.cell, self.contract, self.problems = cell, contract, []
-        streams = contract.require_binding().observation_streams
-        self.publisher = StreamPublisher(cell.node, streams, self.problems.append)
-        self.single = [StreamPublisher(cell.node, (stream,), self.problems.append) for stream in streams]
-        self.commands: list[tuple[int, float, float]] = []
-        cell.subscribe(TwistStamped, "hand/velocity_command", self._on_command, 1000)
-        self.stamp_ns = HOUR_NS
-        self._policies = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
-        names = list(contract.observation_names)
-        self.policy = make_policy(0, **_difference(names))
-        cell.start_node("policy_controller", parameters)
-        cell.wait("the controller", lambda: cell.controller is not None)
-        self.offer()
-        self.run_until_commanded()
-
-    def offer(self, policy=None) -> str:
-        policy = policy or self.policy
-        self._policies.publish(policy_to_message(policy, self.cell.node.get_clock().now().to_msg()))
-        return policy.policy_id
-
-    def _on_command(self, message) -> None:
-        self.commands.append((to_nanoseconds(message.header.stamp), message.twist.linear.x, message.twist.linear.y))
-
-    def vector(self) -> np.ndarray:
-        number = 0.001 * (self.stamp_ns // PERIOD_NS % 400)
-        vector = np.zeros(21)
-        vector[[0, 18]] = number
-        vector[1] = 0.5
-        return vector
-
-    def observe(self, order=None) -> None:
-        """One observation at the next stamp; `order` are the streams to send, all of them by default."""
-        self.stamp_ns += PERIOD_NS
-        for place in range(len(self.single)) if order is None else order:
-            self.single[place].send(self.vector(), self.stamp_ns)
-
-    def run(self, observations: int, send=None) -> None:
-        for _ in range(observations):
-            (send or self.observe)()
-            self.cell.spin(0.0125)
-
-    def run_until_commanded(self) -> None:
-        for _ in range(800):
-            self.run(1)
-            if self.commands:
-                return
-        raise AssertionError(f"no command\n{self.cell.tail('policy_controller')}")
-
-    def assert_runs(self) -> None:
-        """New observations are answered, by the policy, and none was ever mixed of two."""
-        before = len(self.commands)
-        self.run(40)
-        assert len(self.commands) > before + 20
-        self.cell.wait("continue", lambda: self.cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 2.0)
-        assert all(abs(x) < 1e-6 for _, x, _ in self.commands)
-
-
-def _difference(names) -> dict:
-    layout = PolicyLayout((21, 4))
-    matrix = np.zeros((4, 21))
-    matrix[0, names.index("hand_x")], matrix[0, names.index("goal_x")] = 1.0, -1.0
-    matrix[1, names.index("hand_y")] = 1.0
-    return {
-        "layout": layout,
-        "weights": np.concatenate([matrix.ravel(), np.zeros(4)]),
-        "observation_mean": np.zeros(21),
-        "observation_std": np.ones(21),
-        "action_offset": np.zeros(4),
-        "action_scale": np.ones(4),
-    }
 
 
 @pytest.fixture
@@ -177,14 +96,37 @@ def test_watchdogs_work_while_the_clock_of_the_simulation_stands_still(tmp_path,
         assert "silent for" in cell.controller.reason
 
 
+def test_the_timer_goes_by_the_clock_of_the_simulation_and_holds_when_it_stands_still(tmp_path, contract, make_policy):
+    with Cell(tmp_path) as cell:
+        clock, now_ns = cell.node.create_publisher(Clock, "clock", 10), HOUR_NS
+
+        def advance() -> None:
+            nonlocal now_ns
+            now_ns += PERIOD_NS
+            clock.publish(Clock(clock=to_stamp(now_ns)))
+
+        running = cell.node.create_timer(0.0125, advance)
+        robot = Robot(cell, contract, make_policy, {"use_sim_time": True, "trigger": "timer"})
+        robot.assert_runs()
+        running.cancel()
+        cell.spin(0.1)
+        commands = len(robot.commands)
+        robot.run(40)
+        assert cell.controller.outcome == ControllerStatus.OUTCOME_HOLD
+        assert "though observations arrive: does the clock stand still?" in cell.controller.reason
+        assert set(robot.commands[commands:]) == {(0, 0.0, 0.0)}
+        running.reset()
+        robot.assert_runs()
+
+
 def test_the_same_publication_again_is_no_swap(robot):
     message = policy_to_message(robot.policy, Time(sec=77))
-    robot._policies.publish(message)
+    robot.policies.publish(message)
     robot.run(20)
     robot.cell.wait("the swap", lambda: robot.cell.controller.policy_stamp.sec == 77)
     swaps = robot.cell.controller.swaps
     for _ in range(20):
-        robot._policies.publish(message)
+        robot.policies.publish(message)
         robot.run(1)
     robot.assert_runs()
     assert (robot.cell.controller.swaps, robot.cell.controller.rejections) == (swaps, 0)
@@ -216,7 +158,7 @@ def test_an_activation_that_fails_leaves_nothing_behind_that_could_move_the_robo
 
 
 def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
-    """kill -9 of generator and controller at drawn moments, and their restart."""
+    """kill -9 of each node at drawn moments, and its restart."""
     draw = random.Random(3)
     with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_031}) as cell:
         running = cell.generate(TASK).policy_id
@@ -235,6 +177,11 @@ def test_killed_nodes_come_back_and_nothing_else_stops(tmp_path):
             cell.start_node("policy_controller")
             cell.wait_for_policy(running)  # latched
             cell.wait("the bridge to move again", lambda: not cell.task.holding)
+            cell.spin(draw.uniform(0.0, 0.3))
+            _kill(cell, "metaworld_bridge")
+            cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
+            cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_031})
+            cell.wait_for_policy(running)
 
 
 def _generate_again(cell: Cell) -> str:
@@ -256,6 +203,41 @@ def _generate_again(cell: Cell) -> str:
 def _kill(cell: Cell, name: str) -> None:
     cell.processes[name].send_signal(signal.SIGKILL)
     cell.processes[name].wait()
+
+
+def test_a_generator_killed_at_work_stops_nothing(tmp_path):
+    """kill -9 while requests are being answered: what was published runs, the rest never arrives."""
+    with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_033}) as cell:
+        cell.wait_for_policy(cell.generate(TASK).policy_id)
+        client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
+        cell.wait("the service", client.service_is_ready)
+        for seed in range(1, 11):
+            client.call_async(GeneratePolicy.Request(task=TASK, seed=seed))
+        cell.spin(0.01)
+        _kill(cell, "policy_generator")
+        cell.spin(0.5)
+        cell.assert_still_runs(cell.controller.policy_id)
+        assert cell.controller.rejections == 0
+
+
+def test_of_two_latched_policies_the_newer_one_comes_back(tmp_path, contract, make_policy):
+    """Each generator latches its own; a controller that starts later receives both, in any order."""
+    older, newer = make_policy(1), make_policy(2)
+    with Cell(tmp_path) as cell:
+        for second, policy in ((2, newer), (1, older)):
+            publisher = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
+            publisher.publish(policy_to_message(policy, Time(sec=second)))
+        streams = contract.require_binding().observation_streams
+        observations = StreamPublisher(cell.node, streams, lambda sentence: None)
+        stamps = iter(range(HOUR_NS, 2 * HOUR_NS, PERIOD_NS))
+        cell.node.create_timer(0.0125, lambda: observations.send(np.zeros(21), next(stamps)))
+        for _ in range(3):
+            cell.controller = None
+            cell.start_node("policy_controller")
+            cell.wait_for_policy(newer.policy_id)
+            cell.spin(1.0)
+            assert cell.controller.policy_id == newer.policy_id
+            _kill(cell, "policy_controller")
 
 
 def test_of_two_generators_the_last_policy_runs(tmp_path):

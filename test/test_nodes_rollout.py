@@ -24,7 +24,7 @@ STEPS = 150
 def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed):
     """Same commands, bit for bit but for 1e-6, and the same step of success: one contract, one code path."""
     hand, gripper = {}, {}
-    with running_cell(tmp_path, bridge={"mode": "lockstep"}) as cell:
+    with running_cell(tmp_path, bridge={"mode": "lockstep"}, controller={"use_sim_time": True}) as cell:
 
         def stamp(message) -> int:
             return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec

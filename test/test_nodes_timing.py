@@ -1,6 +1,10 @@
 """Pins the controller's loop in real processes: which policy made which command, the timer trigger, what is refused."""
 
+import os
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from nodes_support import Cell, running_cell
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GeneratePolicy
+from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
 from lwd_ros.nodes.streams import LATCHED
 from lwd_ros.policy import PolicyLayout
@@ -79,6 +84,10 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
         )
         cell.wait_for_policy(offer(0.01).policy_id)
         cell.wait("ticks", lambda: cell.controller.ticks > 40)
+        before, began = cell.controller.ticks, time.monotonic()
+        cell.wait("ticks", lambda: cell.controller.ticks > before + 160)
+        rate = (cell.controller.ticks - before) / (time.monotonic() - began)
+        assert 60 < rate < 90
         bridge.send_signal(signal.SIGSTOP)
         try:
             cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD)
@@ -117,6 +126,44 @@ def test_cores_that_do_not_exist_are_refused_aloud_and_the_controller_runs(tmp_p
         assert "cpu_affinity [999]: the system refused (" in cell.tail("policy_controller", 20)
 
 
+def _may_run_in_real_time() -> bool:
+    code = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def _threads(process: subprocess.Popen) -> list[int]:
+    return [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="scheduling of Linux")
+def test_cores_and_real_time_priority_reach_every_thread_that_is_driving(tmp_path, offered):
+    """A thread left at normal priority would hold the interpreter while others compute."""
+    allowed = _may_run_in_real_time()
+    core = min(os.sched_getaffinity(0))
+    with Cell(tmp_path) as cell:
+        cell.start_node("metaworld_bridge", BRIDGE)
+        process = cell.start_node("policy_controller", {"realtime_priority": 5, "cpu_affinity": str(core)})
+        cell.wait_for_policy(offered(cell)(0.01).policy_id)
+        assert all(os.sched_getaffinity(thread) == {core} for thread in _threads(process))
+        kinds = {os.sched_getscheduler(thread) for thread in _threads(process)}
+        if allowed:
+            assert kinds == {os.SCHED_FIFO}
+            assert {os.sched_getparam(thread).sched_priority for thread in _threads(process)} == {5}
+        else:
+            assert kinds == {os.SCHED_OTHER}
+            assert "realtime_priority 5: the system refused (" in cell.tail("policy_controller", 40)
+
+
+def test_the_nodes_have_no_threads_that_split_a_matrix_product():
+    """Two threads on one small product wait for each other; BLAS starts them when NumPy is imported."""
+    code = "import os, lwd_ros.nodes, numpy; numpy.ones((500, 500)) @ numpy.ones(500)"
+    code += "; print(len(os.listdir('/proc/self/task')))"
+    environment = isolated_environment()
+    environment.pop("OMP_NUM_THREADS")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
 def test_a_flood_of_requests_disturbs_neither_the_policy_nor_the_last_request(tmp_path):
     """1,000 requests at once. A ROS service keeps the newest 10 that wait; the last one is answered, and it runs."""
     with running_cell(tmp_path, bridge=BRIDGE) as cell:
@@ -125,12 +172,12 @@ def test_a_flood_of_requests_disturbs_neither_the_policy_nor_the_last_request(tm
         cell.subscribe(ControllerStatus, "policy_controller/status", lambda m: outcomes.append(m.outcome), 1000)
         client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         cell.wait("the service", client.service_is_ready)
-        before = cell.controller.ticks
+        before, began = cell.controller.ticks, time.monotonic()
         futures = [client.call_async(GeneratePolicy.Request(task="drawer-open-v3", seed=s)) for s in range(1, 1001)]
         cell.wait("the last answer", futures[-1].done)
         assert all(future.result().success for future in futures if future.done())
         cell.wait_for_policy(futures[-1].result().policy_id)
-        assert cell.controller.ticks > before
+        assert cell.controller.ticks - before > 20 * (time.monotonic() - began)  # of 80 a second
         assert ControllerStatus.OUTCOME_STOPPED not in outcomes
         assert cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE
         assert cell.controller.rejections == 0

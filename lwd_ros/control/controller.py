@@ -16,7 +16,6 @@ SAFE_STAMP_NS = 0
 
 _SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
 _REPEAT_STOP_S = 1.0
-_REPEAT_ANSWER_S = 1.0  # one stamp may be asked for again for this long; longer, its clock stands still
 
 
 class Outcome(IntEnum):
@@ -47,17 +46,26 @@ class ControllerCore:
     arrived after `activate`.
     """
 
-    def __init__(self, contract: Contract, policy_timeout_s: float = 0.0, stop_outside_training_range: bool = False):
+    def __init__(
+        self,
+        contract: Contract,
+        policy_timeout_s: float = 0.0,
+        stop_outside_training_range: bool = False,
+        simulated_time: bool = False,
+    ):
         """Make a controller that has no policy.
 
         Args:
             contract: with its binding.
             policy_timeout_s: stops a policy that has run this long without a successor; 0 lets it run for ever.
             stop_outside_training_range: stops a policy that observes what lies far outside its training range.
+            simulated_time: time passes as the observations' stamps say, however fast they come. Otherwise it passes
+                no faster than the steady clock: what comes in a bunch does not move a robot faster.
         """
         binding = contract.require_binding()
         self.contract, self.policy_timeout_s = contract, policy_timeout_s
         self.stop_outside_training_range = stop_outside_training_range
+        self._simulated_time = simulated_time
         self.assembler = ObservationAssembler(contract)
         self.slot = PolicySlot(contract)
         self._limiter = CommandLimiter(contract)
@@ -82,6 +90,7 @@ class ControllerCore:
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
         self._failed = False
+        self._saved_periods = 1.0  # by which observations may come early: jitter, not a bunch
 
     def offer(self, policy: Policy) -> None:
         """Check `policy` and accept it; raises PolicyError, and changes nothing, where it must not run."""
@@ -96,29 +105,42 @@ class ControllerCore:
     def tick(self, observation: Observation, now: float) -> Command | None:
         """Answer one complete observation; None while there is nothing to command.
 
-        Observations that come faster than the control period are left out, and the slew of one is for the time since
-        the one answered before: a fast sensor must not make a fast arm.
+        Observations that are stamped faster than the control period are left out, and the slew of one is for the time
+        since the one answered before, by its stamp and by the steady clock: a fast sensor, or a bunch of observations
+        that waited somewhere, must not make a fast arm.
         """
         if self.outcome is Outcome.STOPPED:
             return None
-        periods = 1.0
+        periods, saved = 1.0, 1.0
         if self._answer is not None:
             elapsed_ns = observation.stamp_ns - self._answer.stamp_ns
             if elapsed_ns == 0:
-                fault = self.assembler.fault(now)
-                if not fault and now - self._last_tick > _REPEAT_ANSWER_S:
-                    fault = f"every observation has had one stamp for {now - self._last_tick:.1f} s"
-                if fault:
-                    return self._fail(fault)
-                self._limiter.reset(self._answer.vector)
-                return self._answer  # asked again: the command was lost on the way, not the tick
+                return self._repeat(now)
             periods = elapsed_ns * 1e-9 / self.contract.period_s
             if 0.0 <= periods < _SHORTEST_PERIOD:
                 return None
             # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
             periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
+            if not self._simulated_time:
+                available = self._saved_periods + (now - self._last_tick) / self.contract.period_s
+                periods = min(periods, available)
+                saved = min(1.0, available - periods)
         gap = 0.0 if self._last_tick is None else (now - self._last_tick) / self.contract.period_s
-        return self._command(observation, periods, now, starved=max(0, int(gap - 0.5)))
+        command = self._command(observation, periods, now, starved=max(0, int(gap - 0.5)))
+        self._saved_periods = saved
+        return command
+
+    def _repeat(self, now: float) -> Command | None:
+        """The last stamp is asked for again: the command was lost on the way, not the tick."""
+        fault = self.assembler.fault(now)
+        if fault:
+            return self._fail(fault)
+        if self._failed:
+            if not self._simulated_time:
+                return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
+            self._failed, self.outcome, self.reason = False, Outcome.CONTINUE, ""
+        self._limiter.reset(self._answer.vector)
+        return self._answer
 
     def observe(self, observation: Observation) -> None:
         """Keep a complete observation for the next `tick_on_time`."""

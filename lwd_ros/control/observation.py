@@ -7,6 +7,7 @@ import numpy as np
 from lwd_ros.contract import Contract
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
+_FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
 _JUMP_NS = 100_000_000  # a stamp further back than this is a clock that was reset, not a late message
 
 
@@ -46,6 +47,7 @@ class ObservationAssembler:
     def reset(self) -> None:
         """Forget everything, so that no old observation can be answered."""
         self._arrived: list[float | None] = [None] * len(self.streams)
+        self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one than before
         self.last_complete: float | None = None
         self._forget_stamps()
 
@@ -79,7 +81,8 @@ class ObservationAssembler:
             self._forget_stamps()
         elif stamp_ns < newest:
             return None
-        self._stamps[stream] = stamp_ns
+        if stamp_ns != self._stamps[stream]:
+            self._stamps[stream], self._advanced[stream] = stamp_ns, now
         self._arrived[stream] = now
         if self._latest:
             self._values[self._places[stream]] = values
@@ -127,6 +130,9 @@ class ObservationAssembler:
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
+        for stream, advanced in zip(self.streams, self._advanced, strict=True):
+            if now - advanced > max(_FROZEN_S, stream.stale_after_s):
+                return f"{stream.topic}: one stamp for {now - advanced:.1f} s: does its clock stand still?"
         limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
             return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"

@@ -62,6 +62,11 @@ def request_scheduling(priority: int, cores: Sequence[int]) -> list[str]:
     if cores:
         try:
             _of_all_threads(lambda thread: os.sched_setaffinity(thread, cores))
+            missing = sorted(set(cores) - os.sched_getaffinity(0))  # Linux leaves out those that do not exist
+            if missing:
+                refused.append(
+                    f"cpu_affinity {list(cores)}: the system refused cores {missing}; running on {_allowed()}"
+                )
         except (AttributeError, OSError, OverflowError) as error:
             refused.append(
                 f"cpu_affinity {list(cores)}: the system refused ({_reason(error)}); this process may run on cores "

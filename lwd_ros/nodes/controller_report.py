@@ -88,22 +88,24 @@ class ControllerReport:
             ticks=total.ticks,
             starved_ticks=total.starved_ticks,
             overruns=total.overruns,
-            work_mean_s=window.work.mean,
-            work_max_s=window.work.maximum,
-            lateness_mean_s=window.lateness.mean,
-            lateness_max_s=window.lateness.maximum,
-            inference_mean_s=window.inference.mean,
-            inference_max_s=window.inference.maximum,
-            answered_age_mean_s=window.observation_age.mean,
-            answered_age_max_s=window.observation_age.maximum,
-            interval_mean_s=window.interval.mean,
-            interval_max_s=window.interval.maximum,
+            window_ticks=window.ticks,
+            window_intervals=window.interval.count,
             observation_age_s=-1.0 if completed is None else now - completed,
             control_period_s=core.contract.period_s,
             missing_streams=[entry.partition(":")[0] for entry in missing],
             missing_reasons=observations.explain(missing),
             outside_training_range=core.outside_training_range(),
         )
+        for name, moments in (
+            ("work", window.work),
+            ("lateness", window.lateness),
+            ("inference", window.inference),
+            ("answered_age", window.observation_age),
+            ("interval", window.interval),
+        ):
+            setattr(message, f"{name}_mean_s", moments.mean)
+            setattr(message, f"{name}_deviation_s", moments.deviation)
+            setattr(message, f"{name}_max_s", moments.maximum)
         if policy is not None:
             message.policy_id, message.task, message.seed = policy.policy_id, policy.task, policy.seed
             message.policy_stamp = self._stamps[policy.policy_id]

@@ -1,5 +1,7 @@
 """What all our lifecycle nodes share: autostart, transitions that cannot kill, diagnostics, a clean end on signals."""
 
+import math
+import re
 import signal
 import sys
 import threading
@@ -20,6 +22,10 @@ from rclpy.signals import SignalHandlerOptions
 from lwd_ros.contract import ContractError
 from lwd_ros.nodes.executor import ControlExecutor
 
+_WARN_EVERY_S = 2.0
+_WARNINGS_KEPT = 100
+_NUMBER = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
+
 
 class ParameterError(ValueError):
     """A parameter that cannot be used; says what was found and what was expected."""
@@ -38,6 +44,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str):
         super().__init__(name)
         self.failure: Exception | None = None
+        self._warned: dict[str, float] = {}  # when each kind of sentence was logged last
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.declare("autostart", True, "configure and activate at start-up, without a lifecycle manager")
         # rclpy (Jazzy) raises out of spin on an invalid transition, which would kill the node.
@@ -93,6 +100,19 @@ class ManagedNode(LifecycleNode):
     def now_s(self) -> float:
         """Seconds of the steady clock."""
         return time.monotonic()
+
+    def warn(self, sentence: str) -> None:
+        """Log a warning, every two seconds at most; sentences that differ in more than their numbers count apart.
+
+        rclpy's own throttle counts by the line of code, so one stream that is wrong at 80 Hz would silence all others.
+        """
+        kind, now = _NUMBER.sub("", sentence), self.now_s()
+        if now - self._warned.get(kind, -math.inf) < _WARN_EVERY_S:
+            return
+        if len(self._warned) >= _WARNINGS_KEPT:
+            self._warned.clear()
+        self._warned[kind] = now
+        self.get_logger().warning(sentence)
 
     def configure(self) -> None:
         """Load what the node needs; raise to refuse."""

@@ -67,7 +67,7 @@ class MetaworldBridge(ManagedNode):
         task = self.get_parameter("task").value
         if task:
             self._load(task, self.get_parameter("layout").value, keep_state=False)
-        self._observations = StreamPublisher(self, binding.observation_streams, self._warn)
+        self._observations = StreamPublisher(self, binding.observation_streams, self.warn)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._status = self.create_publisher(TaskStatus, "~/task_status", 10)
         self._services_of_bridge = [
@@ -77,7 +77,7 @@ class MetaworldBridge(ManagedNode):
 
     def activate(self) -> None:
         binding = self._contract.require_binding()
-        self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self._warn, RELIABLE)
+        self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self.warn, RELIABLE)
         self._camera = Camera(self, self.get_parameter("image_rate_hz").value)
         self._published_s = -np.inf
         self._deadline = time.monotonic()
@@ -98,9 +98,6 @@ class MetaworldBridge(ManagedNode):
         for service in self._services_of_bridge:
             self.destroy_service(service)
         self._scenes, self._scene, self._recorder = {}, None, None
-
-    def _warn(self, sentence: str) -> None:
-        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
     def _build(self, task: str) -> Scene:
         if task not in self._scenes:
@@ -172,10 +169,10 @@ class MetaworldBridge(ManagedNode):
         """
         stream = self._streams[place]
         if frame_id != stream.frame_id:
-            self._warn(f"{stream.topic}: found frame_id {frame_id!r}, expected {stream.frame_id!r}; ignored")
+            self.warn(f"{stream.topic}: found frame_id {frame_id!r}, expected {stream.frame_id!r}; ignored")
             return
         if not np.isfinite(values).all():
-            self._warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
+            self.warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
             return
         if self._lockstep:
             if stamp_ns != self._stamp_ns or self._command_stamps[place] == stamp_ns:
@@ -257,7 +254,7 @@ class MetaworldBridge(ManagedNode):
                 self._deadline += self._contract.period_s
                 late = time.monotonic() - self._deadline
                 if late > 10 * self._contract.period_s:
-                    self._warn(f"the simulation fell {late:.2f} s behind the wall clock and goes on from here")
+                    self.warn(f"the simulation fell {late:.2f} s behind the wall clock and goes on from here")
                 if late > self._contract.period_s:
                     self._deadline = time.monotonic()  # catching up would be steps that nobody could answer
 

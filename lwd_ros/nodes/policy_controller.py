@@ -27,7 +27,7 @@ from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
-from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
+from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
 from lwd_ros.policy import Policy
 from lwd_ros.resources import share_path
 
@@ -72,10 +72,11 @@ class PolicyController(ManagedNode):
             contract,
             self.get_parameter("policy_timeout_s").value,
             self.get_parameter("stop_outside_training_range").value,
+            simulated_time=self.get_parameter("use_sim_time").value,
         )
         self._interpreter = InterpreterGuard()
         with contextlib.ExitStack() as undo:
-            self._commands = StreamPublisher(self, contract.require_binding().command_streams, self._warn)
+            self._commands = StreamPublisher(self, contract.require_binding().command_streams, self.warn)
             undo.callback(self._commands.destroy)
             self._status = self.create_publisher(ControllerStatus, "~/status", 10)
             undo.callback(self.destroy_publisher, self._status)
@@ -116,14 +117,16 @@ class PolicyController(ManagedNode):
     def _subscribe(self, undo: contextlib.ExitStack) -> None:
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         self._observations = StreamSubscriber(
-            self, self._core.assembler.streams, self._on_observation, self._warn, BEST_EFFORT, self._urgent
+            self, self._core.assembler.streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent
         )
         undo.callback(self._observations.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
-        for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, LATCHED)):
+        self._policies = []
+        for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, OF_ALL_LATCHED)):
             policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
             undo.callback(self.destroy_subscription, policies)
+            self._policies.append(policies)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
         undo.callback(self.destroy_client, self._get_policy)
 
@@ -199,9 +202,6 @@ class PolicyController(ManagedNode):
             return True
         return due_s - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
 
-    def _warn(self, sentence: str) -> None:
-        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
-
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
         start = self.now_s()
         late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
@@ -210,7 +210,7 @@ class PolicyController(ManagedNode):
             # What waited before it was read, while this process stood still, is as old as it is.
             observation = core.assembler.add(place, stamp_ns, frame_id, values, start - late_s)
         except StreamError as error:
-            self._warn(str(error))
+            self.warn(str(error))
             return
         if observation is None:
             if not self._draining:
@@ -259,12 +259,19 @@ class PolicyController(ManagedNode):
         self._publish_status()
 
     def _refuse_older(self) -> None:
-        """After a stop, nothing moves the robot that was published before it."""
+        """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         self._accept_older = False
-        pending = self._intake.pending
+        dropped = set()
+        for subscription in self._policies:
+            while (taken := take_one(subscription)) is not None:
+                dropped.add(_identity(taken[0]))
+        dropped.discard(self._newest)
+        count = len(dropped) + self._intake.pending
         self._intake.forget()
-        if pending:
-            self.get_logger().warning(f"{pending} policies that were being checked when the stop came are dropped")
+        if dropped:
+            self._newest = max((self._newest, *dropped), key=_published)
+        if count:
+            self.get_logger().warning(f"{count} policies that had arrived when the stop came are dropped")
 
     def _stop(self, reason: str, repeats: int = 1) -> None:
         command = self._core.stop(reason, self.now_s())
@@ -291,16 +298,17 @@ class PolicyController(ManagedNode):
         response = future.result()
         if not self.is_active or response is None or not response.success:
             return
-        if self._accept_older and self._core.slot.newest is None:
+        if self._accept_older and self._core.slot.newest is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
             self._on_policy(response.policy)
 
     def _on_older_policy(self, message: PolicyWeights) -> None:
-        if self._accept_older:
+        # Of two generators, each latches its own: the older one's must not win because it was delivered last.
+        if self._accept_older and _published(_identity(message)) > _published(self._newest):
             self._on_policy(message)
 
     def _on_policy(self, message: PolicyWeights) -> None:
-        identity = (message.policy_id, to_nanoseconds(message.header.stamp))
+        identity = _identity(message)
         if identity == self._newest:
             return  # one publication that came on both subscriptions, or was asked for as well
         self._newest = identity
@@ -315,6 +323,7 @@ class PolicyController(ManagedNode):
                 continue
             self._core.accept(verdict)
             self._report.accepted(verdict, message.header.stamp)
+            self._report_change()
             self.get_logger().info(
                 f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
             )
@@ -339,10 +348,10 @@ class PolicyController(ManagedNode):
         message = self._report.status(self.now_s(), self._observations)
         message.header.stamp = self.get_clock().now().to_msg()
         if message.missing_reasons:
-            self._warn("; ".join(message.missing_reasons))
+            self.warn("; ".join(message.missing_reasons))
         if message.outside_training_range:
             names = ", ".join(message.outside_training_range)
-            self._warn(f"far outside what '{message.task}' was trained on: {names}")
+            self.warn(f"far outside what '{message.task}' was trained on: {names}")
         self._status.publish(message)
 
     def diagnose(self):
@@ -351,6 +360,15 @@ class PolicyController(ManagedNode):
         if self.refusals:
             values["refused"] = "; ".join(self.refusals)
         return level, sentence, values
+
+
+def _identity(message: PolicyWeights) -> tuple[str, int]:
+    """What tells two publications apart: the policy, and when it was published, ns of the generator's system clock."""
+    return message.policy_id, to_nanoseconds(message.header.stamp)
+
+
+def _published(identity: tuple[str, int]) -> int:
+    return identity[1]
 
 
 def main(args=None) -> int:

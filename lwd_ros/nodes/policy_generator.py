@@ -69,7 +69,7 @@ class PolicyGeneratorNode(ManagedNode):
         if self._generator.description.condition_on_observation:
             self._assembler = ObservationAssembler(self._contract)
             streams = self._contract.require_binding().observation_streams
-            self._observations = StreamSubscriber(self, streams, self._on_observation, self._warn, BEST_EFFORT)
+            self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT)
 
     def deactivate(self) -> None:
         if self._observations is not None:
@@ -83,14 +83,11 @@ class PolicyGeneratorNode(ManagedNode):
             self.destroy_publisher(self._publisher)
         self._generator = self._last = None
 
-    def _warn(self, sentence: str) -> None:
-        self.get_logger().warning(sentence, throttle_duration_sec=2.0)
-
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
         try:
             observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         except StreamError as error:
-            self._warn(str(error))
+            self.warn(str(error))
             return
         if observation is None:
             return

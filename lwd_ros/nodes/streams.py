@@ -16,6 +16,15 @@ from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscription of depth 1 would keep one of them
+    depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+
+
+def take_one(subscription) -> tuple | None:
+    """What waits first in a subscription, (message, info), without its callback; None when nothing waits."""
+    with subscription.handle:
+        return subscription.handle.take_message(subscription.msg_type, subscription.raw)
 
 
 class StreamSubscriber:
@@ -66,8 +75,7 @@ class StreamSubscriber:
         The messages of one observation are sent together; turns between them would cost more than the tick.
         """
         for subscription in self._subscriptions:
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            taken = take_one(subscription)
             if taken is not None:
                 subscription.callback(*taken)
 

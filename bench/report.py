@@ -1,0 +1,136 @@
+"""Writes docs/benchmarks/controller.md from the benchmarks' JSON: `python bench/report.py`."""
+
+import json
+import math
+from pathlib import Path
+
+import click
+
+from lwd_ros.evaluation.report.document import fill
+from lwd_ros.evaluation.report.text import NONE, table
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, DOCUMENT = ROOT / "bench/results/controller", ROOT / "docs/benchmarks/controller.md"
+TEMPLATE = DOCUMENT.with_suffix(".template.md")
+HEAD = f"<!-- Made by 'python bench/report.py' from {TEMPLATE.name} and bench/results/controller; edit those. -->\n"
+
+
+def _goal(value: float, most: float, digits: int = 2) -> str:
+    """A figure, bold where it is beyond its goal."""
+    text = f"{value:.{digits}f}"
+    return text if value <= most else f"**{text}**"
+
+
+def _milliseconds(value: float | None) -> str:
+    """A time; None is more observations without a command than the percentile leaves over: infinitely late."""
+    return "∞" if value is None else f"{value:.2f}"
+
+
+def latency(result: dict) -> dict[str, str]:
+    """Observation to command over the bare echo, by rate and load."""
+    header = ["rate, load", "", "controller, ms", "echo, ms", "ratio", "stripped, ms", "ratio", "answered"]
+    rows = []
+    for run in result["runs"]:
+        for percentile, goal in ((50, 1.15), (99, 1.3)):
+            ours = run[f"controller_p{percentile}_ms"]
+
+            def ratio(name: str, most: float, ours=ours, run=run, percentile=percentile) -> str:
+                theirs = run[f"{name}_p{percentile}_ms"]
+                if theirs is None:
+                    return NONE
+                return "**∞**" if ours is None else _goal(ours / theirs, most)
+
+            rows.append(
+                [
+                    f"{run['rate_hz']:g} Hz, {run['load']}",
+                    f"p{percentile}",
+                    _milliseconds(ours),
+                    _milliseconds(run[f"echo_p{percentile}_ms"]),
+                    ratio("echo", goal if run["rate_hz"] <= 500 else math.inf),
+                    _milliseconds(run[f"stripped_echo_p{percentile}_ms"]),
+                    ratio("stripped_echo", math.inf),
+                    f"{run['controller_answered']:,} of {run['controller_sent']:,}",
+                ]
+            )
+    return {"table:latency": table(header, rows)}
+
+
+def swap(result: dict) -> dict[str, str]:
+    """Swaps at real-time and at normal priority, a column each."""
+    sides = (result, result["at_normal_priority"])
+    rows = {
+        "swaps": lambda run: f"{run['swaps']:,} of {run['requested']:,} asked for",
+        "observations, with swaps and without": lambda run: f"{run['ticks']:,} each",
+        "unanswered before the next, with swaps": lambda run: f"{run['lost_with_swaps']:,}",
+        "unanswered before the next, without": lambda run: f"{run['lost_without_swaps']:,}",
+        "ticks lost to swaps (goal: 0)": lambda run: _goal(run["ticks_lost"], 0, 0),
+        "p99.9 of a tick without swaps, ms": lambda run: f"{run['p999_without_ms']:.2f}",
+        "p99.9 of a tick around a swap, ms": lambda run: f"{run['p999_around_ms']:.2f}",
+        "ratio, median of the pairs (goal: ≤ 1.2)": lambda run: _goal(run["worst_tick_ratio"], 1.2),
+        "ratio, worst pair": lambda run: f"{run['worst_tick_ratio_worst_pair']:.2f}",
+        "request to first command p50, ms (goal: ≤ 15)": lambda run: _goal(run["request_to_command_ms_p50"], 15, 1),
+        "request to first command p99, ms": lambda run: _milliseconds(run["request_to_command_ms_p99"]),
+    }
+    header = ["", f"`realtime_priority: {result['realtime_priority']}`", "normal priority"]
+    return {
+        "table:swap": table(header, [[name, *(cell(run) for run in sides)] for name, cell in rows.items()]),
+        "value:swap.rate": f"{result['rate_hz']:g}",
+        "value:swap.pairs": str(len(result["worst_tick_ratios"])),
+    }
+
+
+def step(result: dict) -> dict[str, str]:
+    """A policy's step by size."""
+    header = ["parameters", "a step, µs", "over `np.dot`", "over bound `dot`", "onnxruntime, µs"]
+    rows = [
+        [
+            f"{run['parameters']:,}",
+            f"{run['numpy_us']:.1f}",
+            f"{run['ratio']:.2f}",
+            f"{run['ratio_to_bound_products']:.2f}",
+            f"{run['onnxruntime_us']:.1f}",
+        ]
+        for run in result["runs"]
+    ]
+    return {"table:step": table(header, rows)}
+
+
+def soak(result: dict) -> dict[str, str]:
+    """Memory and processor time over long runs."""
+    names = ["", "memory at a fifth of the run, MB", "at its end, MB", "fitted growth, MB", "scatter about the fit, MB"]
+    rows = [
+        [
+            f"{run['minutes']:g} min at {run['rate_hz']:g} Hz, {run['swaps']:,} swaps",
+            f"{run['memory_first_mb']:.2f}",
+            f"{run['memory_last_mb']:.2f}",
+            f"{run['memory_growth_mb']:.3f}",
+            f"{run['memory_noise_mb']:.3f}",
+            f"{100 * run['processor_share']:.0f} %",
+            f"{run['unanswered']:,} of {run['ticks']:,}",
+        ]
+        for run in (result, result["many_swaps"])
+    ]
+    return {"table:soak": table([*names, "of a core", "unanswered"], rows)}
+
+
+def document() -> str:
+    """The whole page."""
+    contents = {}
+    for content in (latency, swap, step, soak):
+        name = content.__name__
+        result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())
+        contents |= content(result)
+        contents[f"value:{name}.machine"] = f"{result['machine']}; Python {result['python']}, {versions}"
+    return HEAD + fill(TEMPLATE.read_text(encoding="utf-8"), contents, str(TEMPLATE))
+
+
+@click.command()
+def main() -> None:
+    """Write the page."""
+    DOCUMENT.write_text(document(), encoding="utf-8")
+    click.echo(f"written to {DOCUMENT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
