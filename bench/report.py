@@ -97,11 +97,19 @@ def step(result: dict) -> dict[str, str]:
 
 def soak(result: dict) -> dict[str, str]:
     """Memory and processor time over long runs."""
-    names = ["", "memory at a fifth of the run, MB", "at its end, MB", "fitted growth, MB", "scatter about the fit, MB"]
+    names = [
+        "",
+        "memory at a fifth of the run, MB",
+        "at half",
+        "at its end",
+        "fitted growth, MB",
+        "scatter about it, MB",
+    ]
     rows = [
         [
             f"{run['minutes']:g} min at {run['rate_hz']:g} Hz, {run['swaps']:,} swaps",
             f"{run['memory_first_mb']:.2f}",
+            f"{run['memory_mb'][len(run['memory_mb']) // 2]:.2f}",
             f"{run['memory_last_mb']:.2f}",
             f"{run['memory_growth_mb']:.3f}",
             f"{run['memory_noise_mb']:.3f}",
