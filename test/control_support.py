@@ -6,7 +6,8 @@ import numpy as np
 import yaml
 
 from lwd_ros.contract import Contract
-from lwd_ros.control import Observation, ObservationAssembler
+from lwd_ros.control import ControllerCore, Observation, ObservationAssembler
+from lwd_ros.policy import PolicyLayout
 from lwd_ros.resources import share_path
 
 SHIPPED = yaml.safe_load(share_path("config", "metaworld.yaml").read_text(encoding="utf-8"))
@@ -49,3 +50,27 @@ class Feeder:
         found = [self.message(stream, stamp, vector) for stream in reversed(range(STREAMS))]
         assert found[:-1] == [None] * (STREAMS - 1)
         return found[-1]
+
+
+def constant(make_policy, command, contract=None, draw=0):
+    """A policy that commands one vector whatever it sees, by default for the shipped contract."""
+    layout = PolicyLayout((21, 4))
+    changes = {} if contract is None else {"contract_digest": contract.digest}
+    return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command, **changes)
+
+
+def tick(core, feeder, stamp, vector=None):
+    """Answer one whole observation at the stamp `stamp` periods after 0, which is the time then at the earliest."""
+    feeder.now = max(feeder.now, stamp * PERIOD * 1e-9)
+    return core.tick(feeder.observation(stamp, vector), feeder.now)
+
+
+def started(make_policy, policy=None, timeout=0.0, simulated_time=False, **changes):
+    """(core, feeder) that have run `policy` for three ticks under a contract with these changes."""
+    contract = control_contract(**changes)
+    core = ControllerCore(contract, timeout, simulated_time=simulated_time)
+    feeder = Feeder(core.assembler)
+    core.offer(policy or constant(make_policy, [0.5, -0.5, 0.25, -1.0], contract))
+    for stamp in (1, 2, 3):
+        tick(core, feeder, stamp)
+    return core, feeder

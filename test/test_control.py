@@ -1,45 +1,24 @@
 """Pins the controller without ROS: one named outcome for every fault, slew across swaps, nothing stale."""
 
+import functools
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from control_support import PERIOD, STREAMS, Feeder, control_contract, vector_of
+from control_support import PERIOD, STREAMS, Feeder, constant, control_contract, started, tick
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
-from lwd_ros.control import ControllerCore, Observation, ObservationAssembler, Outcome, Pacer, TickStatistics
+from lwd_ros.control import ControllerCore, Outcome, Pacer, TickStatistics
 from lwd_ros.policy import PolicyError, PolicyLayout
 
 
 @pytest.fixture
 def start(make_policy):
-    """A function: (core, feeder) that have run `policy` for three ticks at `stale` and the other binding changes."""
-
-    def begin(policy=None, timeout=0.0, simulated_time=False, **changes):
-        contract = control_contract(**changes)
-        core = ControllerCore(contract, timeout, simulated_time=simulated_time)
-        feeder = Feeder(core.assembler)
-        core.offer(policy or _constant(make_policy, [0.5, -0.5, 0.25, -1.0], contract))
-        for stamp in (1, 2, 3):
-            _tick(core, feeder, stamp)
-        return core, feeder
-
-    return begin
-
-
-def _constant(make_policy, command, contract=None, draw=0):
-    """A policy that commands one vector whatever it sees, by default for the shipped contract."""
-    layout = PolicyLayout((21, 4))
-    changes = {} if contract is None else {"contract_digest": contract.digest}
-    return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command, **changes)
-
-
-def _tick(core, feeder, stamp, vector=None):
-    feeder.now = max(feeder.now, stamp * PERIOD * 1e-9)
-    return core.tick(feeder.observation(stamp, vector), feeder.now)
+    """A function: (core, feeder) that have run a policy for three ticks; see control_support.started."""
+    return functools.partial(started, make_policy)
 
 
 def test_outcomes_are_those_of_the_status_message():
@@ -51,7 +30,7 @@ def test_waiting_commands_nothing():
     core = ControllerCore(control_contract())
     feeder = Feeder(core.assembler)
     assert (core.outcome, core.reason) == (Outcome.WAITING, "no policy yet")
-    assert _tick(core, feeder, 1) is None
+    assert tick(core, feeder, 1) is None
     assert core.watch(100.0) is None
     assert core.stop("asked to", feeder.now) is None
     assert core.outcome is Outcome.STOPPED
@@ -72,7 +51,7 @@ def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make
     previous, limits, slew = np.zeros(4), core.contract.command_limits, core.contract.command_slew
     for stamp in range(1, 6):
         vector = np.random.default_rng(stamp).normal(size=21)
-        command = _tick(core, feeder, stamp, vector)
+        command = tick(core, feeder, stamp, vector)
         wish = np.clip(policy.forward(vector, np.empty(4)), *limits)
         expected = np.clip(wish, previous - slew, previous + slew)
         assert command.stamp_ns == stamp * PERIOD
@@ -105,7 +84,7 @@ def test_the_policy_goes_on_when_observations_return(start, on_fault):
     policy = core.slot.active
     core.watch(feeder.now + 0.11)
     feeder.now += 0.2
-    assert _tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
+    assert tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
     assert (core.outcome, core.slot.active, core.slot.swaps) == (Outcome.CONTINUE, policy, 1)
 
 
@@ -114,164 +93,16 @@ def test_slew_starts_from_the_safe_command(start, make_policy, on_fault, gripper
     # One period changes a velocity by 0.8 m/s and the gripper by 1: what is in reach tells where it started.
     core, feeder = start(on_fault=on_fault)
     core.watch(feeder.now + 0.11)
-    core.offer(_constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
-    assert _tick(core, feeder, 4).vector.tolist() == [-0.5, 0.5, -0.75, gripper]
-
-
-def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
-    core, feeder = start()
-    ticks_at = core.statistics.starved_ticks
-    last = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
-    again = core.tick(Observation(vector_of(99), 3 * PERIOD), feeder.now + 0.05)  # the answer stands, whatever is asked
-    assert again is last
-    assert core.statistics.starved_ticks == ticks_at
-
-
-def test_one_stamp_is_not_answered_for_ever(start):
-    """A sensor whose clock stands still delivers, but nothing says that what it delivers is new."""
-    core, feeder = start()
-    feeder.now += 0.9
-    assert _tick(core, feeder, 3).stamp_ns == 3 * PERIOD
-    feeder.now += 0.2
-    assert _tick(core, feeder, 3).stamp_ns == 0
-    assert (core.outcome, core.reason) == (Outcome.HOLD, "hand/pose: one stamp for 1.1 s: does its clock stand still?")
-
-
-def test_one_stamp_is_not_answered_for_ever_by_a_timer(start):
-    core, feeder = start()
-    for _ in range(100):
-        core.observe(feeder.observation(4))
-        command = core.tick_on_time(feeder.now)
-        feeder.now += 0.0125
-    assert (core.outcome, command.stamp_ns) == (Outcome.HOLD, 0)
-    assert "one stamp for" in core.reason
-
-
-def test_a_frozen_stream_beside_the_one_that_sets_the_pace_is_noticed(start):
-    core, feeder = start(sync="latest")
-    for stamp in range(4, 100):
-        feeder.now = stamp * PERIOD * 1e-9
-        for stream in range(1, STREAMS):
-            feeder.message(stream, 3 if stream == 2 else stamp, vector_of(stamp))
-        command = core.tick(feeder.message(0, stamp, vector_of(stamp)), feeder.now)
-    assert (core.outcome, command.stamp_ns) == (Outcome.HOLD, 0)
-    assert core.reason.startswith(f"{feeder.assembler.streams[2].topic}: one stamp for")
-
-
-def test_a_stamp_answered_before_a_stop_is_not_answered_after_it(start, make_policy):
-    core, feeder = start()
-    core.stop("asked to", feeder.now)
-    core.offer(_constant(make_policy, [-0.1, 0.1, 0.1, 0.5]))
-    command = _tick(core, feeder, 3)  # the same stamp again: the new policy answers it
-    assert command.vector == pytest.approx([-0.1, 0.1, 0.1, 0.0])
-
-
-def test_what_waited_too_long_before_it_was_read_is_stale(start):
-    core, feeder = start()
-    waited = feeder.observation(4)
-    assert core.tick(waited, feeder.now + 5.0).stamp_ns == 0
-    assert core.outcome is Outcome.HOLD
-
-
-def test_a_timer_whose_clock_stands_still_holds(start):
-    """Observations go on arriving, and nobody calls `tick_on_time`."""
-    core, feeder = start()
-    core.observe(feeder.observation(4))
-    assert core.tick_on_time(feeder.now).stamp_ns == 4 * PERIOD
-    feeder.now += 0.2
-    core.observe(feeder.observation(5))
-    assert core.watch(feeder.now).stamp_ns == 0
-    assert "no tick for 0.20 s, though observations arrive" in core.reason
-
-
-def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
-    """A lock-step simulator that asks again executes the answer, not the hold, so the slew goes on from the answer."""
-    core, feeder = start(simulated_time=True)
-    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
-    core.watch(feeder.now + 0.11)
-    assert core.outcome is Outcome.HOLD
-    feeder.now += 0.12
-    assert _tick(core, feeder, 3, vector_of(3)) is answer
-    assert core.outcome is Outcome.CONTINUE
-    core.offer(_constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
-    feeder.now += 0.01
-    moved = _tick(core, feeder, 4).vector - answer.vector
-    assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
-
-
-def test_a_robot_that_was_held_moves_on_with_the_next_stamp_slew_limited(start):
-    core, feeder = start(slew=4.0)  # 0.05 m/s a period
-    for stamp in range(4, 20):
-        running = _tick(core, feeder, stamp)
-    assert running.vector[0] == pytest.approx(0.5)
-    assert core.watch(feeder.now + 0.11).vector[0] == 0.0
-    feeder.now += 0.12
-    assert _tick(core, feeder, 19) is None  # the stamp of before the hold
-    assert core.outcome is Outcome.HOLD
-    assert _tick(core, feeder, 30).vector[0] == pytest.approx(0.05)
-    assert core.outcome is Outcome.CONTINUE
-
-
-@pytest.mark.parametrize("simulated_time", [False, True])
-def test_a_bunch_of_observations_moves_no_faster_than_time_passes(start, simulated_time):
-    """Ten whole periods of stamps in no time at all: one period may have been saved, and no more."""
-    core, feeder = start(slew=4.0, simulated_time=simulated_time)
-    before = _tick(core, feeder, 4).vector[0]
-    found = [core.tick(feeder.observation(stamp), feeder.now).vector[0] for stamp in range(5, 15)]
-    limit = 0.05 * (10 if simulated_time else 1)
-    assert found[-1] - before == pytest.approx(min(limit, 0.5 - before), abs=1e-9)
-
-
-@given(st.lists(st.floats(0.5, 1.5), min_size=20, max_size=60))
-def test_the_slew_over_any_stretch_is_for_the_time_that_passed(make_policy, steps):
-    """Whatever the jitter of arrivals, whose stamps are a period apart."""
-    contract = control_contract(slew=4.0)
-    core, feeder = ControllerCore(contract), Feeder(ObservationAssembler(contract))
-    core.assembler = feeder.assembler
-    core.offer(_constant(make_policy, [0.8] * 4, contract))
-    times, speeds = [], []
-    for stamp, step in enumerate(steps, start=1):
-        feeder.now += 0.0125 * step
-        speeds.append(core.tick(feeder.observation(stamp), feeder.now).vector[0])
-        times.append(feeder.now)
-    for first in range(len(steps)):
-        for last in range(first, len(steps)):
-            passed = (times[last] - times[first]) / 0.0125
-            assert speeds[last] - speeds[first] <= 0.05 * (passed + 1.0) + 1e-9
-
-
-def test_observations_faster_than_the_contract_make_no_faster_arm(start, make_policy):
-    """At ten times the rate: no more than one answer a period, and no more slew than the contract's."""
-    core, feeder = start()
-    core.offer(_constant(make_policy, [-0.8, 0.8, -0.8, 1.0]))
-    before = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
-    answers = []
-    for tenth in range(1, 31):
-        feeder.now += 1e-9 * PERIOD / 10
-        found = [
-            feeder.assembler.add(
-                i, 3 * PERIOD + tenth * PERIOD // 10, "base", vector_of(1)[np.array(s.indices)], feeder.now
-            )
-            for i, s in enumerate(feeder.assembler.streams)
-        ]
-        command = core.tick(found[-1], feeder.now)
-        if command is not None:
-            answers.append((command.stamp_ns, command.vector))
-    assert 3 <= len(answers) <= 4
-    contract = core.contract
-    slew = np.array([scalar.slew_per_s for scalar in contract.command])
-    stamp, vector = before.stamp_ns, before.vector
-    for after, command in answers:
-        assert (np.abs(command - vector) <= slew * (after - stamp) * 1e-9 + 1e-9).all()
-        stamp, vector = after, command
+    core.offer(constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
+    assert tick(core, feeder, 4).vector.tolist() == [-0.5, 0.5, -0.75, gripper]
 
 
 def test_latest_does_not_move_on_dead_streams(make_policy):
     """The pacing stream alone completes observations; the others' silence is a fault all the same."""
     core = ControllerCore(control_contract(sync="latest"))
     feeder = Feeder(core.assembler)
-    core.offer(_constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
-    assert _tick(core, feeder, 1) is not None
+    core.offer(constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    assert tick(core, feeder, 1) is not None
     for stamp in range(2, 40):
         feeder.now += 1e-9 * PERIOD
         observation = feeder.message(0, stamp)
@@ -287,7 +118,7 @@ def test_latest_with_streams_that_died_before_moves_nothing(make_policy):
     feeder = Feeder(core.assembler)
     feeder.observation(1)
     feeder.now += 5.0
-    core.offer(_constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    core.offer(constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
     assert core.tick(feeder.message(0, 2), feeder.now) is None
     assert core.outcome is Outcome.WAITING and "goal: silent" in core.reason
 
@@ -297,14 +128,14 @@ def test_stop_repeats_the_safe_command_for_a_second_and_then_nothing_until_a_new
     command = core.stop("~/stop was called", feeder.now)
     assert command.vector.tolist() == [0.0, 0.0, 0.0, -1.0]
     assert (core.outcome, core.reason, core.slot.active) == (Outcome.STOPPED, "~/stop was called", None)
-    assert _tick(core, feeder, 4) is None
+    assert tick(core, feeder, 4) is None
     assert core.watch(feeder.now + 0.9).vector.tolist() == [0.0, 0.0, 0.0, -1.0]
     assert core.watch(feeder.now + 100.0) is None
     assert core.outcome is Outcome.STOPPED
     core.offer(make_policy(5))
     assert core.outcome is Outcome.WAITING
     feeder.now += 100.0
-    assert _tick(core, feeder, 5) is not None
+    assert tick(core, feeder, 5) is not None
     assert (core.outcome, core.first_stamp_ns) == (Outcome.CONTINUE, 5 * PERIOD)
     assert core.statistics.starved_ticks == 0  # without a policy no period is starved
 
@@ -315,7 +146,7 @@ def test_a_refused_policy_does_not_end_a_stop_and_keeps_the_running_one(start, m
     with pytest.raises(PolicyError, match="contract_digest"):
         core.offer(foreign)
     assert (core.outcome, core.slot.newest) == (Outcome.CONTINUE, running)
-    assert _tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
+    assert tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
     core.stop("asked to", feeder.now)
     with pytest.raises(PolicyError):
         core.offer(foreign)
@@ -325,15 +156,15 @@ def test_a_refused_policy_does_not_end_a_stop_and_keeps_the_running_one(start, m
 def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
     core, feeder = start(timeout=1.0)  # first answered at 0.0125 s
     for stamp in range(4, 81):
-        _tick(core, feeder, stamp)
+        tick(core, feeder, stamp)
         assert core.watch(feeder.now) is None
-    _tick(core, feeder, 82)
+    tick(core, feeder, 82)
     command = core.watch(feeder.now)
     assert (core.outcome, command.vector.tolist()) == (Outcome.STOPPED, [0.0, 0.0, 0.0, -1.0])
     assert core.reason == "the policy ran for policy_timeout_s = 1 s"
-    assert _tick(core, feeder, 83) is None
+    assert tick(core, feeder, 83) is None
     core.offer(make_policy(5))
-    assert _tick(core, feeder, 84) is not None
+    assert tick(core, feeder, 84) is not None
     assert core.watch(feeder.now + 0.05) is None
 
 
@@ -344,7 +175,7 @@ def test_a_successor_that_waits_for_an_observation_is_not_thrown_away_by_the_tim
     safe = core.watch(feeder.now + 2.0)  # observations are gone as well
     assert (core.outcome, safe.vector[:3].tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0])
     feeder.now += 2.0
-    _tick(core, feeder, 4)
+    tick(core, feeder, 4)
     assert (core.outcome, core.slot.active) == (Outcome.CONTINUE, successor)
     assert core.watch(feeder.now + 0.05) is None
 
@@ -362,10 +193,10 @@ def test_a_non_finite_command_stops_the_policy(make_policy):
     core.offer(overflows)
     vector = np.full(21, 1e300)
     with np.errstate(over="ignore"):
-        command = _tick(core, feeder, 1, vector)
+        command = tick(core, feeder, 1, vector)
     assert command is None  # nothing was ever commanded, so there is nothing to stop
     assert (core.outcome, core.reason) == (Outcome.STOPPED, "the policy computed a non-finite command")
-    assert _tick(core, feeder, 2) is None
+    assert tick(core, feeder, 2) is None
 
 
 def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy):
@@ -379,10 +210,10 @@ def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy)
     for stream in range(STREAMS - 1):
         assert feeder.message(stream, 4) is None
     core.activate()
-    core.offer(_constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
+    core.offer(constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
     assert feeder.message(STREAMS - 1, 4) is None  # the rest of stamp 4 came before the activation
     feeder.now += 100.0
-    command = _tick(core, feeder, 3)  # the very stamp that was answered before: computed anew, from rest
+    command = tick(core, feeder, 3)  # the very stamp that was answered before: computed anew, from rest
     assert command.vector.tolist() == [-0.5, 0.5, -0.75, 1.0]
     assert core.statistics.starved_ticks == 0
 
@@ -393,8 +224,8 @@ def test_slew_holds_across_swaps(make_policy):
     previous, slew = np.zeros(4), core.contract.command_slew + 1e-12
     for stamp in range(1, 40):
         if stamp % 3 == 1:  # from one extreme to the other
-            core.offer(_constant(make_policy, [0.8, -0.8, 0.8, 1.0] if stamp % 2 else [-0.8, 0.8, -0.8, -1.0]))
-        command = _tick(core, feeder, stamp).vector
+            core.offer(constant(make_policy, [0.8, -0.8, 0.8, 1.0] if stamp % 2 else [-0.8, 0.8, -0.8, -1.0]))
+        command = tick(core, feeder, stamp).vector
         assert (np.abs(command - previous) <= slew).all()
         previous = command
     assert core.slot.swaps == 13
@@ -403,11 +234,11 @@ def test_slew_holds_across_swaps(make_policy):
 
 def test_a_swap_takes_effect_with_the_next_observation(start, make_policy):
     core, feeder = start()
-    old, new = core.slot.active, _constant(make_policy, [0.1, 0.1, 0.1, 0.1])
+    old, new = core.slot.active, constant(make_policy, [0.1, 0.1, 0.1, 0.1])
     core.offer(new)
     assert core.slot.active is old
     assert core.first_stamp_ns == PERIOD
-    _tick(core, feeder, 4)
+    tick(core, feeder, 4)
     assert (core.slot.active, core.first_stamp_ns, core.slot.swaps) == (new, 4 * PERIOD, 2)
 
 
@@ -454,11 +285,11 @@ def test_on_time_the_newest_observation_is_answered_again_and_counts_as_starved(
 
 
 def test_on_time_the_slew_is_for_the_time_since_the_last_tick(start, make_policy):
-    core, feeder = start(_constant(make_policy, [-0.8, 0.0, 0.0, 0.0]))
+    core, feeder = start(constant(make_policy, [-0.8, 0.0, 0.0, 0.0]))
     core.observe(feeder.observation(4))
     feeder.now += 0.0125
     before = core.tick_on_time(feeder.now).vector.copy()
-    core.offer(_constant(make_policy, [0.8, 0.0, 0.0, 0.0]))
+    core.offer(constant(make_policy, [0.8, 0.0, 0.0, 0.0]))
     feeder.now += 0.0125 / 2
     assert core.tick_on_time(feeder.now).vector[0] - before[0] == pytest.approx(0.4)  # half of 64 m/s2 * 12.5 ms
 
@@ -483,8 +314,8 @@ def test_far_outside_the_training_range_a_policy_is_stopped_if_that_is_wanted(ma
     core.offer(make_policy())  # was trained on -1 to 1
     inside, outside = np.zeros(21), np.zeros(21)
     outside[2] = 7.0
-    assert _tick(core, feeder, 1, inside).stamp_ns == PERIOD
-    command = _tick(core, feeder, 2, outside)
+    assert tick(core, feeder, 1, inside).stamp_ns == PERIOD
+    command = tick(core, feeder, 2, outside)
     assert core.outside_training_range() == ([] if stops else ["hand_z"])  # a stopped policy observes nothing
     assert core.outcome is (Outcome.STOPPED if stops else Outcome.CONTINUE)
     assert command.stamp_ns == (0 if stops else 2 * PERIOD)
