@@ -26,29 +26,29 @@ def _milliseconds(value: float | None) -> str:
     return "∞" if value is None else f"{value:.2f}"
 
 
+def _ratio(run: dict, name: str, percentile: int, most: float) -> str:
+    """The controller's latency over an echo's, either of which may be infinite."""
+    ratio = run[f"{'stripped_' if name == 'stripped_echo' else ''}ratio_p{percentile}"]
+    if ratio is not None:
+        return _goal(ratio, most)
+    return NONE if run[f"{name}_p{percentile}_ms"] is None else "**∞**"
+
+
 def latency(result: dict) -> dict[str, str]:
     """Observation to command over the bare echo, by rate and load."""
     header = ["rate, load", "", "controller, ms", "echo, ms", "ratio", "stripped, ms", "ratio", "answered"]
     rows = []
     for run in result["runs"]:
         for percentile, goal in ((50, 1.15), (99, 1.3)):
-            ours = run[f"controller_p{percentile}_ms"]
-
-            def ratio(name: str, most: float, ours=ours, run=run, percentile=percentile) -> str:
-                theirs = run[f"{name}_p{percentile}_ms"]
-                if theirs is None:
-                    return NONE
-                return "**∞**" if ours is None else _goal(ours / theirs, most)
-
             rows.append(
                 [
                     f"{run['rate_hz']:g} Hz, {run['load']}",
                     f"p{percentile}",
-                    _milliseconds(ours),
+                    _milliseconds(run[f"controller_p{percentile}_ms"]),
                     _milliseconds(run[f"echo_p{percentile}_ms"]),
-                    ratio("echo", goal if run["rate_hz"] <= 500 else math.inf),
+                    _ratio(run, "echo", percentile, goal if run["rate_hz"] <= 500 else math.inf),
                     _milliseconds(run[f"stripped_echo_p{percentile}_ms"]),
-                    ratio("stripped_echo", math.inf),
+                    _ratio(run, "stripped_echo", percentile, math.inf),
                     f"{run['controller_answered']:,} of {run['controller_sent']:,}",
                 ]
             )

@@ -63,18 +63,11 @@ def test_observations_of_a_controller_that_stood_still_are_stale(robot_with):
 def test_numbers_that_are_none_never_reach_a_policy(robot_with):
     """Observations with an infinite position are dropped; after `stale_after_s` without a good one the arm is held."""
     robot = robot_with()
-    good = robot.vector
-
-    def bad() -> np.ndarray:
-        vector = good()
-        vector[0] = np.inf
-        return vector
-
-    robot.vector = bad
+    robot.wrong = {0: np.inf}
     robot.run(30)
     robot.cell.wait("hold", lambda: robot.cell.controller.outcome == HOLD, 5.0)
     assert "found a non-finite hand_x" in robot.cell.tail("policy_controller")
-    robot.vector = good
+    robot.wrong = {}
     robot.assert_runs()
 
 
@@ -98,14 +91,7 @@ def test_a_joint_that_is_not_there_is_named(robot_with):
 @pytest.mark.parametrize("stops", [False, True])
 def test_far_outside_the_training_range_warns_and_stops_where_that_is_wanted(robot_with, stops):
     robot = robot_with(stop_outside_training_range=stops)
-    good = robot.vector
-
-    def far() -> np.ndarray:
-        vector = good()
-        vector[2] = 7.0
-        return vector
-
-    robot.vector = far
+    robot.wrong = {2: 7.0}
     robot.run(60)
     robot.cell.wait("the warning", lambda: "was trained on: hand_z" in robot.cell.tail("policy_controller"), 5.0)
     if stops:
@@ -125,19 +111,12 @@ def test_a_policy_that_computes_no_number_is_stopped_and_the_next_one_runs(robot
         observation_std=[1e-30],
     )
     robot.offer(overflows)
-    good = robot.vector
-
-    def huge() -> np.ndarray:
-        vector = good()
-        vector[0] = 1e300
-        return vector
-
     robot.run(20)
-    robot.vector = huge
+    robot.wrong = {0: 1e300}
     robot.run(40)
     robot.cell.wait("stopped", lambda: robot.cell.controller.outcome == STOPPED, 5.0)
     assert robot.cell.controller.reason == "the policy computed a non-finite command"
-    robot.vector = good
+    robot.wrong = {}
     robot.offer()
     robot.run(40)
     robot.cell.wait("continue", lambda: robot.cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 5.0)
@@ -215,14 +194,7 @@ def test_each_stop_is_reported_even_right_after_another(robot_with, make_policy)
     reasons = []
     robot.cell.subscribe(ControllerStatus, "policy_controller/status", lambda m: reasons.append(m.reason))
     assert robot.cell.call(Trigger, "policy_controller/stop").success
-    good = robot.vector
-
-    def far() -> np.ndarray:
-        vector = good()
-        vector[2] = 7.0
-        return vector
-
-    robot.vector = far
+    robot.wrong = {2: 7.0}
     robot.offer(make_policy(4))
     robot.run(60)
     robot.cell.wait("the second stop", lambda: "far outside" in robot.cell.controller.reason, 5.0)
@@ -257,14 +229,7 @@ def test_a_stream_that_is_always_wrong_does_not_silence_the_others(robot_with):
         robot.observe()
 
     robot.run(60, both)
-    good = robot.vector
-
-    def bad() -> np.ndarray:
-        vector = good()
-        vector[4] = np.nan
-        return vector
-
-    robot.vector = bad
+    robot.wrong = {4: np.nan}
     robot.run(60, both)
     log = robot.cell.tail("policy_controller", 40)
     assert "found frame_id 'camera'" in log and "found a non-finite object_1_x" in log
