@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lwd_ros.evaluation.report.document import fill
+from lwd_ros.evaluation.report.page import fill
 from lwd_ros.evaluation.report.text import NONE, table
 
 ROOT = Path(__file__).resolve().parents[1]

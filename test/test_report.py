@@ -7,8 +7,9 @@ import pytest
 from report_support import chain, full_study, latents, reconstruction, result, write
 
 from lwd_ros.evaluation.report import pictures, tables, text
-from lwd_ros.evaluation.report.document import PLOTS, document, fill, has_plots, make_report
+from lwd_ros.evaluation.report.document import PLOTS, document, has_plots, make_report
 from lwd_ros.evaluation.report.errors import ReportError
+from lwd_ros.evaluation.report.page import fill
 from lwd_ros.evaluation.report.pooling import Count, total
 from lwd_ros.evaluation.report.ratio import (
     AT_MOST,

@@ -59,26 +59,39 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
 
+_PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benchmarks/results"}
+"""Names of benchmark pages, and where their results lie."""
+
+
 @click.command()
+@click.option("--page", type=click.Choice(list(_PAGES)), help="Write one only.  [default: all that have results]")
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    default=Path("bench/results/metaworld"),
-    help="Folder of a study's results.",
+    help=f"With --page: folder of its results.  [default: {', '.join(_PAGES.values())}]",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the document.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the pages.")
 @click.option(
     "--template",
     type=click.Path(path_type=Path),
-    default=Path("docs/benchmarks/metaworld.template.md"),
-    help="Its prose, with markers; metaworld_failures.md stands beside it.",
+    help="With --page: its prose, with markers; PAGE_failures.md stands beside it.  "
+    "[default: docs/benchmarks/PAGE.template.md]",
 )
 @needs("demo")
-def report(results, out, template) -> None:
-    """Write the benchmark document and its plots from results; the same results give the same bytes."""
+def report(page, results, out, template) -> None:
+    """Write the benchmark pages and their plots from results; the same results give the same bytes."""
+    from lwd_ros.evaluation.report.comparison import make_comparison
     from lwd_ros.evaluation.report.document import make_report
 
-    click.echo(f"written to {make_report(results, out, template)}")
+    if (results or template) and not page:
+        raise click.UsageError("--results and --template are of one page: expected --page as well")
+    makers = {"metaworld": make_report, "diffusion_policy": make_comparison}
+    for name in [page] if page else makers:
+        folder, prose = results or Path(_PAGES[name]), template or Path(f"docs/benchmarks/{name}.template.md")
+        if not page and not any(folder.glob("*.json")):
+            click.echo(f"no results in {folder}: no page of them")
+            continue
+        click.echo(f"written to {makers[name](folder, out, prose)}")
 
 
 @click.group()

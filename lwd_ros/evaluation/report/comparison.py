@@ -1,0 +1,239 @@
+"""LWD beside Diffusion Policy: the page's tables, of what `lwd study horizon`, `disturbance` and `latency` write."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lwd_ros.evaluation.report import comparison_plots, text
+from lwd_ros.evaluation.report.errors import ReportError
+from lwd_ros.evaluation.report.page import page_name, page_text, write_page
+from lwd_ros.evaluation.report.pooling import Count
+
+USED_AT = {"lwd": 500, "lwd_hidden": 500, "diffusion_policy": 8}
+"""The action horizon that each method is meant to be used at."""
+
+STUDIES = ("horizon", "disturbance", "latency", "convergence")
+_KEYS = ("horizon", "training_seeds", "success", "successes", "episodes", "interval", "queries_per_episode", "tasks")
+
+PLOTS = {
+    "horizon": (comparison_plots.draw_horizon, "Success and diffusion time against the action horizon"),
+    "disturbance": (comparison_plots.draw_disturbance, "Success under disturbances"),
+    "latency": (comparison_plots.draw_latency, "Success on slower computers"),
+    "convergence": (comparison_plots.draw_convergence, "Success against training steps"),
+}
+
+Rows = dict[str, list[dict]]
+
+
+def load(folder: Path) -> dict[str, dict]:
+    """Results by study, of those that are in `folder`; raises ReportError where a file is not what a study writes."""
+    paths = {study: folder / f"{study}.json" for study in STUDIES}
+    return {study: _checked(path) for study, path in paths.items() if path.exists()}
+
+
+def _checked(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in (row for rows in content["methods"].values() for row in rows):
+            missing = [key for key in _KEYS if key not in row]
+            if missing:
+                raise ReportError(f"{path}: found a row without '{missing[0]}', expected one of 'lwd study'")
+            counted = sum(task["successes"] for task in row["tasks"].values())
+            if (counted, row["success"]) != (row["successes"], row["successes"] / row["episodes"]):
+                raise ReportError(f"{path}: found success {row['success']}, which its counts contradict")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, ReportError):
+            raise
+        raise ReportError(f"{path}: is not the result of a study ({error!r})") from error
+    return content
+
+
+def name_of(method: str) -> str:
+    """What the page calls a method."""
+    return comparison_plots.LABELS.get(method, method)
+
+
+def _count(row: dict) -> Count:
+    return Count(row["successes"], row["episodes"])
+
+
+def _at(rows: Rows, method: str, horizon: int) -> dict | None:
+    return next((row for row in rows.get(method, ()) if row["horizon"] == horizon), None)
+
+
+def horizon_table(rows: Rows) -> str:
+    """One row per method and horizon."""
+    lines = []
+    for method, found in rows.items():
+        often = _at(rows, method, 8)
+        for row in found:
+            kept = text.NONE if not often or not often["success"] else f"{row['success'] / often['success']:.2f}"
+            count = _count(row)
+            lines.append(
+                [
+                    name_of(method), str(row["horizon"]), f"{row['queries_per_episode']:.1f}", text.fraction(count),
+                    str(row["training_seeds"]), text.rate(count.rate), text.interval(count), kept,
+                ]
+            )  # fmt: skip
+    header = ["method", "steps between queries", "queries an episode", "episodes", "training seeds", "success"]
+    return text.table([*header, "95 % interval", "of its own at 8"], lines)
+
+
+def cost_table(rows: Rows) -> str:
+    """What each method costs at the horizon that it is meant for, and over LWD's."""
+    used = {method: row for method, h in USED_AT.items() if (row := _at(rows, method, h))}
+    base = used.get("lwd")
+    lines = [
+        [
+            name_of(method), str(row["horizon"]), text.number(row["flops"]["query"]),
+            text.number(row["flops"]["policy_step"]), text.number(row["flops"]["control_step"]),
+            _ratio(row["flops"]["control_step"], base["flops"]["control_step"]), text.milliseconds(row["query_ms"]),
+            f"{row['queries_per_episode']:.1f}", text.milliseconds(row["diffusion_ms_per_episode"]),
+            _ratio(row["diffusion_ms_per_episode"], base["diffusion_ms_per_episode"]),
+        ]
+        for method, row in used.items()
+        if base
+    ]  # fmt: skip
+    header = ["method", "horizon", "FLOPs a query", "FLOPs of the policy", "FLOPs a control step", "over LWD's"]
+    return text.table([*header, "a query, ms", "queries an episode", "diffusion an episode, ms", "over LWD's"], lines)
+
+
+def _ratio(value: float, over: float) -> str:
+    return text.two_digits(value / over, "=")
+
+
+def tasks_table(rows: Rows) -> str:
+    """Success by task: each method at the horizon that it is meant for, and at one query an episode."""
+    shown = [(method, h) for method in rows for h in dict.fromkeys((USED_AT.get(method, 500), 500))]
+    columns = [(method, row) for method, h in shown if (row := _at(rows, method, h))]
+    tasks = columns[0][1]["tasks"] if columns else {}
+    lines = [
+        [task, *(text.fraction(Count(row["tasks"][task]["successes"], row["tasks"][task]["episodes"]))
+                 for _, row in columns)]
+        for task in tasks
+    ]  # fmt: skip
+    return text.table(["task", *(f"{name_of(method)}, {row['horizon']}" for method, row in columns)], lines)
+
+
+def disturbance_table(rows: Rows) -> str:
+    """One row per disturbance and level: each method's success, and how much less that is than undisturbed."""
+    methods = list(rows)
+    lines = []
+    for place, row in enumerate(rows[methods[0]] if methods else []):
+        cells = [row["disturbance"], f"{row['level']:g} {row['unit']}" if row["unit"] else text.NONE]
+        for method in methods:
+            mine = rows[method][place]
+            if (mine["disturbance"], mine["level"]) != (row["disturbance"], row["level"]):
+                raise ReportError(f"disturbance.json: '{method}' has other cases than '{methods[0]}'")
+            low, high = mine["drop_interval"]
+            cells += [text.rate(mine["success"]), f"{mine['drop']:+.3f} ({low:+.3f} to {high:+.3f})"]
+        lines.append(cells)
+    header = [part for m in methods for part in (f"{name_of(m)}, horizon {USED_AT.get(m, '?')}", "less by")]
+    return text.table(["disturbance", "level", *header], lines)
+
+
+def latency_table(rows: Rows) -> str:
+    """One row per method and computer: the last command stands while it thinks, or the answer before plays on."""
+    lines = []
+    for method, found in rows.items():
+        for row in (row for row in found if not row["plays_on"]):
+            key = row["horizon"], row["times_slower"]
+            on = next(
+                other for other in found if other["plays_on"] and (other["horizon"], other["times_slower"]) == key
+            )
+            lines.append(
+                [
+                    name_of(method), str(row["horizon"]), f"{row['times_slower']:g}", f"{row['query_ms']:.1f}",
+                    str(row["thinking_steps"]), text.number(row["episodes"]), text.rate(row["success"]),
+                    text.interval(_count(row)), text.rate(on["success"]), text.interval(_count(on)),
+                ]
+            )  # fmt: skip
+    header = ["method", "horizon", "computer slower by", "a query, ms", "control steps of thinking", "episodes"]
+    return text.table([*header, "success, stands", "95 % interval", "success, plays on", "95 % interval"], lines)
+
+
+def convergence_table(rows: Rows) -> str:
+    """One row per network and horizon, one column per training step; methods are named NETWORK@STEPS."""
+    points = comparison_plots.convergence_points(rows)
+    steps = sorted({step for found in points.values() for step in found})
+    lines = [[label, *(text.rate(found[s]["success"]) if s in found else text.NONE for s in steps)]
+             for label, found in points.items()]  # fmt: skip
+    return text.table(["network", *(f"{step:,}" for step in steps)], lines)
+
+
+TABLES: Mapping[str, tuple[str, Callable[[Rows], str]]] = {
+    "horizon": ("horizon", horizon_table),
+    "cost": ("horizon", cost_table),
+    "tasks": ("horizon", tasks_table),
+    "disturbance": ("disturbance", disturbance_table),
+    "latency": ("latency", latency_table),
+    "convergence": ("convergence", convergence_table),
+}
+"""By name: the study whose rows it shows, and the function."""
+
+
+def _goals(results: Mapping[str, dict]) -> str:
+    """What was asked for and what was got."""
+    rows = results.get("horizon", {}).get("methods", {})
+    lines = []
+
+    def kept(method: str, goal: str) -> None:
+        often, once = _at(rows, method, 8), _at(rows, method, 500)
+        if often and once and often["success"]:
+            name = f"{name_of(method)}: success at one query an episode over its own at a query every 8 steps"
+            lines.append([name, goal, f"{once['success'] / often['success']:.3f}"])
+
+    kept("lwd", "≥ 0.95")
+    kept("lwd_hidden", "≥ 0.95")
+    kept("diffusion_policy", "< 0.5")
+    lwd, other = _at(rows, "lwd", 500), _at(rows, "diffusion_policy", 8)
+    if lwd and other:
+        lines.append(["Diffusion Policy: success at a query every 8 steps", "≥ 0.9", text.rate(other["success"])])
+        ratio = _ratio(other["flops"]["control_step"], lwd["flops"]["control_step"])
+        lines.append(["FLOPs a control step, Diffusion Policy over LWD", "≥ 45", ratio])
+        ratio = _ratio(other["diffusion_ms_per_episode"], lwd["diffusion_ms_per_episode"])
+        lines.append(["diffusion time an episode, Diffusion Policy over LWD", "≥ 100", ratio])
+    disturbed = results.get("disturbance", {}).get("methods", {})
+    for method in ("lwd", "lwd_hidden"):
+        if method in disturbed and "diffusion_policy" in disturbed:
+            pairs = [
+                (mine["drop"], theirs["drop"])
+                for mine, theirs in zip(disturbed[method], disturbed["diffusion_policy"], strict=True)
+                if mine["disturbance"] != "none"
+            ]
+            worse = sum(mine > theirs for mine, theirs in pairs)
+            name = f"{name_of(method)}: disturbances under which it drops by more than Diffusion Policy does"
+            lines.append([name, "0", f"{worse} of {len(pairs)}"])
+    return text.table(["", "goal", "got"], lines)
+
+
+def contents(results: Mapping[str, dict]) -> dict[str, str]:
+    """What the markers of the page's template stand for; a dash where a study is missing."""
+    found = {"table:goals": _goals(results)}
+    for name, (study, make) in TABLES.items():
+        found[f"table:{name}"] = make(results[study]["methods"]) if study in results else text.NONE
+    for study in STUDIES:
+        result = results.get(study, {})
+        known = {**result.get("protocol", {}), **result.get("machine", {})}
+        for key in ("first_layout", "episodes_per_task", "cpu", "cores"):
+            value = known.get(key, text.NONE)
+            found[f"value:{study}.{key}"] = text.number(value) if isinstance(value, int) else value
+    return found
+
+
+def comparison_text(results: Mapping[str, dict], template: Path) -> str:
+    """The page's text; raises ReportError as `page_text` does."""
+    return page_text(template, contents(results), PLOTS, {name: name in results for name in PLOTS})
+
+
+def make_comparison(folder: Path, out: Path, template: Path) -> Path:
+    """Write the page and its pictures from the results in `folder`; the same results give the same bytes.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ReportError: a result file, the template or a marker is wrong; nothing is written then.
+    """
+    results = load(folder)
+    return write_page(comparison_text(results, template), results, PLOTS, out, page_name(template))

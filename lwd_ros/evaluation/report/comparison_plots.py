@@ -1,0 +1,121 @@
+"""Plots of LWD beside Diffusion Policy: over action horizons, disturbances, slow computers, and training steps."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lwd_ros.evaluation.report.plots import panels
+
+LABELS = {"lwd": "LWD, goal visible", "lwd_hidden": "LWD, goal hidden", "diffusion_policy": "Diffusion Policy"}
+COLOURS = {"lwd": "#0072B2", "lwd_hidden": "#56B4E9", "diffusion_policy": "#D55E00"}
+MARKERS = {"lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s"}
+_OTHER = "#555555"
+
+Results = Mapping[str, dict]
+
+
+def _around(row: dict) -> tuple[float, float]:
+    """How far the interval reaches below and above the success; rounding may put that a hair outside it."""
+    low, high = row["interval"]
+    return max(0.0, row["success"] - low), max(0.0, high - row["success"])
+
+
+def _curve(axes: Axes, rows: Sequence[dict], key: str, method: str, line: str = "-", label: str | None = None) -> None:
+    places, rates = [row[key] for row in rows], [row["success"] for row in rows]
+    spread = list(zip(*map(_around, rows), strict=True))
+    axes.errorbar(
+        places, rates, yerr=spread, fmt=MARKERS.get(method, "o"), ls=line, lw=1.4, ms=4.5, capsize=2,
+        color=COLOURS.get(method, _OTHER), label=label or LABELS.get(method, method),
+    )  # fmt: skip
+
+
+def draw_horizon(results: Results) -> Figure | None:
+    """Success against horizon, and the diffusion time that an episode takes: the summary of it all."""
+    if "horizon" not in results:
+        return None
+    rows = results["horizon"]["methods"]
+    figure, (left, right) = panels(2)
+    for method, found in rows.items():
+        _curve(left, found, "horizon", method)
+        right.plot(
+            [row["horizon"] for row in found], [row["diffusion_ms_per_episode"] for row in found],
+            MARKERS.get(method, "o"), ls="-", lw=1.4, ms=4.5, color=COLOURS.get(method, _OTHER),
+        )  # fmt: skip
+    every = sorted({row["horizon"] for found in rows.values() for row in found})
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(every, [str(value) for value in every])
+        axes.minorticks_off()
+        axes.set_xlabel("control steps between queries of the diffusion model")
+    left.set(ylim=(-0.02, 1.02), ylabel="success", title="MT10: success")
+    right.set(yscale="log", ylabel="ms", title="MT10: diffusion time an episode, one CPU thread")
+    left.legend(loc="lower left")
+    return figure
+
+
+def draw_disturbance(results: Results) -> Figure | None:
+    """Success under each disturbance, as bars by level."""
+    if "disturbance" not in results:
+        return None
+    rows = results["disturbance"]["methods"]
+    kinds = [kind for kind in dict.fromkeys(row["disturbance"] for row in next(iter(rows.values()))) if kind != "none"]
+    figure, axes = panels(len(kinds), height=2.3)
+    for panel, kind in zip(axes, kinds, strict=True):
+        for place, (method, found) in enumerate(rows.items()):
+            shown = [row for row in found if row["disturbance"] in ("none", kind)]
+            width = 0.8 / len(rows)
+            places = [number + width * (place - (len(rows) - 1) / 2) for number in range(len(shown))]
+            panel.bar(
+                places, [row["success"] for row in shown], width, yerr=list(zip(*map(_around, shown), strict=True)),
+                color=COLOURS.get(method, _OTHER), label=LABELS.get(method, method),
+                error_kw={"elinewidth": 0.8, "capsize": 1.5},
+            )  # fmt: skip
+            names = ["none" if row["disturbance"] == "none" else f"{row['level']:g} {row['unit']}" for row in shown]
+        panel.set_xticks(range(len(names)), names, fontsize=7)
+        panel.set(ylim=(0, 1.04), title=kind)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(rows), fontsize=8)
+    return figure
+
+
+def draw_latency(results: Results) -> Figure | None:
+    """Success against how many times slower the computer is, for each horizon and what stands meanwhile."""
+    if "latency" not in results:
+        return None
+    figure, axes = panels(2)
+    titles = {False: "while it thinks the last command stands", True: "while it thinks the answer before plays on"}
+    for panel, (plays_on, title) in zip(axes, titles.items(), strict=True):
+        for method, found in results["latency"]["methods"].items():
+            horizons = sorted({row["horizon"] for row in found})
+            for horizon, line in zip(horizons, ("-", "--", "-.", ":"), strict=False):
+                rows = [row for row in found if row["horizon"] == horizon and row["plays_on"] == plays_on]
+                _curve(panel, rows, "times_slower", method, line, f"{LABELS.get(method, method)}, {horizon}")
+        slower = sorted({row["times_slower"] for row in found})
+        panel.set_xscale("log")
+        panel.set_xticks(slower, [f"{value:g}" for value in slower])
+        panel.minorticks_off()
+        panel.set(ylim=(-0.02, 1.02), xlabel="computer slower by", ylabel="success", title=title)
+    axes[0].legend(loc="lower left", fontsize=7, title="method, horizon")
+    return figure
+
+
+def convergence_points(rows: Mapping[str, list[dict]]) -> dict[str, dict[int, dict]]:
+    """Rows by training step, under `NETWORK, horizon H`; methods are named NETWORK@STEPS."""
+    found: dict[str, dict[int, dict]] = {}
+    for method, of_method in rows.items():
+        name, _, steps = method.partition("@")
+        for row in of_method:
+            found.setdefault(f"{name}, horizon {row['horizon']}", {})[int(steps)] = row
+    return {name: dict(sorted(points.items())) for name, points in sorted(found.items())}
+
+
+def draw_convergence(results: Results) -> Figure | None:
+    """Success against training steps, one line per network."""
+    if "convergence" not in results:
+        return None
+    figure, (axes,) = panels(1)
+    for name, points in convergence_points(results["convergence"]["methods"]).items():
+        axes.plot(list(points), [row["success"] for row in points.values()], "o-", ms=4, lw=1.3, label=name)
+    axes.set(ylim=(-0.02, 1.02), xlabel="training steps", ylabel="success", title="Diffusion Policy: validation")
+    axes.legend(loc="lower right", fontsize=8)
+    return figure

@@ -1,0 +1,168 @@
+"""Pins the page that compares LWD with Diffusion Policy: what it says of results, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lwd_ros.cli import cli
+from lwd_ros.evaluation.report import text
+from lwd_ros.evaluation.report.comparison import PLOTS, contents, load, make_comparison
+from lwd_ros.evaluation.report.errors import ReportError
+from lwd_ros.evaluation.trials import Counts
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = ROOT / "docs/benchmarks/diffusion_policy.template.md"
+
+
+def row(successes: int, horizon: int = 500, queries: float = 1.0, **more) -> dict:
+    """A row as studies write it: ten episodes of each of two tasks, the second of which fails first."""
+    counts = {"reach-v3": max(0, successes - 10), "push-v3": min(10, successes)}
+    outcomes = {(task, n): (n < good,) for task, good in counts.items() for n in range(10)}
+    made = Counts(outcomes, round(queries * 20), 20 * 100).to_dict()
+    return {**made, "horizon": horizon, "training_seeds": 1, "thinking_steps": 0, "models": [], **more}
+
+
+def result(study: str, methods: dict, first_layout: int = 200_000) -> dict:
+    return {
+        "study": study,
+        "machine": {"cpu": "Some CPU", "cores": 2},
+        "protocol": {"first_layout": first_layout, "episodes_per_task": 10},
+        "methods": methods,
+    }
+
+
+def costs(query: float, control_step: float, ms: float, queries: float) -> dict:
+    flops = {"query": query, "policy_step": 7.0, "control_step": control_step}
+    return {"flops": flops, "query_ms": ms, "diffusion_ms_per_episode": ms * queries}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Results of all four studies."""
+    cheap, dear = costs(1e6, 2e3, 0.5, 1), costs(1e9, 1e8, 9, 12)
+    horizon = {
+        "lwd": [row(20, 8, 12, **cheap), row(19, 500, 1, **cheap)],
+        "diffusion_policy": [row(18, 8, 12, **dear), row(6, 500, 1, **dear)],
+    }
+    cases = (("none", 0, ""), ("observation delay", 4, "steps"), ("action noise", 0.3, "of the limit"))
+    drops = {"lwd": (0, 0.1, 0.2), "diffusion_policy": (0, 0.3, 0.15)}
+    disturbance = {
+        method: [
+            row(20 - round(20 * less), disturbance=name, level=level, unit=unit, drop=less, drop_interval=[0.0, 0.4])
+            for (name, level, unit), less in zip(cases, found, strict=True)
+        ]
+        for method, found in drops.items()
+    }
+    latency = {
+        method: [
+            row(20 - slower - plays_on, horizon, times_slower=slower, plays_on=plays_on, query_ms=9.0 * slower)
+            for slower in (1, 10)
+            for plays_on in (False, True)
+        ]
+        for method, horizon in (("lwd", 500), ("diffusion_policy", 8))
+    }
+    convergence = {f"16 actions@{steps}": [row(good, 8)] for steps, good in ((10_000, 17), (5_000, 12))}
+    made = {"horizon": horizon, "disturbance": disturbance, "latency": latency, "convergence": convergence}
+    for study, methods in made.items():
+        first = 100_000 if study == "convergence" else 200_000
+        (tmp_path / f"{study}.json").write_text(json.dumps(result(study, methods, first)))
+    return tmp_path
+
+
+def test_goals_are_set_beside_what_was_got(folder):
+    lines = contents(load(folder))["table:goals"].splitlines()[2:]
+    found = {line.split(" | ")[0].strip("| "): line.split(" | ")[2].strip("| ") for line in lines}
+    assert found == {
+        "LWD, goal visible: success at one query an episode over its own at a query every 8 steps": "0.950",
+        "Diffusion Policy: success at one query an episode over its own at a query every 8 steps": "0.333",
+        "Diffusion Policy: success at a query every 8 steps": "0.900",
+        "FLOPs a control step, Diffusion Policy over LWD": "50,000",
+        "diffusion time an episode, Diffusion Policy over LWD": "220",
+        "LWD, goal visible: disturbances under which it drops by more than Diffusion Policy does": "1 of 2",
+    }
+
+
+def test_tables_say_what_the_results_say(folder):
+    found = contents(load(folder))
+    assert "| Diffusion Policy | 500 | 1.0 | 6/20 | 1 | 0.300 | 0.145 to 0.519 | 0.33 |" in found["table:horizon"]
+    assert found["table:cost"].splitlines()[-1].split(" | ")[-1] == "220 |"
+    assert "| reach-v3 | 9/10 | 8/10 | 0/10 |" in found["table:tasks"]
+    assert "| observation delay | 4 steps | 0.900 | +0.100 (+0.000 to +0.400) | 0.700 |" in found["table:disturbance"]
+    assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 0.500 |" in found["table:latency"]
+    assert found["table:latency"].splitlines()[2].split(" | ")[8] == "0.900"
+    assert found["table:convergence"].splitlines()[0] == "| network | 5,000 | 10,000 |"
+    assert "| 16 actions, horizon 8 | 0.600 | 0.850 |" in found["table:convergence"]
+    assert found["value:convergence.first_layout"] == "100,000" and found["value:horizon.cpu"] == "Some CPU"
+
+
+def test_the_page_and_its_pictures_are_the_same_bytes_again(folder, tmp_path):
+    made = []
+    for name in ("a", "b"):
+        page = make_comparison(folder, tmp_path / name, TEMPLATE)
+        files = sorted((tmp_path / name).rglob("*"))
+        made.append({file.relative_to(tmp_path / name): file.read_bytes() for file in files if file.is_file()})
+    assert made[0] == made[1] and len(made[0]) == 1 + len(PLOTS)
+    content = page.read_text()
+    assert page.name == "diffusion_policy.md" and "{{" not in content and "No results yet" not in content
+    assert all(f"(images/diffusion_policy_{name}.png)" in content for name in PLOTS)
+
+
+def test_every_study_alone_and_none_render(folder, tmp_path):
+    for name in ("nothing", *PLOTS):
+        alone = tmp_path / f"alone_{name}"
+        alone.mkdir()
+        if name != "nothing":
+            (alone / f"{name}.json").write_bytes((folder / f"{name}.json").read_bytes())
+        page = make_comparison(alone, alone / "out", TEMPLATE)
+        assert "{{" not in page.read_text()
+        assert len(list((alone / "out").rglob("*.png"))) == (name != "nothing")
+    assert contents({})["table:horizon"] == contents({})["table:goals"] == text.NONE
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"success": 0.9}, r"found success 0\.9, which its counts contradict"),
+        ({"successes": 18, "success": 0.9}, r"found success 0\.9, which its counts contradict"),
+        ({"tasks": None}, "is not the result of a study"),
+    ],
+)
+def test_a_row_that_contradicts_itself_is_refused(folder, change, sentence):
+    content = json.loads((folder / "horizon.json").read_text())
+    content["methods"]["lwd"][1] |= change
+    (folder / "horizon.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match=sentence):
+        load(folder)
+
+
+def test_what_is_no_result_is_refused(folder):
+    content = json.loads((folder / "latency.json").read_text())
+    del content["methods"]["lwd"][0]["queries_per_episode"]
+    (folder / "latency.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match=r"latency\.json: found a row without 'queries_per_episode'"):
+        load(folder)
+    (folder / "latency.json").write_text("{")
+    with pytest.raises(ReportError, match=r"latency\.json: is not the result of a study"):
+        load(folder)
+
+
+def test_methods_with_other_cases_are_refused(folder):
+    content = json.loads((folder / "disturbance.json").read_text())
+    content["methods"]["lwd"].reverse()
+    (folder / "disturbance.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match="'diffusion_policy' has other cases than 'lwd'"):
+        contents(load(folder))
+
+
+def test_the_command_writes_the_pages_that_have_results(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    given = ["report", "--out", str(out)]
+    named = [*given, "--page", "diffusion_policy", "--results", str(folder), "--template", str(TEMPLATE)]
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, given)
+    assert done.exit_code == 0 and done.output.count("no page of them") == 2 and not out.exists()
+    assert CliRunner().invoke(cli, named).exit_code == 0 and (out / "diffusion_policy.md").exists()
+    refused = CliRunner().invoke(cli, [*given, "--results", str(folder)])
+    assert refused.exit_code == 2 and "expected --page as well" in refused.output
