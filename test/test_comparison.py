@@ -168,13 +168,43 @@ def test_the_drop_is_of_the_same_episodes():
     assert less == pytest.approx(0.25)  # task b, which the case does not have, does not count
     assert 0.1 < low < 0.2 < 0.3 < high < 0.4
     assert comparison.drop(before, before) == (0.0, (0.0, 0.0))
+    # Against a method that drops as much on the same layouts there is nothing left, not even an interval.
+    assert comparison.extra_drop((before, after), (before, after)) == (0.0, (0.0, 0.0))
+    untouched = trials.Counts({key: (True, True) for key in after.outcomes})
+    more, (low, high) = comparison.extra_drop((before, after), (before, untouched))
+    assert (more, low > 0.1, high < 0.4) == (pytest.approx(0.25), True, True)
+
+
+def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
+    def counted(found, kept, workers):
+        kept_up = {"lwd": 15, "diffusion_policy": 10}
+        return [
+            trials.Counts({(t.task, n): (n < 20 if t.disturbance == Disturbance() else n < kept_up[t.kind],)
+                           for n in range(20)}, 20, 20, 20)
+            for t in found
+        ]  # fmt: skip
+
+    monkeypatch.setattr(comparison, "run_trials", counted)
+    monkeypatch.setattr(comparison, "_require_usable", lambda methods, rules: None)
+    methods = [Method("lwd", "lwd", {500: ((LWD, "1"),)}),
+               Method("diffusion_policy", "diffusion_policy", {8: ((LWD, "2"),), 16: ((LWD, "2"),)})]  # fmt: skip
+    cases = [
+        Case({"disturbance": "none", "level": 0}),
+        Case({"disturbance": "delay", "level": 2}, Disturbance(delay=2)),
+    ]
+    found = robustness.study_disturbance(methods, _rules(tmp_path, TASKS[:1]), cases)["methods"]
+    assert [(row["drop"], row["extra_drop"]) for row in found["lwd"]] == [(0.0, 0.0), (0.25, -0.25)]
+    assert [row["extra_drop"] for row in found["diffusion_policy"]] == [0.0] * 4
+    assert found["lwd"][1]["extra_drop_interval"][1] < 0
+    alone = robustness.study_disturbance(methods[:1], _rules(tmp_path, TASKS[:1]), cases)["methods"]["lwd"]
+    assert all("extra_drop" not in row for row in alone)
 
 
 def test_horizons_state_their_cost(tmp_path, diffusion_policy):
     methods = [_method(500), _method(8, name="dp", kind="diffusion_policy", path=diffusion_policy)]
     result = study_horizon(methods, _rules(tmp_path, episodes=1))
     lwd, dp = result["methods"]["lwd"][0], result["methods"]["dp"][0]
-    assert lwd["diffusion_ms_per_episode"] == lwd["query_ms"] > 0
+    assert lwd["diffusion_ms_per_episode"] == lwd["diffusion_ms_per_success"] == lwd["query_ms"] > 0
     assert dp["diffusion_ms_per_episode"] == pytest.approx(dp["query_ms"] * dp["queries_per_episode"])
     assert dp["queries_per_episode"] == -(-dp["steps_per_episode"] // 8)
     # 21-16-16-4; a query: twenty steps of the denoiser, then the hypernetwork

@@ -20,7 +20,7 @@ def row(successes: int, horizon: int = 500, queries: float = 1.0, **more) -> dic
     """A row as studies write it: ten episodes of each of two tasks, the second of which fails first."""
     counts = {"reach-v3": max(0, successes - 10), "push-v3": min(10, successes)}
     outcomes = {(task, n): (n < good,) for task, good in counts.items() for n in range(10)}
-    made = Counts(outcomes, round(queries * 20), 20 * 100).to_dict()
+    made = Counts(outcomes, round(queries * 20), 20 * 100, round(queries * successes)).to_dict()
     return {**made, "horizon": horizon, "training_seeds": 1, "thinking_steps": 0, "models": [], **more}
 
 
@@ -35,7 +35,8 @@ def result(study: str, methods: dict, first_layout: int = 200_000) -> dict:
 
 def costs(query: float, control_step: float, ms: float, queries: float) -> dict:
     flops = {"query": query, "policy_step": 7.0, "control_step": control_step}
-    return {"flops": flops, "query_ms": ms, "diffusion_ms_per_episode": ms * queries}
+    spent = {"diffusion_ms_per_episode": ms * queries, "diffusion_ms_per_success": ms * queries}
+    return {"flops": flops, "query_ms": ms, **spent}
 
 
 @pytest.fixture
@@ -46,12 +47,26 @@ def folder(tmp_path) -> Path:
         "lwd": [row(20, 8, 12, **cheap), row(19, 500, 1, **cheap)],
         "diffusion_policy": [row(18, 8, 12, **dear), row(6, 500, 1, **dear)],
     }
-    cases = (("none", 0, ""), ("observation delay", 4, "steps"), ("action noise", 0.3, "of the limit"))
-    drops = {"lwd": (0, 0.1, 0.2), "diffusion_policy": (0, 0.3, 0.15)}
+    cases = (("none", 0, ""), ("observation delay", 4, "steps"), ("action noise", 0.3, "of the limit"),
+             ("dropped observations", 0.5, "share"))  # fmt: skip
+    drops = {
+        "lwd": ((0, 0), (0.1, -0.2), (0.2, 0.05), (0.25, 0.01)),
+        "diffusion_policy": ((0, 0), (0.3, 0), (0.15, 0), (0.25, 0)),
+    }
     disturbance = {
         method: [
-            row(20 - round(20 * less), disturbance=name, level=level, unit=unit, drop=less, drop_interval=[0.0, 0.4])
-            for (name, level, unit), less in zip(cases, found, strict=True)
+            row(
+                20 - round(20 * less),
+                500 if method == "lwd" else 8,
+                disturbance=name,
+                level=level,
+                unit=unit,
+                drop=less,
+                drop_interval=[0.0, 0.4],
+                extra_drop=more,
+                extra_drop_interval=[more - 0.02, more + 0.02],
+            )
+            for (name, level, unit), (less, more) in zip(cases, found, strict=True)
         ]
         for method, found in drops.items()
     }
@@ -74,13 +89,14 @@ def folder(tmp_path) -> Path:
 def test_goals_are_set_beside_what_was_got(folder):
     lines = contents(load(folder))["table:goals"].splitlines()[2:]
     found = {line.split(" | ")[0].strip("| "): line.split(" | ")[2].strip("| ") for line in lines}
+    more = "LWD, goal visible: disturbances under which it drops by more than Diffusion Policy does"
     assert found == {
         "LWD, goal visible: success at one query an episode over its own at a query every 8 steps": "0.950",
         "Diffusion Policy: success at one query an episode over its own at a query every 8 steps": "0.333",
         "Diffusion Policy: success at a query every 8 steps": "0.900",
         "FLOPs a control step, Diffusion Policy over LWD": "50,000",
-        "diffusion time an episode, Diffusion Policy over LWD": "220",
-        "LWD, goal visible: disturbances under which it drops by more than Diffusion Policy does": "1 of 2",
+        "diffusion time of an episode that succeeds, Diffusion Policy over LWD": "220",
+        more: "2 of 3; 1 beyond chance",
     }
 
 
@@ -89,7 +105,10 @@ def test_tables_say_what_the_results_say(folder):
     assert "| Diffusion Policy | 500 | 1.0 | 6/20 | 1 | 0.300 | 0.145 to 0.519 | 0.33 |" in found["table:horizon"]
     assert found["table:cost"].splitlines()[-1].split(" | ")[-1] == "220 |"
     assert "| reach-v3 | 9/10 | 8/10 | 0/10 |" in found["table:tasks"]
-    assert "| observation delay | 4 steps | 0.900 | +0.100 (+0.000 to +0.400) | 0.700 |" in found["table:disturbance"]
+    assert "| disturbance | LWD, goal visible, 500 | Diffusion Policy, 8 |" in found["table:disturbance"]
+    assert "| observation delay, 4 steps | 0.900 (-0.100) | 0.700 (-0.300) |" in found["table:disturbance"]
+    assert "| action noise, 0.3 of the limit | **+0.050 (+0.030 to +0.070)** |" in found["table:extra"]
+    assert "| dropped observations, 0.5 share | +0.010 (-0.010 to +0.030) |" in found["table:extra"]
     assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 0.500 |" in found["table:latency"]
     assert found["table:latency"].splitlines()[2].split(" | ")[8] == "0.900"
     assert found["table:convergence"].splitlines()[0] == "| network | 5,000 | 10,000 |"
@@ -150,9 +169,9 @@ def test_what_is_no_result_is_refused(folder):
 
 def test_methods_with_other_cases_are_refused(folder):
     content = json.loads((folder / "disturbance.json").read_text())
-    content["methods"]["lwd"].reverse()
+    del content["methods"]["lwd"][1]
     (folder / "disturbance.json").write_text(json.dumps(content))
-    with pytest.raises(ReportError, match="'diffusion_policy' has other cases than 'lwd'"):
+    with pytest.raises(ReportError, match="'observation delay' at 4 steps is not there for every method"):
         contents(load(folder))
 
 

@@ -152,11 +152,9 @@ def test_it_learns(data):
     assert np.mean(losses[-8:]) < 0.5 * np.mean(losses[:4])
 
 
-def test_stopped_and_resumed_gives_the_same_file_and_snapshots(data, tmp_path, monkeypatch):
+def test_stopped_and_resumed_gives_the_same_file(data, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 10)
-    monkeypatch.setattr(training, "SNAPSHOT_EVERY", 20)
     training.train_diffusion_policy(CONFIG, data, tmp_path / "a", tmp_path / "a.onnx")
-    assert {path.name for path in tmp_path.glob("*.onnx")} == {"a.onnx", "a_20.onnx"}
     original = DiffusionPolicy.loss
     calls = []
 
@@ -172,12 +170,7 @@ def test_stopped_and_resumed_gives_the_same_file_and_snapshots(data, tmp_path, m
     assert not (tmp_path / "b.onnx").exists()
     monkeypatch.setattr(DiffusionPolicy, "loss", original)
     training.train_diffusion_policy(CONFIG, data, tmp_path / "b", tmp_path / "b.onnx")
-    for name in ("", "_20"):
-        assert (tmp_path / f"a{name}.onnx").read_bytes() == (tmp_path / f"b{name}.onnx").read_bytes()
-    assert (tmp_path / "a.onnx").read_bytes() != (tmp_path / "a_20.onnx").read_bytes()
-    monkeypatch.setattr(training, "SNAPSHOT_EVERY", 10**9)  # and snapshots change nothing
-    training.train_diffusion_policy(CONFIG, data, tmp_path / "c", tmp_path / "c.onnx")
-    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_bad_input_is_one_sentence(data, model, tmp_path):
@@ -266,7 +259,8 @@ def test_after_the_end_of_a_sequence_the_hand_stands_unless_it_was_for_whole_epi
     assert late[9][:3] == [0.0, 0.0, 0.0]
     assert late[9][3] == last[3]
     description = ActionGenerator(model).description
-    assert description.longest_demonstration == max(len(e.action) for t in TASKS for e in data.episodes[t])
+    lengths = [len(e.action) for t in TASKS for e in data.episodes[t]]
+    assert description.usual_length == np.ceil(np.quantile(lengths, 0.98)) <= max(lengths)
 
 
 def test_a_network_of_whole_episodes_keeps_its_last_action(data, tmp_path):

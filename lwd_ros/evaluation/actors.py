@@ -103,7 +103,7 @@ class DiffusionPolicyActor:
         """Load a model file; raises ModelError where it predicts less than `horizon` actions."""
         self._generator, self.horizon, self.queries = ActionGenerator(model), horizon, 0
         description, self.digest = self._generator.description, self._generator.digest
-        self._whole = description.prediction_horizon >= description.longest_demonstration
+        self._whole = description.prediction_horizon >= description.usual_length
         if horizon > description.prediction_horizon and not self._whole:
             text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
             raise ModelError(f"{model}: {text}")

@@ -28,6 +28,7 @@ def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
         row = found.to_dict()
         query_ms = 1e3 * query_seconds(kind, model, found.horizon)
         operations = flops(kind, model)
+        per_success = row["queries_per_success"]
         queries_per_step = row["queries_per_episode"] / row["steps_per_episode"]
         operations["control_step"] = operations["policy_step"] + operations["query"] * queries_per_step
         rows.append(
@@ -35,6 +36,7 @@ def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
             | {
                 "query_ms": query_ms,
                 "diffusion_ms_per_episode": query_ms * row["queries_per_episode"],
+                "diffusion_ms_per_success": None if per_success is None else query_ms * per_success,
                 "flops": operations,
             }
         )
@@ -62,6 +64,8 @@ def flops(kind: str, model: Path) -> dict[str, float]:
     """
     if kind == "diffusion_policy":
         query, step = float(ActionGenerator(model).description.flops), 0.0
+    elif kind == "nearest_demonstration":
+        query, step = 0.0, 0.0
     else:
         sizes = PolicyGenerator(model).description.layout.layer_sizes
         query, step = float(_products(model)), float(sum(2 * a * b for a, b in pairwise(sizes)))

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 
-from lwd_ros.evaluation.comparison import Case, Compared, Rules, by_method, compare, described, drop
+from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described, drop, extra_drop
 from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.horizon import query_seconds
 from lwd_ros.evaluation.methods import Method
+from lwd_ros.evaluation.trials import Counts
 from lwd_ros.files import written_whole
 from lwd_ros.sim.scene import PERIOD_S
 
@@ -38,24 +39,39 @@ SLOWER = (1, 2, 5, 10, 20)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
 
+REFERENCE = ("diffusion_policy", 8)
+"""Method and horizon that the others' drops are set against."""
+
+
 def study_disturbance(methods: Sequence[Method], rules: Rules, cases: Sequence[Case] = CASES) -> dict:
     """Success of every method under every case, and `drop`: how much less than without any, on the same episodes.
+
+    `extra_drop` is how much larger the drop is than that of the REFERENCE, where that is among the methods.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
     compared = compare(methods, cases, rules)
+    counts = {(row.method.name, row.horizon, _key(row.case)): row.counts for row in compared}
+    calm = next(_key(case) for case in cases if case.labels["disturbance"] == "none")
 
-    def undisturbed(row: Compared) -> Compared:
-        key = row.method.name, row.horizon
-        same = (other for other in compared if (other.method.name, other.horizon) == key)
-        return next(other for other in same if other.case.labels["disturbance"] == "none")
+    def pair(name: str, horizon: int, case: Case) -> tuple[Counts, Counts]:
+        return counts[name, horizon, calm], counts[name, horizon, _key(case)]
 
     rows = []
     for row in compared:
-        less, interval = drop(undisturbed(row).counts, row.counts)
-        rows.append(row.to_dict() | {"drop": less, "drop_interval": list(interval)})
+        mine = pair(row.method.name, row.horizon, row.case)
+        less, interval = drop(*mine)
+        content = row.to_dict() | {"drop": less, "drop_interval": list(interval)}
+        if (*REFERENCE, _key(row.case)) in counts:
+            more, interval = extra_drop(mine, pair(*REFERENCE, row.case))
+            content |= {"extra_drop": more, "extra_drop_interval": list(interval)}
+        rows.append(content)
     return described("disturbance", rules, by_method(methods, rows, compared))
+
+
+def _key(case: Case) -> tuple:
+    return tuple(case.labels.values())
 
 
 def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[float] = SLOWER) -> dict:

@@ -15,11 +15,16 @@ from lwd_ros.evaluation.actors import Actor, DiffusionPolicyActor, LwdActor
 from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking, disturbed_episode
 from lwd_ros.evaluation.evaluate import wilson_interval
 from lwd_ros.evaluation.parallel import in_order
+from lwd_ros.evaluation.replay import NearestDemonstrationActor
 from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import Scene
 
-KINDS = {"lwd": LwdActor, "diffusion_policy": DiffusionPolicyActor}
+KINDS = {
+    "lwd": LwdActor,  # and whatever else has a model file of that format
+    "diffusion_policy": DiffusionPolicyActor,
+    "nearest_demonstration": NearestDemonstrationActor,
+}
 
 REVISION = 1
 """To be raised when actors, disturbances or the episode change: what was kept before is then run again."""
@@ -69,22 +74,20 @@ class Counts:
     Attributes:
         outcomes: successes of each task and layout, one per training seed.
         queries, steps: of the diffusion model and of control, in all.
+        queries_of_successes: of the diffusion model, in the episodes that succeeded.
     """
 
     outcomes: dict[tuple[str, int], tuple[bool, ...]] = field(default_factory=dict)
     queries: int = 0
     steps: int = 0
+    queries_of_successes: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         outcomes = dict(self.outcomes)
         for key, found in other.outcomes.items():
             outcomes[key] = outcomes.get(key, ()) + found
-        return Counts(outcomes, self.queries + other.queries, self.steps + other.steps)
-
-    def of(self, tasks: Iterable[str]) -> dict[tuple[str, int], tuple[bool, ...]]:
-        """The outcomes on some tasks."""
-        chosen = set(tasks)
-        return {key: found for key, found in self.outcomes.items() if key[0] in chosen}
+        sums = (getattr(self, key) + getattr(other, key) for key in ("queries", "steps", "queries_of_successes"))
+        return Counts(outcomes, *sums)
 
     def to_dict(self) -> dict:
         """As the results of studies have it, with the Wilson 95 % interval."""
@@ -100,6 +103,7 @@ class Counts:
             "episodes": episodes,
             "interval": list(wilson_interval(successes, episodes)),
             "queries_per_episode": self.queries / episodes,
+            "queries_per_success": self.queries_of_successes / successes if successes else None,
             "steps_per_episode": self.steps / episodes,
             "tasks": tasks,
         }
@@ -159,7 +163,8 @@ def _read(place: Path, trial: Trial) -> Counts:
     content = json.loads(place.read_text(encoding="utf-8"))
     steps = content["first_success_steps"]
     outcomes = {(trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)}
-    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]))
+    spent = sum(queries for queries, step in zip(content["queries"], steps, strict=True) if step > 0)
+    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]), spent)
 
 
 def make_actor(kind: str, model: Path, horizon: int) -> Actor:

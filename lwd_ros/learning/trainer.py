@@ -79,19 +79,12 @@ class Trainer:
         self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
         self._step = 0
 
-    def run(
-        self,
-        loss: Callable[[torch.Generator], dict],
-        recipe: Recipe,
-        snapshot: Callable[[int], None] | None = None,
-    ) -> None:
+    def run(self, loss: Callable[[torch.Generator], dict], recipe: Recipe) -> None:
         """Minimise `loss(generator)["loss"]`, then put the moving average into the module.
 
         Args:
             loss: returns scalars by name, "loss" among them; all are logged.
             recipe: steps, learning rate and average.
-            snapshot: called with the step before each checkpoint but the last, while the module holds the moving
-                average; again after a stop between the two.
         """
         parameters, steps = list(self.module.parameters()), recipe.steps
         optimiser = torch.optim.AdamW(
@@ -119,10 +112,6 @@ class Trainer:
                         log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
                     progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
                 if self._step % CHECKPOINT_EVERY == 0 or self._step == steps:
-                    if snapshot and self._step < steps:
-                        self._swap(parameters, average)
-                        snapshot(self._step)
-                        self._swap(parameters, average)
                     self._save(optimiser)
         self._swap(parameters, average)
         self.module.eval()

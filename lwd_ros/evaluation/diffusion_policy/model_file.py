@@ -10,7 +10,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.generator import ModelError, open_session
 
 METADATA_KEY = "lwd_ros_diffusion_policy"
-FORMAT = 1
+FORMAT = 2
 INPUTS = ("noise", "task", "observation")
 
 
@@ -21,7 +21,7 @@ class ActionModelDescription:
     Graph inputs: `noise` float32 [B, prediction_horizon, commands], `task` int64 [B], `observation` float32
     [B, observation_steps, observations] in the contract's order and units, the newest last. Output: `actions` float32
     [B, prediction_horizon, commands] in the contract's units. `flops` are the floating-point operations of one query,
-    a multiplication and an addition being 2. `longest_demonstration` is the number of actions in the longest one.
+    a multiplication and an addition being 2. `usual_length`: no more actions have 98 of 100 demonstrations.
     """
 
     contract: Contract
@@ -31,7 +31,7 @@ class ActionModelDescription:
     sampling_steps: int
     parameters: int
     flops: int
-    longest_demonstration: int
+    usual_length: int
     training: dict = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:

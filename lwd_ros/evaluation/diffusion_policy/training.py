@@ -1,6 +1,6 @@
 """Training Diffusion Policy, from demonstrations to a model file."""
 
-import copy
+import math
 from pathlib import Path
 
 import torch
@@ -17,8 +17,6 @@ from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.export import provenance, write_graph
 from lwd_ros.learning.train import claim
 from lwd_ros.learning.trainer import Recipe, Trainer
-
-SNAPSHOT_EVERY = 5000
 
 
 def _recipe(config: DiffusionPolicyConfig) -> Recipe:
@@ -65,8 +63,6 @@ def train_diffusion_policy(
 ) -> ActionModelDescription:
     """Train in `folder`, or finish what an earlier call there began, and write the model file.
 
-    Beside it `STEM_STEPS.onnx` are written every SNAPSHOT_EVERY steps, to see success rise.
-
     Raises:
         ConfigError: the folder belongs to another config or dataset, or the horizon does not fit the levels.
         DatasetError: the dataset is not the one that the config asks for.
@@ -89,23 +85,14 @@ def train_diffusion_policy(
         sampling_steps=config.sampling_steps,
         parameters=sum(parameter.numel() for parameter in policy.parameters()),
         flops=_flops(policy, data),
-        longest_demonstration=int(data.length.max()),
+        usual_length=math.ceil(torch.quantile(data.length.float(), 0.98)),
         training=provenance(config, data),
     )
 
-    def write(path: Path) -> None:
-        sizes = config.prediction_horizon, len(data.contract.command)
-        seen = torch.zeros(1, config.observation_steps, len(data.contract.observation))
-        # A copy: exporting moves it to the CPU, and training may go on elsewhere.
-        graph = _Graph(copy.deepcopy(policy), data)
-        example = {"noise": torch.zeros(1, *sizes), "task": torch.zeros(1, dtype=torch.long), "observation": seen}
-        write_graph(graph, example, ("actions",), description.to_metadata(), path)
-
-    def snapshot(step: int) -> None:
-        if step % SNAPSHOT_EVERY == 0:
-            write(model.with_stem(f"{model.stem}_{step}"))
-
     trainer = Trainer(policy, folder, METHOD, config.seed, identity)
-    trainer.run(lambda generator: policy.loss(data, generator), _recipe(config), snapshot)
-    write(model)
+    trainer.run(lambda generator: policy.loss(data, generator), _recipe(config))
+    sizes = config.prediction_horizon, len(data.contract.command)
+    seen = torch.zeros(1, config.observation_steps, len(data.contract.observation))
+    example = {"noise": torch.zeros(1, *sizes), "task": torch.zeros(1, dtype=torch.long), "observation": seen}
+    write_graph(_Graph(policy, data), example, ("actions",), description.to_metadata(), model)
     return description

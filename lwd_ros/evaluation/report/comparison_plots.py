@@ -7,12 +7,31 @@ from matplotlib.figure import Figure
 
 from lwd_ros.evaluation.report.plots import panels
 
-LABELS = {"lwd": "LWD, goal visible", "lwd_hidden": "LWD, goal hidden", "diffusion_policy": "Diffusion Policy"}
-COLOURS = {"lwd": "#0072B2", "lwd_hidden": "#56B4E9", "diffusion_policy": "#D55E00"}
-MARKERS = {"lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s"}
+LABELS = {
+    "lwd": "LWD, goal visible",
+    "lwd_hidden": "LWD, goal hidden",
+    "diffusion_policy": "Diffusion Policy",
+    "nearest_demonstration": "nearest demonstration replayed",
+    "multitask_mlp": "multi-task MLP",
+    "regression": "regression hypernetwork",
+}
+COLOURS = {"lwd": "#0072B2", "lwd_hidden": "#56B4E9", "diffusion_policy": "#D55E00", "multitask_mlp": "#009E73"}
+MARKERS = {"lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "nearest_demonstration": "x", "multitask_mlp": "^"}
 _OTHER = "#555555"
+_QUERIED = ("lwd", "lwd_hidden", "diffusion_policy")
+"""Those with a diffusion model to query."""
 
 Results = Mapping[str, dict]
+
+
+def columns(rows: Mapping[str, list[dict]]) -> list[tuple[str, int]]:
+    """The methods and horizons of a study, in its order."""
+    return list(dict.fromkeys((method, row["horizon"]) for method, found in rows.items() for row in found))
+
+
+def column_name(method: str, horizon: int) -> str:
+    """What the page calls a method at a horizon."""
+    return f"{LABELS.get(method, method)}, {horizon}"
 
 
 def _around(row: dict) -> tuple[float, float]:
@@ -37,7 +56,10 @@ def draw_horizon(results: Results) -> Figure | None:
     rows = results["horizon"]["methods"]
     figure, (left, right) = panels(2)
     for method, found in rows.items():
-        _curve(left, found, "horizon", method)
+        if method in (*_QUERIED, "nearest_demonstration"):
+            _curve(left, found, "horizon", method)
+        if method not in _QUERIED:
+            continue
         right.plot(
             [row["horizon"] for row in found], [row["diffusion_ms_per_episode"] for row in found],
             MARKERS.get(method, "o"), ls="-", lw=1.4, ms=4.5, color=COLOURS.get(method, _OTHER),
@@ -59,22 +81,23 @@ def draw_disturbance(results: Results) -> Figure | None:
     if "disturbance" not in results:
         return None
     rows = results["disturbance"]["methods"]
+    bars = [(method, horizon) for method, horizon in columns(rows) if method != "diffusion_policy" or horizon == 8]
     kinds = [kind for kind in dict.fromkeys(row["disturbance"] for row in next(iter(rows.values()))) if kind != "none"]
     figure, axes = panels(len(kinds), height=2.3)
     for panel, kind in zip(axes, kinds, strict=True):
-        for place, (method, found) in enumerate(rows.items()):
-            shown = [row for row in found if row["disturbance"] in ("none", kind)]
-            width = 0.8 / len(rows)
-            places = [number + width * (place - (len(rows) - 1) / 2) for number in range(len(shown))]
+        for place, (method, horizon) in enumerate(bars):
+            shown = [row for row in rows[method] if row["horizon"] == horizon and row["disturbance"] in ("none", kind)]
+            width = 0.8 / len(bars)
+            places = [number + width * (place - (len(bars) - 1) / 2) for number in range(len(shown))]
             panel.bar(
                 places, [row["success"] for row in shown], width, yerr=list(zip(*map(_around, shown), strict=True)),
-                color=COLOURS.get(method, _OTHER), label=LABELS.get(method, method),
+                color=COLOURS.get(method, _OTHER), label=column_name(method, horizon),
                 error_kw={"elinewidth": 0.8, "capsize": 1.5},
             )  # fmt: skip
             names = ["none" if row["disturbance"] == "none" else f"{row['level']:g} {row['unit']}" for row in shown]
         panel.set_xticks(range(len(names)), names, fontsize=7)
         panel.set(ylim=(0, 1.04), title=kind)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(rows), fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bars), fontsize=8)
     return figure
 
 
@@ -89,7 +112,7 @@ def draw_latency(results: Results) -> Figure | None:
             horizons = sorted({row["horizon"] for row in found})
             for horizon, line in zip(horizons, ("-", "--", "-.", ":"), strict=False):
                 rows = [row for row in found if row["horizon"] == horizon and row["plays_on"] == plays_on]
-                _curve(panel, rows, "times_slower", method, line, f"{LABELS.get(method, method)}, {horizon}")
+                _curve(panel, rows, "times_slower", method, line, column_name(method, horizon))
         slower = sorted({row["times_slower"] for row in found})
         panel.set_xscale("log")
         panel.set_xticks(slower, [f"{value:g}" for value in slower])
