@@ -138,8 +138,8 @@ def _mark_ratio(axes: Axes, shared) -> None:
     arrow = {"arrowstyle": style, "color": "#444444", "lw": 1, "ls": "--", "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (ends[0], shared.success), (ends[1], shared.success), arrowprops=arrow)
     note = f"{text.ratio(shared)} times at {text.rate(shared.success)}"
-    axes.annotate(note, (ends[0] ** 0.35 * ends[1] ** 0.65, shared.success), (0, 4), textcoords="offset points",
-                  ha="center", fontsize=8, color="#444444")  # fmt: skip
+    axes.annotate(note, (1.0, shared.success), (-4, -24), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", ha="right", fontsize=8, color="#444444")  # fmt: skip
 
 
 def draw_budget(results: Results) -> Figure | None:
