@@ -76,6 +76,10 @@ class Robot:
                 return
         raise AssertionError(f"no command\n{self.cell.tail('policy_controller')}")
 
+    def wait_safe(self) -> None:
+        """The newest command is the safe one; it comes on another topic than the status that tells of it."""
+        self.cell.wait("the safe command", lambda: self.commands[-1] == (0, 0.0, 0.0), 5.0)
+
     def assert_runs(self) -> None:
         """New observations are answered, by the policy, and none was ever mixed of two."""
         before = len(self.commands)

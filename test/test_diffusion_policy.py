@@ -305,7 +305,7 @@ def test_the_command_line_trains_it(data, tmp_path):
     assert ActionGenerator(tmp_path / "m.onnx").description.training["config"]["steps"] == 3
 
 
-@pytest.mark.parametrize(("horizon", "actions"), [("16", 16), ("128", 128), ("episode", 260)])
+@pytest.mark.parametrize(("horizon", "actions"), [("16", 16), ("128", 128), ("episode", 160)])
 def test_shipped_configs_are_valid(horizon, actions):
     config = DiffusionPolicyConfig.load(share_path("config", "diffusion_policy", f"horizon_{horizon}.yaml"))
     assert config.prediction_horizon == actions and actions % 4 == 0
