@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lwd_ros.evaluation.matrix import Study, StudyError, run_study
+from lwd_ros.resources import share_path
 from lwd_ros.sim.collect import CollectSettings, collect
 
 CONFIG = """
@@ -184,3 +185,7 @@ def test_a_study_of_a_run_that_is_not_there_says_so(folder):
     entry = {"entry": "y", "set": "mt10", "method": "lwd", "run_of": "nowhere"}
     with pytest.raises(StudyError, match="'y': found no model of 'nowhere'"):
         run_study(Study.load(_file(folder, [entry])))
+
+
+def test_the_shipped_study_can_be_loaded():
+    assert len(Study.load(share_path("config", "study", "metaworld.yaml")).entries) > 50
