@@ -188,4 +188,4 @@ def test_a_study_of_a_run_that_is_not_there_says_so(folder):
 
 
 def test_the_shipped_study_can_be_loaded():
-    assert len(Study.load(share_path("config", "study", "metaworld.yaml")).entries) > 50
+    assert len(Study.load(share_path("config", "study", "metaworld.yaml")).jobs) > 100
