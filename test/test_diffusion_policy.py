@@ -1,10 +1,12 @@
 """Pins Diffusion Policy: the published network and schedule, windows, a model file that computes what was trained."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from diffusers import DDIMScheduler
 
@@ -24,7 +26,7 @@ from lwd_ros.learning.config import ConfigError
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.resources import share_path
 from lwd_ros.sim.collect import CollectSettings, collect
-from lwd_ros.sim.scene import Scene
+from lwd_ros.sim.scene import EPISODE_STEPS, Scene
 
 TASKS = ("reach-v3", "drawer-close-v3")
 CONFIG = DiffusionPolicyConfig("tiny", prediction_horizon=8, channels=(8, 16), steps=40, batch=6, warmup_steps=5)
@@ -305,7 +307,27 @@ def test_the_command_line_trains_it(data, tmp_path):
     assert ActionGenerator(tmp_path / "m.onnx").description.training["config"]["steps"] == 3
 
 
-@pytest.mark.parametrize(("horizon", "actions"), [("16", 16), ("128", 128), ("episode", 160)])
-def test_shipped_configs_are_valid(horizon, actions):
-    config = DiffusionPolicyConfig.load(share_path("config", "diffusion_policy", f"horizon_{horizon}.yaml"))
-    assert config.prediction_horizon == actions and actions % 4 == 0
+CONFIGS = share_path("config", "diffusion_policy")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configs_are_valid(path):
+    config = DiffusionPolicyConfig.load(path)
+    assert config.prediction_horizon % 2 ** (len(config.channels) - 1) == 0
+
+
+@pytest.mark.parametrize("study", ["horizon", "disturbance", "latency", "convergence"])
+def test_each_network_of_a_study_has_a_config_that_predicts_so_far(study):
+    methods = yaml.safe_load(share_path("config", "study", f"{study}.yaml").read_text())
+    checked = 0
+    for name, method in methods.items():
+        for models in method["models"] if method["kind"] == "diffusion_policy" else ():
+            config = DiffusionPolicyConfig.load(
+                CONFIGS / f"{Path(models['model']).stem.removesuffix('_seed{seed}')}.yaml"
+            )
+            longest = max(models["horizons"])
+            assert longest <= config.prediction_horizon or (longest == EPISODE_STEPS and config.first_share > 0)
+            steps = name.partition("@")[2]
+            assert not steps or int(steps) == config.steps
+            checked += 1
+    assert checked >= 2

@@ -14,6 +14,11 @@ _EARLY = 1e-6
 """s by which rounding may have a control step begin early."""
 
 
+def steps_between(start_s: float, time_s: float, period_s: float) -> int:
+    """Whole control periods that have passed: the place in a sequence of actions that began at `start_s`."""
+    return int((time_s - start_s + _EARLY) / period_s)
+
+
 class Actor(Protocol):
     """One method with one action horizon.
 
@@ -138,7 +143,7 @@ class DiffusionPolicyActor:
         """As `Actor.command`."""
         if self._actions is None:
             return None
-        place = int((self._times[-1] - self._start + _EARLY) / self.contract.period_s)
+        place = steps_between(self._start, self._times[-1], self.contract.period_s)
         if place < len(self._actions) or self._whole:
             return self._actions[min(place, len(self._actions) - 1)]
         return np.where(self._moving, 0.0, self._actions[-1])

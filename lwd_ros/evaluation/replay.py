@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lwd_ros.dataset import DatasetError, Demonstrations
+from lwd_ros.evaluation.actors import steps_between
 from lwd_ros.generator import ModelError
 from lwd_ros.learning.config import TrainConfig
 from lwd_ros.sim.scene import EPISODE_STEPS
@@ -67,7 +68,7 @@ class NearestDemonstrationActor:
         """As `Actor.command`."""
         if self._actions is None:
             return None
-        place = int((self._time - self._start + 1e-6) / self.contract.period_s)
+        place = steps_between(self._start, self._time, self.contract.period_s)
         return self._actions[min(place, len(self._actions) - 1)]
 
 
