@@ -1,6 +1,7 @@
 """Pins Diffusion Policy: the published network and schedule, windows, a model file that computes what was trained."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from lwd_ros.evaluation.disturbance import disturbed_episode
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.learning import trainer
-from lwd_ros.learning.config import ConfigError
+from lwd_ros.learning.config import ConfigError, SensingConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.resources import share_path
 from lwd_ros.sim.collect import CollectSettings, collect
@@ -86,6 +87,22 @@ def test_windows_repeat_the_first_observation_and_the_last_action(data):
     assert len(later) > 32
     frames = [int((loaded.observation == seen[1]).all(dim=1).nonzero()[0]) for seen in later]
     assert all(torch.equal(loaded.observation[f - 1], seen[0]) for f, seen in zip(frames, later, strict=True))
+
+
+def test_windows_are_late_as_a_whole_and_noisy_where_the_config_says_so(data):
+    sensing = SensingConfig(delayed_share=0.5, delay_steps=3)
+    config = DiffusionPolicyConfig("x", prediction_horizon=8, batch=500, sensing=sensing)
+    loaded = TrainingData(data, config.of_data())
+    loaded.observation = loaded.action = torch.arange(len(loaded.observation), dtype=torch.float32)[:, None]
+    _, seen, ahead = DiffusionPolicy(loaded, config).windows(loaded, torch.Generator().manual_seed(0))
+    deep = ahead[:, 0, 0] - torch.repeat_interleave(loaded.start, loaded.length)[ahead[:, 0, 0].long()] >= 4
+    late = ahead[deep, 0, 0] - seen[deep, 1, 0]
+    assert (seen[deep, 1] - seen[deep, 0] == 1).all() and set(late.tolist()) == {0, 1, 2, 3}
+    assert 0.4 < (late > 0).float().mean() < 0.6
+    noisy = TrainingData(data, replace(config, sensing=SensingConfig(noise_m=0.01)).of_data())
+    noisy.observation = torch.zeros_like(noisy.observation)
+    _, seen, _ = DiffusionPolicy(noisy, config).windows(noisy, torch.Generator().manual_seed(0))
+    assert (seen[:, 0, 0] != seen[:, 1, 0]).all()
 
 
 def test_unrolled_sampling_is_the_schedulers(data):

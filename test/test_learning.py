@@ -398,6 +398,63 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         trainer.choose_device()
 
 
+def _draw(training: TrainingData, kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Task [B], observation and action [B, 2000, ...] of both ways to draw pairs."""
+    generator = torch.Generator().manual_seed(0)
+    if kind == "sample":
+        batch = training.sample(20, 2000, 0.5, generator)
+        return batch.task, batch.observation, batch.action
+    task = torch.arange(20) % len(training.tasks)
+    return task, *training.sample_of(task[:, None].expand(-1, 2000), generator)
+
+
+@pytest.mark.parametrize("kind", ["sample", "sample_of"])
+def test_policies_learn_from_noisy_positions_and_nothing_else_is_noisy(data, kind):
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG | {"sensing": {"noise_m": 0.003}}))
+    training.observation = torch.zeros_like(training.observation)  # what is left is the noise
+    task, observation, _ = _draw(training, kind)
+    noise = (observation * training.normalisation.std[task][:, None]).flatten(0, 1)
+    metres = [data.contract.observation[i].unit == "m" for i in training.indices.tolist()]
+    expected = torch.where(torch.tensor(metres), 0.003, 0.0)
+    assert 0 < sum(metres) < len(metres)
+    torch.testing.assert_close(noise.std(0), expected, rtol=0.03, atol=0)
+    assert noise.mean(0).abs().max() < 1e-4
+    if kind == "sample":
+        plain = TrainingData(data, TrainConfig.from_dict(CONFIG))
+        assert torch.equal(plain.tokens, training.tokens)  # the encoder sees demonstrations as they are
+
+
+@pytest.mark.parametrize("kind", ["sample", "sample_of"])
+def test_policies_learn_from_late_observations_of_the_same_demonstration(data, kind):
+    sensing = {"delayed_share": 0.4, "delay_steps": 6}
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG | {"sensing": sensing}))
+    number = torch.arange(len(training.observation), dtype=torch.float32)[:, None]
+    training.observation, training.action = number, number
+    seen, acted = (values[..., 0].long() for values in _draw(training, kind)[1:])
+    late, within = acted - seen, acted - training._first_of_episode[acted]
+    assert late.min() == 0 and late.max() == 6 and (late <= within).all()
+    deep = late[within >= 6]
+    shares = torch.bincount(deep, minlength=7) / len(deep)
+    torch.testing.assert_close(shares, torch.tensor([0.6, *[0.4 / 6] * 6]), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("sensing", "text"),
+    [({"delay_steps": 0}, "sensing.delay_steps': found 0"), ({"delayed_share": 2}, "sensing.delayed_share': found 2")],
+)
+def test_sensing_that_cannot_be_is_refused(sensing, text):
+    with pytest.raises(ConfigError, match=text):
+        TrainConfig.from_dict(CONFIG | {"sensing": sensing})
+
+
+def test_a_config_without_sensing_is_written_as_before_there_was_any():
+    config = TrainConfig.from_dict(CONFIG)
+    assert "sensing" not in config.to_dict()
+    noisy = config.changed({"sensing.noise_m": 0.01})
+    assert noisy.to_dict()["sensing"]["noise_m"] == 0.01
+    assert TrainConfig.from_dict(json.loads(json.dumps(noisy.to_dict()))) == noisy
+
+
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):
     with pytest.raises(DatasetError, match=r"translation\.axes: found 'up'"):
         TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["up"]}}))

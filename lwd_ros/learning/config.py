@@ -9,8 +9,8 @@ from typing import Self
 import yaml
 
 _POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std",
-             "prediction_horizon", "observation_steps", "training_steps")  # fmt: skip
-_SHARES = ("own_share", "ema_decay", "first_share")
+             "prediction_horizon", "observation_steps", "training_steps", "delay_steps")  # fmt: skip
+_SHARES = ("own_share", "ema_decay", "first_share", "delayed_share")
 _NOT_EMPTY = ("encoder_layers", "hypernetwork_layers", "channels")
 
 
@@ -55,8 +55,14 @@ class Config:
         return self.from_dict(content, where=self.name)
 
     def to_dict(self) -> dict:
-        """Plain data, for the run folder and the model file."""
-        return asdict(self)
+        """Plain data, for the run folder and the model file.
+
+        A `sensing` that does nothing is left out: runs and files that were made before it lack it, and stay valid.
+        """
+        content = asdict(self)
+        if content.get("sensing") == asdict(SensingConfig()):
+            del content["sensing"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,15 @@ class TranslationConfig:
 
 
 @dataclass(frozen=True)
+class SensingConfig:
+    """Augmentation: policies learn from observations as a robot has them, noisy and late, what to do with true ones."""
+
+    noise_m: float = 0.0  # standard deviation on every observed scalar in m; 0: none
+    delayed_share: float = 0.0  # of the pairs, those whose observation is late; what it is late by is not told
+    delay_steps: int = 1  # at most; each delay from 1 up is as likely as another
+
+
+@dataclass(frozen=True)
 class TrainConfig(Config):
     """One training run, from demonstrations to a model file."""
 
@@ -114,6 +129,7 @@ class TrainConfig(Config):
     contract_digest: str = ""  # beginning of its contract's digest; empty: any contract
     demonstrations_per_task: int = 0  # only the first so many fresh starts of each task; 0: every demonstration
     translation: TranslationConfig = field(default_factory=TranslationConfig)
+    sensing: SensingConfig = field(default_factory=SensingConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 

@@ -102,6 +102,10 @@ class TrainingData:
         self.condition_mean = _stack([v.mean(0) for v in whole])
         self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
+        self._first_of_episode = torch.repeat_interleave(self.start, self.length)
+        self._sensing = config.sensing
+        metres = torch.tensor([contract.observation[i].unit == "m" for i in kept], dtype=torch.float32)
+        self._noise = config.sensing.noise_m * metres / self.normalisation.std
         self._translation = config.translation
         if config.translation.range_m:
             self._prepare_translation(config, whole)
@@ -125,7 +129,8 @@ class TrainingData:
         mine = self.start[chosen, None] + places.long()
         others = self.sample_frames(task[:, None], (count, pairs - own), generator)
         frames = torch.cat([mine, others], dim=1)
-        tokens, first, observation = self.tokens[chosen], self.first_observation[chosen], self.observation[frames]
+        tokens, first = self.tokens[chosen], self.first_observation[chosen]
+        observation = self.sense(frames, task[:, None], generator)
         if self._translation.range_m:
             offset = self._offsets((count, 1), generator)
             tokens = tokens + (offset @ self._token_shift[task])[:, 0]
@@ -137,11 +142,29 @@ class TrainingData:
     def sample_of(self, task: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames of tasks, int64 [...], each moved by itself: observation [..., inputs], action [..., commands]."""
         frames = self.sample_frames(task, tuple(task.shape), generator)
-        observation = self.observation[frames]
+        observation = self.sense(frames, task, generator)
         if self._translation.range_m:
             offset = self._offsets(tuple(task.shape), generator)
             observation = observation + (offset[..., None] * self._input_shift[task]).sum(dim=-2)
         return observation, self.action[frames]
+
+    def sense(
+        self, frames: torch.Tensor, task: torch.Tensor, generator: torch.Generator, delays: tuple[int, ...] = ()
+    ) -> torch.Tensor:
+        """Normalised observations of frames, some late, all noisy: float32 [*frames, inputs].
+
+        `task` and as many delays as `delays` says, or one a frame, are broadcast to `frames`.
+        """
+        sensing = self._sensing
+        if sensing.delayed_share:
+            size = delays or frames.shape
+            late = torch.randint(1, sensing.delay_steps + 1, size, generator=generator)
+            late[torch.rand(size, generator=generator) >= sensing.delayed_share] = 0
+            frames = torch.maximum(frames - late, self._first_of_episode[frames])
+        observation = self.observation[frames]
+        if sensing.noise_m:
+            observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
+        return observation
 
     def _offsets(self, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Random offsets in m, float32 [*size, axes]."""

@@ -1,8 +1,8 @@
 """What a training of Diffusion Policy can be told; the defaults are the published ones where no reason is given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lwd_ros.learning.config import Config, TrainConfig
+from lwd_ros.learning.config import Config, SensingConfig, TrainConfig
 
 METHOD = "diffusion_policy"
 """Its name, beside those of `lwd_ros.evaluation.baselines`."""
@@ -30,11 +30,15 @@ class DiffusionPolicyConfig(Config):
     training_steps: int = 100  # of diffusion
     sampling_steps: int = 10  # of DDIM
     first_share: float = 0.0  # of the windows, those that begin where episodes begin: where a long horizon is queried
+    sensing: SensingConfig = field(default_factory=SensingConfig)  # as LWD has it; all observed steps are late alike
     data_digest: str = ""  # beginning of the dataset's digest; empty: any dataset
     demonstrations_per_task: int = 0  # only the first so many fresh starts of each task; 0: every demonstration
 
     def of_data(self) -> TrainConfig:
         """What concerns the data, as LWD's training has it: normalisation per task, actions in ±1."""
         return TrainConfig(
-            self.name, data_digest=self.data_digest, demonstrations_per_task=self.demonstrations_per_task
+            self.name,
+            sensing=self.sensing,
+            data_digest=self.data_digest,
+            demonstrations_per_task=self.demonstrations_per_task,
         )

@@ -53,7 +53,9 @@ class DiffusionPolicy(nn.Module):
         place[torch.rand((config.batch, 1), generator=generator) < config.first_share] = 0
         seen = (place + torch.arange(1 - config.observation_steps, 1)).clamp_min(0)
         ahead = torch.minimum(place + torch.arange(config.prediction_horizon), length - 1)
-        return data.task[chosen], data.observation[start + seen], data.action[start + ahead]
+        task = data.task[chosen]
+        observation = data.sense(start + seen, task[:, None], generator, delays=(config.batch, 1))
+        return task, observation, data.action[start + ahead]
 
     def condition(self, task: torch.Tensor, observation: torch.Tensor) -> torch.Tensor:
         """float32 [B, condition] of tasks [B] and normalised observations [B, observation steps, inputs]."""
