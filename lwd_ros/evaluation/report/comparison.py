@@ -224,7 +224,7 @@ def _goals(results: Mapping[str, dict]) -> str:
         ratio = _ratio(other["diffusion_ms_per_success"], lwd["diffusion_ms_per_success"])
         lines.append(["diffusion time of an episode that succeeds, Diffusion Policy over LWD", "≥ 100", ratio])
     disturbed = results.get("disturbance", {}).get("methods", {})
-    for method in ("lwd", "lwd_hidden"):
+    for method in ("lwd", "lwd_hidden", "lwd_robust"):
         found = [row for row in disturbed.get(method, ()) if row["disturbance"] != "none" and "extra_drop" in row]
         if found:
             larger = sum(row["extra_drop"] > 0 for row in found)

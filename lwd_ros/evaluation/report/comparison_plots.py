@@ -10,12 +10,17 @@ from lwd_ros.evaluation.report.plots import panels
 LABELS = {
     "lwd": "LWD, goal visible",
     "lwd_hidden": "LWD, goal hidden",
+    "lwd_robust": "LWD, robust",
     "diffusion_policy": "Diffusion Policy",
+    "diffusion_policy_robust": "Diffusion Policy, robust",
     "nearest_demonstration": "nearest demonstration replayed",
     "multitask_mlp": "multi-task MLP",
     "regression": "regression hypernetwork",
 }
-COLOURS = {"lwd": "#0072B2", "lwd_hidden": "#56B4E9", "diffusion_policy": "#D55E00", "multitask_mlp": "#009E73"}
+COLOURS = {
+    "lwd": "#0072B2", "lwd_hidden": "#56B4E9", "lwd_robust": "#003A5C", "diffusion_policy": "#D55E00",
+    "diffusion_policy_robust": "#7A3600", "multitask_mlp": "#009E73",
+}  # fmt: skip
 MARKERS = {"lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "nearest_demonstration": "x", "multitask_mlp": "^"}
 _OTHER = "#555555"
 _QUERIED = ("lwd", "lwd_hidden", "diffusion_policy")
