@@ -80,6 +80,10 @@ class Robot:
         """The newest command is the safe one; it comes on another topic than the status that tells of it."""
         self.cell.wait("the safe command", lambda: self.commands[-1] == (0, 0.0, 0.0), 5.0)
 
+    def wait_commanded(self) -> None:
+        """The newest command answers an observation; the status that tells of the policy may come before it."""
+        self.cell.wait("a command", lambda: self.commands[-1][0] > 0, 5.0)
+
     def assert_runs(self) -> None:
         """New observations are answered, by the policy, and none was ever mixed of two."""
         before = len(self.commands)

@@ -120,7 +120,7 @@ def test_a_policy_that_computes_no_number_is_stopped_and_the_next_one_runs(robot
     robot.offer()
     robot.run(40)
     robot.cell.wait("continue", lambda: robot.cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 5.0)
-    assert robot.commands[-1][0] > 0
+    robot.wait_commanded()
 
 
 def test_a_policy_without_a_successor_is_stopped_in_time(robot_with):
@@ -131,7 +131,7 @@ def test_a_policy_without_a_successor_is_stopped_in_time(robot_with):
     robot.wait_safe()
     robot.offer()
     robot.run(20)
-    assert robot.commands[-1][0] > 0
+    robot.wait_commanded()
 
 
 def test_with_zero_as_the_outcome_the_gripper_lets_go_too(tmp_path, contract, make_policy):
@@ -214,7 +214,7 @@ def test_deactivation_ends_with_the_safe_command_and_nothing_old_comes_after_it(
         assert robot.commands[commands:] == []
     robot.offer()
     robot.run(20)
-    assert robot.commands[-1][0] > 0
+    robot.wait_commanded()
 
 
 def test_a_stream_that_is_always_wrong_does_not_silence_the_others(robot_with):
