@@ -23,6 +23,7 @@ PARAMETERS = {
     "task": str,
     "layout": int,
     "record_file": str,
+    "observation_delay_s": float,
     "autostart": bool,
 }
 
@@ -44,6 +45,11 @@ def arguments():
         ),
         DeclareLaunchArgument(
             "record_file", default_value="", description=f"write all states here (.npz) at the end; {from_file}"
+        ),
+        DeclareLaunchArgument(
+            "observation_delay_s",
+            default_value="",
+            description=f"realtime: observations leave so long after their stamp, s, 0 to 1; {from_file}",
         ),
         # The robot's arguments with what suits a simulation.
         DeclareLaunchArgument(
@@ -71,6 +77,12 @@ def check(context):
     layout = LaunchConfiguration("layout").perform(context)
     if layout and not layout.isdecimal():
         raise RuntimeError(f"argument layout: found '{layout}', expected a number (int) of at least 0")
+    delay = LaunchConfiguration("observation_delay_s").perform(context)
+    try:
+        float(delay or 0)
+    except ValueError:
+        text = f"found '{delay}', expected a number (float)"
+        raise RuntimeError(f"argument observation_delay_s: {text}") from None
 
 
 def bridge(context):
@@ -78,9 +90,9 @@ def bridge(context):
     params_file = arguments.pop("params_file")
     config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
     given = {
-        name: ParameterValue(text == "true" if PARAMETERS[name] is bool else text, value_type=PARAMETERS[name])
-        for name, text in arguments.items()
-        if text
+        name: ParameterValue(text == "true" if kind is bool else kind(text), value_type=kind)
+        for name, kind in PARAMETERS.items()
+        if (text := arguments[name])
     }
     return [
         Node(

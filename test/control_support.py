@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import yaml
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import AGE, Contract
 from lwd_ros.control import ControllerCore, Observation, ObservationAssembler
 from lwd_ros.policy import PolicyLayout
 from lwd_ros.resources import share_path
@@ -16,7 +16,10 @@ PERIOD = 12_500_000  # ns
 
 
 def control_contract(**changes) -> Contract:
-    """The shipped contract with keys replaced: sync, on_fault, stale (s, one per stream), slew (of the hand, m/s²)."""
+    """The shipped contract with keys replaced: sync, on_fault, stale (s, one per stream), slew (of the hand, m/s²).
+
+    With `age`, observations have their age, last, up to so many s.
+    """
     content = copy.deepcopy(SHIPPED)
     observation, command = content["binding"]["observation"], content["binding"]["command"]
     observation["sync"] = changes.get("sync", observation["sync"])
@@ -26,6 +29,8 @@ def control_contract(**changes) -> Contract:
     for axis in "xyz":
         scalar = content["command"][f"hand_velocity_{axis}"]
         scalar["slew_per_s"] = changes.get("slew", scalar["slew_per_s"])
+    if "age" in changes:
+        content["observation"][AGE] = {"unit": "s", "limits": [0.0, changes["age"]]}
     return Contract.from_dict(content)
 
 
@@ -52,10 +57,10 @@ class Feeder:
         return found[-1]
 
 
-def constant(make_policy, command, contract=None, draw=0):
+def constant(make_policy, command, contract=None, draw=0, **more):
     """A policy that commands one vector whatever it sees, by default for the shipped contract."""
     layout = PolicyLayout((21, 4))
-    changes = {} if contract is None else {"contract_digest": contract.digest}
+    changes = more if contract is None else {"contract_digest": contract.digest, **more}
     return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command, **changes)
 
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwd_ros.contract import CommandLimiter, Contract, ContractError
+from lwd_ros.contract import AGE, CommandLimiter, Contract, ContractError
 from lwd_ros.contract.fields import SUPPORTED_TYPES, check_field, reader, writer
 from lwd_ros.resources import share_path
 
@@ -39,6 +39,51 @@ def _changed(path: str, value) -> dict:
 def test_digest_is_that_of_the_shipped_models():
     # Changing this number orphans every policy and model file that exists.
     assert Contract.from_dict(SHIPPED).digest == "580b105cd0b3ebc00369aa9c8e9219641a1de78ab444828517cf889ae3c0b7c7"
+
+
+def test_the_contract_with_an_age_is_the_other_and_one_scalar_no_topic_carries():
+    aged = yaml.safe_load(share_path("config", "metaworld_age.yaml").read_text(encoding="utf-8"))
+    contract, plain = Contract.from_dict(aged), Contract.from_dict(SHIPPED)
+    assert contract.digest == plain.with_age(0.1).digest != plain.digest
+    assert (plain.age_place, contract.age_place, contract.observation_names[21]) == (None, 21, AGE)
+    del aged["observation"][AGE]
+    assert aged == SHIPPED
+    # Wherever it stands, the others keep their places.
+    first = _changed("observation", {AGE: {"unit": "s", "limits": [0, 0.2]}, **SHIPPED["observation"]})
+    moved = Contract.from_dict(first)
+    assert moved.age_place == 0 and moved.observation[0].maximum == 0.2
+    assert moved.binding.observation_streams[0].indices == (1, 2, 3)
+
+
+def test_contracts_tell_what_they_differ_in():
+    plain = Contract.from_dict(SHIPPED)
+    assert plain.differences(plain) == []
+    assert plain.differences(plain.with_age(0.1)) == plain.with_age(0.1).differences(plain) == [f"observation.{AGE}"]
+    assert plain.differences(Contract.from_dict(_changed("command.gripper_effort.slew_per_s", 1.0))) == [
+        "command.gripper_effort"
+    ]
+    assert plain.differences(Contract.from_dict(_changed("period_s", 1.0))) == ["period_s"]
+    turned = _changed("observation", dict(reversed(SHIPPED["observation"].items())))
+    assert plain.differences(Contract.from_dict(turned)) == ["the order of observation"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (f"observation.{AGE}", {"unit": "ms", "limits": [0, 100]}, "found 'from 0 ms', expected 'from 0 s"),
+        (f"observation.{AGE}", {"unit": "s", "limits": [-1, 1]}, "found 'from -1 s', expected 'from 0 s"),
+    ],
+)
+def test_an_age_that_is_none_is_refused(path, value, sentence):
+    with pytest.raises(ContractError, match=sentence.replace("'from 0 s", "from 0 s")):
+        Contract.from_dict(_changed(path, value))
+
+
+def test_no_topic_may_carry_the_age():
+    content = _changed(f"observation.{AGE}", {"unit": "s", "limits": [0, 0.1]})
+    content["binding"]["observation"]["streams"][0]["fields"][AGE] = "pose.orientation.x"
+    with pytest.raises(ContractError, match=rf"fields\.{AGE}'"):
+        Contract.from_dict(content)
 
 
 @pytest.mark.parametrize(

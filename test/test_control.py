@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
+from lwd_ros.contract import AGE
 from lwd_ros.control import ControllerCore, Outcome, Pacer, TickStatistics
 from lwd_ros.policy import PolicyError, PolicyLayout
 
@@ -337,3 +338,50 @@ def test_deadlines_stay_on_the_grid_and_each_is_given_out_once(steps):
         assert pacer.deadline > now - 1e-9
         assert len(given_out) + pacer.missed == pytest.approx(round(pacer.deadline / period) - 1)
     assert given_out == sorted(set(given_out))
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_a_policy_is_told_how_old_the_observation_is(make_policy, sync):
+    contract = control_contract(sync=sync, age=0.1)
+    clock = [0]
+    core = ControllerCore(contract, stamp_clock_ns=lambda: clock[0])
+    feeder = Feeder(core.assembler)
+    weights = np.zeros((4, 22))
+    weights[0, 21] = 1.0  # the first command is the age
+    layout = PolicyLayout((22, 4))
+    plain = {"observation_mean": np.zeros(22), "observation_std": np.ones(22), "action_scale": np.ones(4)}
+    plain |= {"action_offset": np.zeros(4), "observation_maximum": np.full(22, 1e6)}
+    weights = np.concatenate([weights.ravel(), np.zeros(4)])
+    core.offer(make_policy(0, layout, np.arange(22), weights=weights, contract_digest=contract.digest, **plain))
+    found = {}
+    for stamp, age_s in enumerate((0.0, 0.03, 0.099, 0.2, -0.005, -0.5), start=1):
+        clock[0] = stamp * PERIOD + round(age_s * 1e9)
+        feeder.now = stamp * PERIOD * 1e-9
+        found[age_s] = core.tick(feeder.observation(stamp), feeder.now).vector[0], core.outside_training_range()
+    assert {age: command for age, (command, _) in found.items()} == pytest.approx(
+        {0.0: 0.0, 0.03: 0.03, 0.099: 0.099, 0.2: 0.1, -0.005: 0.0, -0.5: 0.0}, abs=1e-9
+    )
+    # Beyond the limit, or in the future by more than a period, the clocks of sensor and controller are apart.
+    assert [age for age, (_, names) in found.items() if names == [AGE]] == [0.2, -0.5]
+    # Answered again, it is older.
+    core.observe(feeder.observation(9))
+    for late in (1, 2):
+        clock[0] = (9 + late) * PERIOD
+        assert core.tick_on_time(clock[0] * 1e-9).vector[0] == pytest.approx(late * PERIOD * 1e-9)
+
+
+def test_an_age_beyond_the_limit_stops_a_policy_if_that_is_wanted(make_policy):
+    contract = control_contract(age=0.1)
+    core = ControllerCore(contract, stop_outside_training_range=True, stamp_clock_ns=lambda: 10**12)
+    feeder = Feeder(core.assembler)
+    wide = {"observation_minimum": np.full(21, -1e9), "observation_maximum": np.full(21, 1e9)}
+    core.offer(constant(make_policy, [0.1, 0, 0, 0], contract, **wide))
+    assert tick(core, feeder, 1) is None
+    assert (core.outcome, core.reason) == (
+        Outcome.STOPPED, "far outside what 'reach-v3' was trained on: observation_age"
+    )  # fmt: skip
+
+
+def test_an_age_needs_a_clock():
+    with pytest.raises(ValueError, match="stamp_clock_ns: found None, expected a clock"):
+        ControllerCore(control_contract(age=0.1))

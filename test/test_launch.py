@@ -232,13 +232,15 @@ def test_launch_arguments_become_parameters_of_the_right_type(name, build, decla
     texts = {"policy_timeout_s": "5", "observation_timeout_s": "2"}
     if name == "metaworld":
         texts |= {"task": "1", "layout": "7", "mode": "lockstep", "record_file": "a.npz"}
+        texts["observation_delay_s"] = "1"
     built = build(name, **texts)
     for node, action in built.nodes.items():
         for parameter, value in action.parameters[-1].items():
             default = declared[node]["plain"][parameter]  # KeyError: the node has no such parameter
             assert type(value) is type(default), (node, parameter, value)
     passed = {k: v for action in built.nodes.values() for k, v in action.parameters[-1].items()}
-    assert {k: str(passed[k]) for k in texts} == texts | {"policy_timeout_s": "5.0", "observation_timeout_s": "2.0"}
+    floats = {"policy_timeout_s": "5.0", "observation_timeout_s": "2.0", "observation_delay_s": "1.0"}
+    assert {k: str(passed[k]) for k in texts} == texts | {k: v for k, v in floats.items() if k in texts}
 
 
 @pytest.mark.parametrize(("name", "latched"), [("metaworld", True), ("robot", False)])
@@ -267,6 +269,7 @@ def test_params_file_comes_between_ours_and_the_arguments(build, tmp_path):
         ("robot", {"policy_timeout_s": "abc"}, "argument policy_timeout_s: found 'abc', expected a number"),
         ("robot", {"params_file": "nowhere.yaml"}, "argument params_file: found no file 'nowhere.yaml'"),
         ("metaworld", {"policy_timeout_s": "abc"}, "argument policy_timeout_s: found 'abc', expected a number"),
+        ("metaworld", {"observation_delay_s": "late"}, "argument observation_delay_s: found 'late', expected a number"),
         ("metaworld", {"layout": "-1"}, "argument layout: found '-1', expected a number"),
         ("metaworld", {"params_file": "nowhere.yaml"}, "argument params_file: found no file 'nowhere.yaml'"),
     ],

@@ -438,9 +438,52 @@ def test_policies_learn_from_late_observations_of_the_same_demonstration(data, k
     torch.testing.assert_close(shares, torch.tensor([0.6, *[0.4 / 6] * 6]), atol=0.01, rtol=0)
 
 
+TOLD = {"delayed_share": 0.5, "delay_steps": 4, "observation_age": True}
+
+
+@pytest.mark.parametrize("kind", ["sample", "sample_of"])
+def test_policies_are_told_how_late_what_they_see_is(data, kind):
+    training = TrainingData(data, TrainConfig.from_dict(CONFIG | {"sensing": TOLD}))
+    assert training.contract.digest == data.contract.with_age(0.05).digest
+    assert training.indices.tolist()[-1] == training.contract.age_place == len(data.contract.observation)
+    number = torch.arange(len(training.observation), dtype=torch.float32)[:, None]
+    training.observation[:, :1], training.action = number, number
+    _, seen, acted = _draw(training, kind)
+    late = acted[..., 0] - seen[..., 0]
+    torch.testing.assert_close(seen[..., -1], late * 0.0125 / 0.025, atol=1e-5, rtol=0)  # 0 to 2: half the longest is 1
+    assert late.unique().tolist() == [0, 1, 2, 3, 4]
+    bounds = training.normalisation
+    assert (bounds.minimum[:, -1] == 0).all() and (bounds.maximum[:, -1] == 0.05).all()
+    # The generator and the encoder see demonstrations as they are.
+    assert (training.first_observation[:, -1] == 0).all()
+
+
+def test_an_age_that_was_recorded_is_one_that_lateness_adds_to(data):
+    aged = data.with_age(0.08)
+    for episodes in aged.episodes.values():
+        for episode in episodes:
+            episode.observation[:, -1] = 0.01
+    told = TrainConfig.from_dict(CONFIG | {"sensing": TOLD})
+    training = TrainingData(aged, told)
+    assert training.contract.digest == aged.contract.digest
+    _, seen, _ = _draw(training, "sample_of")
+    found = sorted({round(value, 4) for value in (seen[..., -1] * 0.04).flatten().tolist()})
+    assert found == [0.01, 0.0225, 0.035, 0.0475, 0.06]
+    assert (training.first_observation[:, -1] == 0).all()
+    # Who is not told does not read it.
+    ignorant = TrainingData(aged, TrainConfig.from_dict(CONFIG))
+    assert aged.contract.age_place not in ignorant.indices.tolist() and ignorant.contract.digest == aged.contract.digest
+    with pytest.raises(DatasetError, match=r"delay_steps: found 0\.05 s, expected at most observation_age's lim"):
+        TrainingData(data.with_age(0.04), told)
+
+
 @pytest.mark.parametrize(
     ("sensing", "text"),
-    [({"delay_steps": 0}, "sensing.delay_steps': found 0"), ({"delayed_share": 2}, "sensing.delayed_share': found 2")],
+    [
+        ({"delay_steps": 0}, "sensing.delay_steps': found 0"),
+        ({"delayed_share": 2}, "sensing.delayed_share': found 2"),
+        ({"observation_age": True}, "sensing.observation_age': found true, expected a 'delayed_share' above 0"),
+    ],
 )
 def test_sensing_that_cannot_be_is_refused(sensing, text):
     with pytest.raises(ConfigError, match=text):

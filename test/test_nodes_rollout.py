@@ -53,6 +53,34 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
     assert first_success == expected.first_success_step
 
 
+def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tmp_path):
+    """Real time, real lateness: what the controller commands answers observations of eight steps before."""
+    contract, model = share_path("config", "metaworld_age.yaml"), share_path("models", "metaworld_mt10_robust.onnx")
+    given = {"contract_file": str(contract)}
+    ages = []
+    with running_cell(
+        tmp_path,
+        bridge={**given, "observation_delay_s": 0.1},
+        generator={**given, "model_file": str(model)},
+        controller={**given, "use_sim_time": True},
+    ) as cell:
+
+        def on_hand(message: TwistStamped) -> None:
+            now = cell.task.header.stamp.sec * 10**9 + cell.task.header.stamp.nanosec
+            answered = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            if answered:
+                ages.append((now - answered) * 1e-9)
+
+        cell.subscribe(TwistStamped, "hand/velocity_command", on_hand)
+        for task, layout in (("drawer-open-v3", 700_001), ("button-press-topdown-v3", 700_003)):
+            cell.load(task, layout)
+            assert cell.generate(task, 5).success
+            cell.wait(f"success of {task}", lambda task=task: cell.task.task == task and cell.task.succeeded)
+            assert cell.task.first_success_step < 500
+        assert not cell.controller.outside_training_range
+    assert 0.08 < np.median(ages) < 0.13
+
+
 def test_demo_tells_its_story(tmp_path):
     """The command line a user types: status 0, three successes, every promised figure in the summary."""
     command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]

@@ -103,18 +103,36 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("node", "parameters", "sentence"),
     [
-        ({"trigger": "sometimes"}, "parameter 'trigger': found 'sometimes', expected observation or timer"),
-        ({"cpu_affinity": "all"}, "parameter 'cpu_affinity': found 'all', expected core numbers as in 2,3"),
-        ({"cpu_affinity": "-1"}, "parameter 'cpu_affinity': found '-1', expected core numbers as in 2,3"),
-        ({"realtime_priority": 100}, "Parameter realtime_priority out of range"),
+        (
+            "metaworld_bridge",
+            {"mode": "lockstep", "observation_delay_s": 0.1},
+            "found a delay in mode 'lockstep', expected 0",
+        ),
+        ("metaworld_bridge", {"observation_delay_s": 2.0}, "Parameter observation_delay_s out of range"),
+        (
+            "policy_controller",
+            {"trigger": "sometimes"},
+            "parameter 'trigger': found 'sometimes', expected observation or timer",
+        ),
+        (
+            "policy_controller",
+            {"cpu_affinity": "all"},
+            "parameter 'cpu_affinity': found 'all', expected core numbers as in 2,3",
+        ),
+        (
+            "policy_controller",
+            {"cpu_affinity": "-1"},
+            "parameter 'cpu_affinity': found '-1', expected core numbers as in 2,3",
+        ),
+        ("policy_controller", {"realtime_priority": 100}, "Parameter realtime_priority out of range"),
     ],
 )
-def test_a_parameter_that_cannot_be_used_ends_the_controller(tmp_path, parameters, sentence):
+def test_a_parameter_that_cannot_be_used_ends_the_node(tmp_path, node, parameters, sentence):
     with Cell(tmp_path) as cell:
-        assert cell.start_node("policy_controller", parameters).wait(30) == 1
-        log = cell.tail("policy_controller")
+        assert cell.start_node(node, parameters).wait(30) == 1
+        log = cell.tail(node)
     assert sentence in log and "Traceback" not in log
 
 

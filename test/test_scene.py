@@ -70,6 +70,23 @@ def test_the_order_is_the_contracts_and_not_metaworlds(contract):
     assert backwards.observe()[::-1].tolist() == forwards.observe().tolist()
 
 
+def test_what_is_simulated_is_of_age_0_and_nothing_else_changes(contract):
+    aged, plain = Scene("push-v3", contract.with_age(0.1)), Scene("push-v3", contract)
+    for scene in (aged, plain):
+        scene.reset(700_003)
+        scene.step(np.array([0.3, 0.2, -0.1, 1.0]))
+    assert aged.observe().tolist() == [*plain.observe().tolist(), 0.0]
+
+
+def test_positions_are_measured_of_what_a_task_has(contract):
+    absent = Scene("push-v3", contract).measured_positions
+    assert [s.name for s, yes in zip(contract.observation, absent, strict=True) if yes] == [
+        *(f"{thing}_{axis}" for thing in ("hand", "object_1", "goal") for axis in "xyz")
+    ]
+    both = Scene("stick-pull-v3", contract).measured_positions
+    assert both.sum() == 12 and both[contract.observation_names.index("object_2_x")]
+
+
 @pytest.mark.parametrize("task", MT10)
 def test_quaternions_are_unit_and_scalar_last(scenes, task):
     scene = scenes(task)

@@ -1,11 +1,12 @@
 """What a policy observes and commands: names, units, limits, period, and how they travel on ROS topics."""
 
 from lwd_ros.contract.binding import Binding, Stream
-from lwd_ros.contract.contract import CommandScalar, Contract, ObservationScalar
+from lwd_ros.contract.contract import AGE, CommandScalar, Contract, ObservationScalar
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.contract.limits import CommandLimiter
 
 __all__ = [
+    "AGE",
     "Binding",
     "CommandLimiter",
     "CommandScalar",

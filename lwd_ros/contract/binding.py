@@ -52,7 +52,9 @@ class Binding:
         if "limits" in command.value:
             limits = _tightened(command.section("limits"), contract)
         binding = cls(
-            observation_streams=_streams(observation, contract.observation_names, stale=True),
+            observation_streams=_streams(
+                observation, contract.observation_names, stale=True, unbound=contract.age_place
+            ),
             command_streams=_streams(command, contract.command_names, stale=False),
             sync=observation.text("sync", ("same_stamp", "latest")),
             on_fault=command.text("on_fault", ("hold", "zero")),
@@ -79,7 +81,9 @@ def _tightened(section: Section, contract) -> dict[str, tuple[float, float]]:
     return limits
 
 
-def _streams(section: Section, names: tuple[str, ...], stale: bool) -> tuple[Stream, ...]:
+def _streams(section: Section, names: tuple[str, ...], stale: bool, unbound: int | None = None) -> tuple[Stream, ...]:
+    """The streams that carry all scalars of a vector but the one at the place `unbound`."""
+    carried = tuple(name for place, name in enumerate(names) if place != unbound)
     streams, bound = [], []
     for item in section.sections("streams"):
         item.only("topic", "type", "frame_id", "fields", *(["stale_after_s"] if stale else []))
@@ -88,7 +92,7 @@ def _streams(section: Section, names: tuple[str, ...], stale: bool) -> tuple[Str
             fail(item.where, item.path("topic"), topic, "a relative ROS topic name such as hand/pose")
         message = item.text("type", SUPPORTED_TYPES)
         fields = item.section("fields")
-        fields.only(*names)
+        fields.only(*carried)
         for name in fields.names():
             path = fields.text(name)
             try:
@@ -109,7 +113,7 @@ def _streams(section: Section, names: tuple[str, ...], stale: bool) -> tuple[Str
             )
         )
         bound += fields.value
-    for name in names:
+    for name in carried:
         if bound.count(name) != 1:
             fail(section.where, section.path("streams"), f"'{name}' bound {bound.count(name)} times", "once")
     return tuple(streams)

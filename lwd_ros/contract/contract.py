@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,10 @@ import yaml
 
 from lwd_ros.contract.binding import Binding
 from lwd_ros.contract.errors import ContractError, Section, fail
+
+AGE = "observation_age"
+"""A scalar of this name, in s from 0 up, is how old an observation is when it is answered. No topic carries it: whoever
+answers takes it from the stamp, and cuts it off at the limit."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,6 +28,14 @@ class _Loader(yaml.SafeLoader):
                 line = node.start_mark.line + 1
                 raise ContractError(f"key '{key}': found {keys.count(key)} times below line {line}, expected once")
         return super().construct_mapping(node, deep)
+
+
+def _flat(meaning: dict) -> dict:
+    """Scalars under dotted keys."""
+    parts = [(key, value) for key, value in meaning.items() if not isinstance(value, dict)]
+    for kind in ("observation", "command"):
+        parts += [(f"{kind}.{name}", value) for name, value in meaning[kind].items()]
+    return dict(parts)
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,9 @@ class Contract:
             item = names.section(name)
             item.only("unit", "limits")
             observation.append(ObservationScalar(name, item.text("unit"), *item.limits("limits")))
+            if name == AGE and (observation[-1].unit != "s" or observation[-1].minimum != 0):
+                found = f"from {observation[-1].minimum:g} {observation[-1].unit}"
+                fail(where, item.path("limits"), found, "from 0 s: it is the time since the observation's stamp")
         command = []
         names = root.section("command")
         for name in names.names():
@@ -122,6 +137,22 @@ class Contract:
     def digest(self) -> str:
         """SHA-256, 64 hex digits, of everything that gives a policy its meaning (order included)."""
         return hashlib.sha256(json.dumps(self.meaning(), separators=(",", ":")).encode()).hexdigest()
+
+    def differences(self, other: "Contract") -> list[str]:
+        """Dotted keys that are not in both contracts or mean something else; where only the order differs, that."""
+        mine, theirs = _flat(self.meaning()), _flat(other.meaning())
+        keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+        return keys or [f"the order of {kind}" for kind in ("observation", "command")
+                        if list(self.meaning()[kind]) != list(other.meaning()[kind])]  # fmt: skip
+
+    @cached_property
+    def age_place(self) -> int | None:
+        """Where in the observation vector its AGE stands; None where policies are not told."""
+        return self.observation_names.index(AGE) if AGE in self.observation_names else None
+
+    def with_age(self, longest_s: float) -> "Contract":
+        """This contract and, last in the observation, its AGE up to `longest_s`."""
+        return replace(self, observation=(*self.observation, ObservationScalar(AGE, "s", 0.0, longest_s)))
 
     @property
     def observation_names(self) -> tuple[str, ...]:

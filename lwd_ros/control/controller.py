@@ -1,12 +1,13 @@
 """The controller's decisions, without ROS: which policy, which command, which outcome."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from time import perf_counter
 
 import numpy as np
 
-from lwd_ros.contract import CommandLimiter, Contract
+from lwd_ros.contract import AGE, CommandLimiter, Contract
 from lwd_ros.control.observation import Observation, ObservationAssembler
 from lwd_ros.control.statistics import TickStatistics
 from lwd_ros.policy import Policy, PolicySlot
@@ -52,6 +53,7 @@ class ControllerCore:
         policy_timeout_s: float = 0.0,
         stop_outside_training_range: bool = False,
         simulated_time: bool = False,
+        stamp_clock_ns: Callable[[], int] | None = None,
     ):
         """Make a controller that has no policy.
 
@@ -61,11 +63,15 @@ class ControllerCore:
             stop_outside_training_range: stops a policy that observes what lies far outside its training range.
             simulated_time: time passes as the observations' stamps say, however fast they come. Otherwise it passes
                 no faster than the steady clock: what comes in a bunch does not move a robot faster.
+            stamp_clock_ns: the time that observations are stamped with; needed where the contract has their age.
         """
         binding = contract.require_binding()
         self.contract, self.policy_timeout_s = contract, policy_timeout_s
         self.stop_outside_training_range = stop_outside_training_range
         self._simulated_time = simulated_time
+        if contract.age_place is not None and stamp_clock_ns is None:
+            raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
+        self._stamp_clock_ns = stamp_clock_ns
         self.assembler = ObservationAssembler(contract)
         self.slot = PolicySlot(contract)
         self._limiter = CommandLimiter(contract)
@@ -90,6 +96,7 @@ class ControllerCore:
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
         self._failed = False
+        self._age_is_cut_off = False
         self._saved_periods = 1.0  # by which observations may come early: jitter, not a bunch
 
     def offer(self, policy: Policy) -> None:
@@ -166,7 +173,11 @@ class ControllerCore:
         policy = self.slot.take()
         if policy is None:
             return None
-        if self.stop_outside_training_range and policy.outside_training_range(observation.vector).any():
+        if self.contract.age_place is not None:
+            self._tell_age(observation)
+        if self.stop_outside_training_range and (
+            self._age_is_cut_off or policy.outside_training_range(observation.vector).any()
+        ):
             self.observation = observation
             names = ", ".join(self.outside_training_range())
             return self._stop(f"far outside what '{policy.task}' was trained on: {names}", now)
@@ -188,6 +199,14 @@ class ControllerCore:
         self._answer = Command(self._limiter.apply(command, periods), observation.stamp_ns)
         self.observation, self._commanded = observation, True
         return self._answer
+
+    def _tell_age(self, observation: Observation) -> None:
+        """Write the observation's age into it, cut off at the contract's limit."""
+        place = self.contract.age_place
+        longest_s = self.contract.observation[place].maximum
+        age_s = 1e-9 * (self._stamp_clock_ns() - observation.stamp_ns)
+        self._age_is_cut_off = not -self.contract.period_s <= age_s <= longest_s + self.contract.period_s
+        observation.vector[place] = min(max(age_s, 0.0), longest_s)
 
     def watch(self, now: float) -> Command | None:
         """Judge the observations' age and the policy's, apart from the ticks; returns the safe command if needed.
@@ -219,7 +238,8 @@ class ControllerCore:
             return []
         policy = self.slot.active
         outside = policy.outside_training_range(self.observation.vector)
-        return [self.contract.observation_names[place] for place in policy.observation_indices[outside]]
+        names = [self.contract.observation_names[place] for place in policy.observation_indices[outside]]
+        return names + [AGE] * self._age_is_cut_off
 
     def _fail(self, fault: str) -> Command | None:
         if not self._commanded:

@@ -19,6 +19,8 @@ class StreamError(ValueError):
 class Observation:
     """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns.
 
+    Where the contract has an age, it is 0 until the observation is answered.
+
     `arrived` is when its last message did, s of the steady clock.
     """
 
@@ -53,7 +55,7 @@ class ObservationAssembler:
 
     def _forget_stamps(self) -> None:
         self._pending: dict[int, tuple[np.ndarray, set[int]]] = {}
-        self._values = np.full(len(self._contract.observation), np.nan)
+        self._values = self._empty()
         self._stamps = [-1] * len(self.streams)
         self._newest = -1
 
@@ -89,7 +91,7 @@ class ObservationAssembler:
             if stream != 0 or np.isnan(self._values).any():
                 return None
             return self._complete(self._values.copy(), stamp_ns, now)
-        vector, seen = self._pending.setdefault(stamp_ns, (np.empty(len(self._values)), set()))
+        vector, seen = self._pending.setdefault(stamp_ns, (self._empty(), set()))
         vector[self._places[stream]] = values
         seen.add(stream)
         if len(seen) == len(self.streams):
@@ -97,6 +99,13 @@ class ObservationAssembler:
         if len(self._pending) > _PENDING:
             del self._pending[next(iter(self._pending))]  # the first to arrive: stamps may have jumped back since
         return None
+
+    def _empty(self) -> np.ndarray:
+        """float64 [observations] that nothing is known of yet; its age, which no stream carries, is 0."""
+        vector = np.full(len(self._contract.observation), np.nan)
+        if self._contract.age_place is not None:
+            vector[self._contract.age_place] = 0.0
+        return vector
 
     def _complete(self, vector: np.ndarray, stamp_ns: int, now: float) -> Observation:
         self._newest = stamp_ns

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,16 @@ class Demonstrations:
             found = (episodes[0].observation.shape[1], episodes[0].action.shape[1])
             if found != sizes:
                 raise DatasetError(f"{self.folder}: task '{task}' has columns of sizes {found}, expected {sizes}")
+
+    def with_age(self, longest_s: float) -> "Demonstrations":
+        """The same, of observations that have their age, 0 throughout; see `lwd_ros.contract.AGE`."""
+        aged = copy(self)
+        aged.contract = self.contract.with_age(longest_s)
+        aged.episodes = {
+            task: [replace(e, observation=np.pad(e.observation, ((0, 0), (0, 1)))) for e in episodes]
+            for task, episodes in self.episodes.items()
+        }
+        return aged
 
 
 def digest(folder: Path, tasks: Sequence[str]) -> str:

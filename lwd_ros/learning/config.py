@@ -110,8 +110,14 @@ class SensingConfig:
     """Augmentation: policies learn from observations as a robot has them, noisy and late, what to do with true ones."""
 
     noise_m: float = 0.0  # standard deviation on every observed scalar in m; 0: none
-    delayed_share: float = 0.0  # of the pairs, those whose observation is late; what it is late by is not told
+    delayed_share: float = 0.0  # of the pairs, those whose observation is late
     delay_steps: int = 1  # at most; each delay from 1 up is as likely as another
+    observation_age: bool = False  # whether policies are told by how much: their contract has one scalar more
+
+    def __post_init__(self):
+        """Refuse an age that never varies."""
+        if self.observation_age and not self.delayed_share:
+            raise ConfigError("key 'sensing.observation_age': found true, expected a 'delayed_share' above 0 with it")
 
 
 @dataclass(frozen=True)

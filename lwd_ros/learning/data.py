@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from lwd_ros.contract import AGE
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.learning.config import TrainConfig
+from lwd_ros.learning.config import SensingConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class TrainingData:
         for name in config.hide:
             if name not in contract.observation_names:
                 raise DatasetError(f"hide: found '{name}', expected one of {', '.join(contract.observation_names)}")
-        kept = [i for i, name in enumerate(contract.observation_names) if name not in config.hide]
+        demonstrations = _aged(demonstrations, config.sensing)
+        contract, age = demonstrations.contract, demonstrations.contract.age_place
+        hidden = (*config.hide, *(() if config.sensing.observation_age else (AGE,)))  # what never varied says nothing
+        kept = [i for i, name in enumerate(contract.observation_names) if name not in hidden]
         self.indices = torch.tensor(kept)
         limits = contract.command_limits
         self.action_scale = torch.tensor((limits[1] - limits[0]) / 2, dtype=torch.float32)
@@ -75,6 +79,13 @@ class TrainingData:
             minimum=_stack([v.min(0) for v in per_task]),
             maximum=_stack([v.max(0) for v in per_task]),
         )
+        self._age = kept.index(age) if age in kept else None
+        if self._age is not None:
+            longest_s = contract.observation[age].maximum
+            for values, value in zip(
+                vars(self.normalisation).values(), (0.0, longest_s / 2, 0.0, longest_s), strict=True
+            ):
+                values[:, self._age] = value
         everything = np.concatenate(per_task)
         global_mean, global_std = everything.mean(0), np.maximum(everything.std(0), config.smallest_std)
         self._token_scale = global_mean, global_std, config.autoencoder.tokens
@@ -99,6 +110,9 @@ class TrainingData:
         self._frames = frames
         self._first_frame = torch.cat([torch.zeros(1, dtype=torch.long), frames.cumsum(0)[:-1]])
         first = np.stack([e.observation[0] for _, e in episodes])
+        if age is not None:  # what a policy is generated for does not depend on when that was seen
+            for values in (first, *whole):
+                values[:, age] = 0.0
         self.condition_mean = _stack([v.mean(0) for v in whole])
         self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
@@ -160,8 +174,11 @@ class TrainingData:
             size = delays or frames.shape
             late = torch.randint(1, sensing.delay_steps + 1, size, generator=generator)
             late[torch.rand(size, generator=generator) >= sensing.delayed_share] = 0
-            frames = torch.maximum(frames - late, self._first_of_episode[frames])
+            present, frames = frames, torch.maximum(frames - late, self._first_of_episode[frames])
         observation = self.observation[frames]
+        if self._age is not None:
+            late_s = (present - frames) * self.contract.period_s
+            observation[..., self._age] += late_s / self.normalisation.std[task, self._age]
         if sensing.noise_m:
             observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
         return observation
@@ -212,6 +229,23 @@ class TrainingData:
     def sample_frames(self, task: torch.Tensor, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Frame numbers, int64 of `size`: of `task` (int64, broadcast to `size`), each frame as likely as another."""
         return self._first_frame[task] + (torch.rand(size, generator=generator) * self._frames[task]).long()
+
+
+def _aged(demonstrations: Demonstrations, sensing: SensingConfig) -> Demonstrations:
+    """Demonstrations whose observations have their age, where policies are told it.
+
+    Raises DatasetError where the contract's limit of it is shorter than what they are to learn.
+    """
+    longest_s = round(sensing.delay_steps * demonstrations.contract.period_s, 9)
+    place = demonstrations.contract.age_place
+    if not sensing.observation_age:
+        return demonstrations
+    if place is None:
+        return demonstrations.with_age(longest_s)
+    limit_s = demonstrations.contract.observation[place].maximum
+    if limit_s < longest_s:
+        raise DatasetError(f"sensing.delay_steps: found {longest_s:g} s, expected at most {AGE}'s limit, {limit_s:g} s")
+    return demonstrations
 
 
 def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode]:

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ class MetaworldBridge(ManagedNode):
         self.declare("task", "", "task loaded at start-up, e.g. drawer-open-v3; empty: wait for ~/load_task")
         self.declare("layout", 0, "seed of the first layout; 0 draws one", 0, 2**62)
         self.declare("command_timeout_s", 0.1, "realtime: hold the arm when no command came for this long, s", 0.0)
+        self.declare("observation_delay_s", 0.0, "realtime: observations leave so long after their stamp, s", 0.0, 1.0)
         self.declare("image_rate_hz", 10.0, "highest rate of ~/image while somebody listens, Hz", 0.1, 100.0)
         self.declare("record_file", "", "write all states here (.npz) when the node ends; empty: off")
         self._scenes: dict[str, Scene] = {}
@@ -53,6 +55,11 @@ class MetaworldBridge(ManagedNode):
         binding = contract.require_binding()
         require_contract(contract)
         self._lockstep = self.one_of("mode", MODES) == "lockstep"
+        self._delay = round(self.get_parameter("observation_delay_s").value / contract.period_s)
+        if self._delay and self._lockstep:
+            text = "found a delay in mode 'lockstep', expected 0: each step waits for the answer to its observation"
+            raise ParameterError(f"parameter 'observation_delay_s': {text}")
+        self._taken: deque[tuple[np.ndarray, int]] = deque()  # observations that have not left yet, with their stamps
         self._command = np.zeros(len(contract.command))
         self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
         self._streams = binding.command_streams
@@ -61,7 +68,7 @@ class MetaworldBridge(ManagedNode):
         self._earliest_stamp_ns = 0
         self._period_ns = round(contract.period_s * 1e9)
         self._command_timeout_s = self.get_parameter("command_timeout_s").value
-        self._stamp_ns = 0
+        self._stamp_ns = self._sent_ns = 0
         if self.get_parameter("record_file").value:
             self._recorder = Recorder(Path(self.get_parameter("record_file").value))
         task = self.get_parameter("task").value
@@ -80,6 +87,7 @@ class MetaworldBridge(ManagedNode):
         self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self.warn, RELIABLE)
         self._camera = Camera(self, self.get_parameter("image_rate_hz").value)
         self._published_s = -np.inf
+        self._taken.clear()
         self._deadline = time.monotonic()
         if self._scene is not None:
             self._publish()
@@ -126,6 +134,7 @@ class MetaworldBridge(ManagedNode):
             # What still answers the layout before must not move this one.
             self._earliest_stamp_ns = self._stamp_ns + self._period_ns
             self._command_stamps = [-1] * len(self._streams)
+            self._taken.clear()
         self._scene = scene
         self._episode += 1
         self._step_count = self._first_success = self._missed = 0
@@ -175,7 +184,7 @@ class MetaworldBridge(ManagedNode):
             self.warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
             return
         if self._lockstep:
-            if stamp_ns != self._stamp_ns or self._command_stamps[place] == stamp_ns:
+            if stamp_ns != self._sent_ns or self._command_stamps[place] == stamp_ns:
                 return
         elif 0 < stamp_ns < max(self._command_stamps[place], self._earliest_stamp_ns):
             return
@@ -186,7 +195,7 @@ class MetaworldBridge(ManagedNode):
             self._step()
 
     def _fresh(self) -> bool:
-        return all(stamp == self._stamp_ns for stamp in self._command_stamps)
+        return all(stamp == self._sent_ns for stamp in self._command_stamps)
 
     def _step(self) -> None:
         """Advance one control period under the present command and publish what comes of it."""
@@ -210,10 +219,13 @@ class MetaworldBridge(ManagedNode):
             self._recorder.add(self._scene, self._stamp_ns * 1e-9)
 
     def _publish(self) -> None:
-        """Send the clock, the observation and the task's status, all under the present stamp."""
+        """Send the clock and the task's status of now, and the observation that is due."""
         scene, stamp = self._scene, to_stamp(self._stamp_ns)
         self._clock_publisher.publish(ClockMessage(clock=stamp))
-        self._observations.send(scene.observe(), self._stamp_ns)
+        self._taken.append((scene.observe(), self._stamp_ns))
+        if len(self._taken) > self._delay:
+            observation, self._sent_ns = self._taken.popleft()
+            self._observations.send(observation, self._sent_ns)
         status = TaskStatus(
             task=scene.task,
             layout=scene.layout,

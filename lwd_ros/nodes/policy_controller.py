@@ -73,6 +73,7 @@ class PolicyController(ManagedNode):
             self.get_parameter("policy_timeout_s").value,
             self.get_parameter("stop_outside_training_range").value,
             simulated_time=self.get_parameter("use_sim_time").value,
+            stamp_clock_ns=lambda: self.get_clock().now().nanoseconds,
         )
         self._interpreter = InterpreterGuard()
         with contextlib.ExitStack() as undo:

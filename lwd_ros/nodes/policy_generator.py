@@ -52,7 +52,7 @@ class PolicyGeneratorNode(ManagedNode):
         if found.digest != contract.digest:
             raise ModelError(
                 f"{model}: was trained for contract '{found.name}' {found.digest[:12]}, expected "
-                f"'{contract.name}' {contract.digest[:12]}"
+                f"'{contract.name}' {contract.digest[:12]}; they differ in {', '.join(found.differences(contract)[:5])}"
             )
         self._generator, self._contract = generator, contract
         if not self._yielded:

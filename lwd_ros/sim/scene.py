@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import AGE, Contract, ContractError
 from lwd_ros.sim.tasks import SCALAR_FIRST_QUATERNIONS
 
 ACTION_SCALE_M = 0.01
@@ -16,10 +16,11 @@ PERIOD_S = 0.0125
 EPISODE_STEPS = 500
 """Metaworld's episode length; the protocol that success rates are stated for."""
 
+_OBJECTS = ("object_1", "object_2")
 _FIELDS = (
     ["hand_x", "hand_y", "hand_z", "gripper_opening"]
-    + [f"object_{i}_{f}" for i in (1, 2) for f in ("x", "y", "z", "qx", "qy", "qz", "qw")]
-    + ["goal_x", "goal_y", "goal_z"]
+    + [f"{name}_{f}" for name in _OBJECTS for f in ("x", "y", "z", "qx", "qy", "qz", "qw")]
+    + ["goal_x", "goal_y", "goal_z", AGE]
 )
 _COMMANDS = ("hand_velocity_x", "hand_velocity_y", "hand_velocity_z", "gripper_effort")
 
@@ -166,11 +167,18 @@ class Scene:
         return bool(info["success"])
 
     def observe(self) -> np.ndarray:
-        """float64 [observations]: the current observation in the contract's order and units."""
-        frame = np.concatenate((self._raw[:18], self._raw[36:39]))
+        """float64 [observations]: the current observation in the contract's order and units, of age 0."""
+        frame = np.concatenate((self._raw[:18], self._raw[36:39], [0.0]))
         for start in (7, 14):
             frame[start : start + 4] = self._quaternion(frame[start : start + 4])
         return frame[self._places]
+
+    @property
+    def measured_positions(self) -> np.ndarray:
+        """bool [observations]: what a sensor measures in m; not an object that the task lacks, which reads 0."""
+        absent = [name for name in _OBJECTS if not self._raw[_FIELDS.index(f"{name}_x") :][:3].any()]
+        scalars = self.contract.observation
+        return np.array([s.unit == "m" and not s.name.startswith(tuple(absent)) for s in scalars])
 
     @property
     def qpos(self) -> np.ndarray:
