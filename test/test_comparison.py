@@ -11,14 +11,15 @@ from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.evaluation import comparison, robustness, trials
+from lwd_ros.evaluation import comparison, costs, robustness, trials
 from lwd_ros.evaluation.comparison import Case, Rules, compare
+from lwd_ros.evaluation.costs import QueryTimes, flops, query_seconds
 from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.diffusion_policy.training import train_diffusion_policy
 from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
-from lwd_ros.evaluation.horizon import flops, study_horizon
+from lwd_ros.evaluation.horizon import study_horizon
 from lwd_ros.evaluation.methods import Method, MethodsError, load_methods
 from lwd_ros.evaluation.robustness import _FREE_OBJECT, CASES, study_latency
 from lwd_ros.generator import ModelError
@@ -170,9 +171,12 @@ def test_the_drop_is_of_the_same_episodes():
     assert comparison.drop(before, before) == (0.0, (0.0, 0.0))
     # Against a method that drops as much on the same layouts there is nothing left, not even an interval.
     assert comparison.extra_drop((before, after), (before, after)) == (0.0, (0.0, 0.0))
+    assert comparison.lead(after, after) == (0.0, (0.0, 0.0))
     untouched = trials.Counts({key: (True, True) for key in after.outcomes})
     more, (low, high) = comparison.extra_drop((before, after), (before, untouched))
     assert (more, low > 0.1, high < 0.4) == (pytest.approx(0.25), True, True)
+    behind, (low, high) = comparison.lead(after, untouched)
+    assert (behind, low > -0.4, high < -0.1) == (pytest.approx(-0.25), True, True)
 
 
 def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
@@ -196,6 +200,16 @@ def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
     assert [(row["drop"], row["extra_drop"]) for row in found["lwd"]] == [(0.0, 0.0), (0.25, -0.25)]
     assert [row["extra_drop"] for row in found["diffusion_policy"]] == [0.0] * 4
     assert found["lwd"][1]["extra_drop_interval"][1] < 0
+    assert [(row["lead"], row["reference"]) for row in found["lwd"]] == [
+        (0.0, ["diffusion_policy", 8]), (0.25, ["diffusion_policy", 8])
+    ]  # fmt: skip
+    assert found["lwd"][1]["lead_interval"][0] > 0
+    # What was trained on other observations is set against what was trained alike.
+    robust = {"lwd": "lwd_robust", "diffusion_policy": "diffusion_policy_robust"}
+    methods += [replace(method, name=robust[method.name]) for method in methods]
+    found = robustness.study_disturbance(methods, _rules(tmp_path, TASKS[:1]), cases)["methods"]
+    assert {row["reference"][0] for row in found["lwd_robust"]} == {"diffusion_policy_robust"}
+    assert {row["reference"][0] for row in found["diffusion_policy_robust"]} == {"diffusion_policy"}
     alone = robustness.study_disturbance(methods[:1], _rules(tmp_path, TASKS[:1]), cases)["methods"]["lwd"]
     assert all("extra_drop" not in row for row in alone)
 
@@ -215,6 +229,7 @@ def test_horizons_state_their_cost(tmp_path, diffusion_policy):
     assert lwd["flops"]["control_step"] == pytest.approx(lwd["flops"]["query"] / lwd["steps_per_episode"] + 1312)
     assert dp["flops"]["control_step"] == pytest.approx(dp["flops"]["query"] / 8, rel=0.02)
     assert result["machine"]["cores"] >= 1 and result["protocol"]["episodes_per_task"] == 1
+    assert dp["seconds"] > 0
 
 
 def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy):
@@ -225,13 +240,33 @@ def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy)
 
 
 def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(robustness, "query_seconds", lambda kind, model, horizon: 0.006)
+    monkeypatch.setattr(costs, "query_seconds", lambda kind, model, horizon: 0.006)
     rows = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(1, 5))["methods"]["lwd"]
     found = [(r["times_slower"], r["plays_on"], r["thinking_steps"], r["query_ms"]) for r in rows]
     assert found == [(1, False, 0, 6.0), (1, True, 0, 6.0), (5, False, 2, 30.0), (5, True, 2, 30.0)]
-    monkeypatch.setattr(robustness, "query_seconds", lambda *a: pytest.fail("it was measured again"))
+    monkeypatch.setattr(costs, "query_seconds", lambda *a: pytest.fail("it was measured again"))
     again = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(5,))["methods"]["lwd"]
     assert [row["thinking_steps"] for row in again] == [2, 2]
+    assert study_horizon([_method(500)], _rules(tmp_path, episodes=1))["methods"]["lwd"][0]["query_ms"] == 6.0
+    with pytest.raises(pytest.fail.Exception, match="it was measured again"):  # another machine
+        monkeypatch.setattr(costs, "machine", lambda: {"cpu": "another", "cores": 2})
+        QueryTimes(tmp_path / "kept").of(_method(500), 500)
+
+
+def test_rows_that_share_episodes_count_their_time_once(tmp_path, monkeypatch):
+    def timed(found, kept, workers):
+        return [trials.Counts({(t.task, FIRST): (True,)}, 1, 9, 1, {t.digest: 3600.0}) for t in found]
+
+    monkeypatch.setattr(comparison, "run_trials", timed)
+    result = study_latency([_method(500)], _rules(tmp_path, TASKS), slower=(1,))
+    assert [row["seconds"] for row in result["methods"]["lwd"]] == [7200.0] * 2  # it stands or plays on: 0 steps
+    assert result["episode_hours"] == 2.0
+
+
+def test_a_query_is_timed_on_its_own_thread(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(costs.time, "thread_time", lambda: 0.5 * next(clock))
+    assert query_seconds("lwd", LWD, 500, repeats=3) == 0.5
 
 
 def test_cases_cover_what_is_promised():
@@ -278,6 +313,10 @@ def test_quick_has_tasks_of_its_own(methods):
         ),
         ("{a: {kind: lwd, models: [{model: m.onnx}]}}", "expected model, seeds and horizons"),
         ("{a: {kind: lwd, models: [{model: 'm{seed}.onnx', seeds: [3], horizons: [8]}]}}", r"found no .*m3\.onnx"),
+        (
+            f"{{a: {{kind: lwd, models: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}",
+            "method 'a': found horizon 8 twice, expected one list of seeds for each horizon",
+        ),
         ("a: [", "is not YAML"),
     ],
 )

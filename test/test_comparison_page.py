@@ -29,6 +29,7 @@ def result(study: str, methods: dict, first_layout: int = 200_000) -> dict:
         "study": study,
         "machine": {"cpu": "Some CPU", "cores": 2},
         "protocol": {"first_layout": first_layout, "episodes_per_task": 10},
+        "episode_hours": 1.25,
         "methods": methods,
     }
 
@@ -65,6 +66,9 @@ def folder(tmp_path) -> Path:
                 drop_interval=[0.0, 0.4],
                 extra_drop=more,
                 extra_drop_interval=[more - 0.02, more + 0.02],
+                lead=0.1 - more,
+                lead_interval=[0.07 - more, 0.13 - more],
+                reference=["diffusion_policy", 8],
             )
             for (name, level, unit), (less, more) in zip(cases, found, strict=True)
         ]
@@ -89,31 +93,59 @@ def folder(tmp_path) -> Path:
 def test_goals_are_set_beside_what_was_got(folder):
     lines = contents(load(folder))["table:goals"].splitlines()[2:]
     found = {line.split(" | ")[0].strip("| "): line.split(" | ")[2].strip("| ") for line in lines}
-    more = "LWD, goal visible: disturbances under which it drops by more than Diffusion Policy does"
+    under = "LWD, goal visible: disturbances under which it"
     assert found == {
         "LWD, goal visible: success at one query an episode over its own at a query every 8 steps": "0.950",
         "Diffusion Policy: success at one query an episode over its own at a query every 8 steps": "0.333",
         "Diffusion Policy: success at a query every 8 steps": "0.900",
         "FLOPs a control step, Diffusion Policy over LWD": "50,000",
         "diffusion time of an episode that succeeds, Diffusion Policy over LWD": "220",
-        more: "2 of 3; 1 beyond chance",
+        f"{under} drops by more than Diffusion Policy": "2 of 3; 1 beyond chance",
+        f"{under} is below Diffusion Policy": "0 of 3; 0 beyond chance",
     }
 
 
 def test_tables_say_what_the_results_say(folder):
     found = contents(load(folder))
-    assert "| Diffusion Policy | 500 | 1.0 | 6/20 | 1 | 0.300 | 0.145 to 0.519 | 0.33 |" in found["table:horizon"]
+    assert "| Diffusion Policy | 500 | 1.0 | 108 | 6/20 | 1 | 0.300 | 0.145 to 0.519 | 0.33 |" in found["table:horizon"]
     assert found["table:cost"].splitlines()[-1].split(" | ")[-1] == "220 |"
     assert "| reach-v3 | 9/10 | 8/10 | 0/10 |" in found["table:tasks"]
     assert "| disturbance | LWD, goal visible, 500 | Diffusion Policy, 8 |" in found["table:disturbance"]
-    assert "| observation delay, 4 steps | 0.900 (-0.100) | 0.700 (-0.300) |" in found["table:disturbance"]
+    assert "| *training seeds* | 1 | 1 |" in found["table:disturbance"]
+    delayed = "0.900 (0.699 to 0.972), -0.100 | 0.700 (0.481 to 0.855), -0.300"
+    assert f"| observation delay, 4 steps | {delayed} |" in found["table:disturbance"]
+    assert "| action noise, 0.3 of the limit | +0.050 (+0.020 to +0.080) |" in found["table:lead"]
+    assert "none" in found["table:lead"] and "none" not in found["table:extra"]
     assert "| action noise, 0.3 of the limit | **+0.050 (+0.030 to +0.070)** |" in found["table:extra"]
     assert "| dropped observations, 0.5 share | +0.010 (-0.010 to +0.030) |" in found["table:extra"]
-    assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 0.500 |" in found["table:latency"]
-    assert found["table:latency"].splitlines()[2].split(" | ")[8] == "0.900"
+    assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 1 | 0.500 |" in found["table:latency"]
+    assert found["table:latency"].splitlines()[2].split(" | ")[9] == "0.900"
     assert found["table:convergence"].splitlines()[0] == "| network | 5,000 | 10,000 |"
-    assert "| 16 actions, horizon 8 | 0.600 | 0.850 |" in found["table:convergence"]
+    points = "12/20 (0.387 to 0.781) | 17/20 (0.640 to 0.948)"
+    assert f"| 16 actions, horizon 8 | {points} |" in found["table:convergence"]
+    assert found["value:disturbance.episode_hours"] == "1.2"
     assert found["value:convergence.first_layout"] == "100,000" and found["value:horizon.cpu"] == "Some CPU"
+
+
+def test_bold_is_what_is_worse_beyond_chance(folder):
+    path = folder / "disturbance.json"
+    content = json.loads(path.read_text())
+    content["methods"]["lwd"][2] |= {"lead": -0.1, "lead_interval": [-0.2, -0.01]}
+    path.write_text(json.dumps(content))
+    found = contents(load(folder))
+    assert "| action noise, 0.3 of the limit | **-0.100 (-0.200 to -0.010)** |" in found["table:lead"]
+    assert "1 of 3; 1 beyond chance |\n" in found["table:goals"] + "\n"
+
+
+def test_bars_of_a_push_and_of_none_are_of_the_same_tasks(folder):
+    content = json.loads((folder / "disturbance.json").read_text())
+    for rows in content["methods"].values():
+        pushed = row(10, rows[0]["horizon"], disturbance="push of the object", level=1, unit="m/s")
+        pushed["tasks"] = {"push-v3": {"successes": 3, "episodes": 10}}
+        rows.append(pushed)
+    panel = PLOTS["disturbance"][0]({"disturbance": content}).axes[-1]
+    assert panel.get_title() == "push of the object"
+    assert [bar.get_height() for bar in panel.patches] == [1.0, 0.3, 1.0, 0.3]
 
 
 def test_the_page_and_its_pictures_are_the_same_bytes_again(folder, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -214,12 +215,12 @@ def test_bad_input_is_one_sentence(data, model, tmp_path):
         DiffusionPolicyActor(model, 9)
 
 
-def _commands(actor, observations, seed=1, period_s=0.0125, thinking=0) -> list[list[float] | None]:
-    """What an actor commands for observations a period apart, whose queries take `thinking` steps."""
+def _commands(actor, observations, seed=1, period_s=0.0125, thinking=0, age=0) -> list[list[float] | None]:
+    """What an actor commands for observations a period apart, `age` steps old, whose queries take `thinking` steps."""
     actor.begin("reach-v3", seed)
     commands, answered = [], None
     for place, observation in enumerate(observations):
-        actor.see(observation, place * period_s)
+        actor.see(observation, place * period_s, (place - age) * period_s)
         if answered is None and actor.due:
             actor.query()
             answered = place + thinking
@@ -272,11 +273,23 @@ def test_actions_whose_time_has_passed_are_left_out(model):
     assert late[4:6] == whole[4:6] and late[6] != whole[6]
 
 
+def test_a_sequence_begins_at_the_stamp_of_what_was_seen(model):
+    expected = _commands(DiffusionPolicyActor(model, 4), [SEEN[0]] * 7)
+    actor = DiffusionPolicyActor(model, 4)
+    assert _commands(actor, [SEEN[0]] * 4, age=3) == _commands(DiffusionPolicyActor(model, 8), [SEEN[0]] * 7)[3:]
+    assert expected[:4] != _commands(actor, [SEEN[0]] * 4, age=3)
+    # An observation that came before is no news, and no history.
+    actor.begin("reach-v3", 1)
+    for step, stamp_s in enumerate((0.0, 0.0125, 0.0125)):
+        actor.see(SEEN[min(step, 1)], step * 0.0125, stamp_s)
+    assert actor._history()[:, 3].tolist() == [0.0, 0.01]
+
+
 def test_after_the_end_of_a_sequence_the_hand_stands_unless_it_was_for_whole_episodes(model, data):
     late = _commands(DiffusionPolicyActor(model, 8), [SEEN[0]] * 11, thinking=9)
     last = _commands(DiffusionPolicyActor(model, 8), SEEN[:8])[7]
-    assert late[9][:3] == [0.0, 0.0, 0.0]
-    assert late[9][3] == last[3]
+    assert late[9] == last  # all of it has passed: one action at least
+    assert late[10] == [0.0, 0.0, 0.0, last[3]]
     description = ActionGenerator(model).description
     lengths = [len(e.action) for t in TASKS for e in data.episodes[t]]
     assert description.usual_length == np.ceil(np.quantile(lengths, 0.98)) <= max(lengths)
@@ -298,10 +311,37 @@ def test_what_was_seen_is_a_period_apart_at_any_rate(model, period_s, before):
     actor._generator.sample = lambda task, seed, seen: histories.append(seen[:, 3].tolist()) or sample(task, seed, seen)
     actor.begin("reach-v3", 1)
     for place in range(6):
-        actor.see(SEEN[place], place * period_s)
+        actor.see(SEEN[place], place * period_s, place * period_s)
         if place in (0, 5):
             actor.query()
     assert histories == [[0.0, 0.0], pytest.approx([before, 0.05])]
+
+
+def test_an_lwd_policy_is_told_the_age_of_what_it_sees_and_its_generator_is_not(contract, monkeypatch):
+    actor = LwdActor(LWD)
+    actor.contract = contract.with_age(0.1)
+    asked = []
+    policy = SimpleNamespace(forward=lambda seen, out: seen[-1:].copy())
+    actor._generator = SimpleNamespace(generate=lambda task, seed, seen: asked.append(seen[-1]) or policy)
+    actor.begin("reach-v3", 1)
+    ages = []
+    for time_s, stamp_s in ((1.0, 0.97), (1.0125, 0.97), (1.3, 1.0)):
+        actor.see(np.zeros(22), time_s, stamp_s)
+        if actor.due:
+            actor.query()
+            actor.adopt()
+        ages += actor.command().tolist()
+    assert ages == pytest.approx([0.03, 0.0425, 0.1]) and asked == [0.0]
+
+
+def test_diffusion_policy_is_not_told_ages(data, tmp_path):
+    sensing = SensingConfig(delayed_share=0.5, delay_steps=3, observation_age=True)
+    config = DiffusionPolicyConfig("x", prediction_horizon=8, sensing=sensing)
+    with pytest.raises(
+        ConfigError, match=r"'sensing\.observation_age': found true, expected false: Diffusion Policy takes"
+    ):
+        training.train_diffusion_policy(config, data, tmp_path / "run", tmp_path / "dp.onnx")
+    assert not (tmp_path / "run").exists()
 
 
 def test_lwd_once_per_episode_is_what_lwd_evaluate_runs(contract):

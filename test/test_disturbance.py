@@ -14,13 +14,14 @@ class Recorder:
 
     def __init__(self, contract, plan=lambda step: np.zeros(4), horizon=10**9):
         self.contract, self.plan, self.horizon, self.queries = contract, plan, horizon, 0
-        self.seen, self.calls, self.answer = [], [], None
+        self.seen, self.stamps, self.calls, self.answer = [], [], [], None
 
     def begin(self, task, seed):
         self.started, self.queries, self.asked = (task, seed), 0, -(10**9)
 
-    def see(self, observation, time_s):
+    def see(self, observation, time_s, stamp_s):
         self.seen.append(observation.copy())
+        self.stamps.append((time_s, stamp_s))
 
     @property
     def _step(self):
@@ -70,11 +71,12 @@ def test_without_disturbance_it_is_a_plain_episode(scene):
     assert np.array_equal(actor.seen[0], scene.observe())
 
 
-def test_observation_noise_is_on_lengths_alone_and_the_same_again(scene):
+def test_observation_noise_is_on_positions_of_what_there_is_and_the_same_again(scene):
     clean, noisy = _seen(scene), _seen(scene, Disturbance(observation_noise_m=0.01))
-    lengths = np.array([scalar.unit == "m" for scalar in scene.contract.observation])
-    assert np.array_equal(clean[:, ~lengths], noisy[:, ~lengths])
-    assert (noisy - clean)[:, lengths].std() == pytest.approx(0.01, rel=0.1)
+    names = [f"{thing}_{axis}" for thing in ("hand", "object_1", "goal") for axis in "xyz"]  # push has no second object
+    measured = np.isin(scene.contract.observation_names, names)
+    assert np.array_equal(clean[:, ~measured], noisy[:, ~measured])
+    assert (noisy - clean)[:, measured].std() == pytest.approx(0.01, rel=0.1)
     assert np.array_equal(noisy, _seen(scene, Disturbance(observation_noise_m=0.01)))
 
 
@@ -89,6 +91,17 @@ def test_dropped_observations_leave_the_last_one(scene):
     same = (found == clean).all(axis=1)
     assert same[0] and 0.3 < same.mean() < 0.7
     assert all(same[k] or np.array_equal(found[k], found[k - 1]) for k in range(1, len(found)))
+
+
+def test_observations_carry_their_stamps(scene):
+    actor = Recorder(scene.contract, _move)
+    disturbed_episode(scene, actor, TASK, LAYOUT, Disturbance(delay=2, dropped=0.5))
+    times, stamps = np.array(actor.stamps).T
+    ages = np.round((times - stamps) / 0.0125).astype(int)
+    assert list(ages[:3]) == [0, 1, 2]
+    assert ages[2:].min() == 2 and ages.max() > 4
+    clean = _seen(scene, steps=500)
+    assert all(np.array_equal(seen, clean[k - age]) for k, (seen, age) in enumerate(zip(actor.seen, ages, strict=True)))
 
 
 def test_action_noise_moves_the_hand_about(scene):
@@ -172,6 +185,7 @@ def test_or_the_answer_before_is_acted_on(scene):
 def test_an_answer_that_comes_after_its_horizon_still_gives_one_command(scene):
     calls = _calls(scene, 31, Thinking(14))
     assert [call for call in calls if call[0] != "query"] == [
-        ("adopt", 14), ("command", 14), ("adopt", 29), ("command", 29)
+        ("adopt", 14), ("command", 14), ("adopt", 28), ("command", 28)
     ]  # fmt: skip
-    assert [step for name, step in calls if name == "query"] == [0, 15, 30]
+    # It is asked again with what is seen as it answers: it thinks without a pause.
+    assert [step for name, step in calls if name == "query"] == [0, 14, 28]

@@ -7,7 +7,7 @@ import pytest
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.evaluation.comparison import Case, Rules, compare
-from lwd_ros.evaluation.horizon import flops
+from lwd_ros.evaluation.costs import flops
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.replay import NearestDemonstrationActor
 from lwd_ros.generator import ModelError
@@ -28,7 +28,7 @@ def _commands(actor, first, steps, period_s=0.0125):
     actor.begin("reach-v3", 1)
     found = []
     for step in range(steps):
-        actor.see(first + 0.01 * step, step * period_s)
+        actor.see(first + 0.01 * step, step * period_s, step * period_s)
         if actor.due:
             actor.query()
             actor.adopt()

@@ -181,8 +181,8 @@ def _of_methods(name: str):
             click.option(
                 "--kept",
                 type=click.Path(path_type=Path),
-                default=Path("out/studies"),
-                help="Folder of episodes that were run before; they are not run again.",
+                help="Folder of episodes that were run before, which are not run again, and of the times that queries "
+                "take.  [default: out/studies; with --quick out/quick]",
             ),
             click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed."),
             click.option("--episodes", type=click.IntRange(min=1), help="Episodes a task.  [default: 20]"),
@@ -211,6 +211,7 @@ def _compare(run, name, file, tasks, episodes, first_layout, kept, path, workers
     chosen = ("reach-v3", "push-v3") if quick else tasks_of(tasks or "mt10")
     path = path or Path(f"out/quick_{name}.json" if quick else f"docs/benchmarks/results/{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
+    kept = kept or Path("out/quick" if quick else "out/studies")
     rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
     result = run(load_methods(file), rules)
     shown = ("disturbance", "level", "times_slower", "plays_on")

@@ -41,8 +41,8 @@ class Actor(Protocol):
     def begin(self, task: str, seed: int) -> None:
         """Start an episode."""
 
-    def see(self, observation: np.ndarray, time_s: float) -> None:
-        """Take the newest observation, float64 [observations]."""
+    def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
+        """Take what a control step at `time_s` sees: the newest observation, float64 [observations], of `stamp_s`."""
 
     @property
     def due(self) -> bool:
@@ -72,9 +72,13 @@ class LwdActor:
         """As `Actor.begin`."""
         self._task, self._seed, self._until, self._policy, self.queries = task, seed, -np.inf, None, 0
 
-    def see(self, observation: np.ndarray, time_s: float) -> None:
-        """As `Actor.see`."""
-        self._seen, self._time = observation, time_s
+    def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
+        """As `Actor.see`; a policy learns the age where its contract has it."""
+        self._given, self._seen, self._time = observation, observation, time_s
+        place = self.contract.age_place
+        if place is not None:
+            self._seen = observation.copy()
+            self._seen[place] = min(time_s - stamp_s, self.contract.observation[place].maximum)
 
     @property
     def due(self) -> bool:
@@ -84,7 +88,7 @@ class LwdActor:
     def query(self) -> None:
         """As `Actor.query`."""
         seed = self._seed if self.queries == 0 else _seed_of(self._seed, self.queries)
-        self._answer = self._generator.generate(self._task, seed, self._seen)
+        self._answer = self._generator.generate(self._task, seed, self._given)
         self._until, self.queries = self._time + self.horizon * self.contract.period_s, self.queries + 1
 
     def adopt(self) -> None:
@@ -99,9 +103,10 @@ class LwdActor:
 class DiffusionPolicyActor:
     """Samples a sequence of actions every `horizon` periods, and plays it by time, without looking.
 
-    Actions whose time has passed when an answer is adopted are left out, as in the published deployment. After the end
-    of a sequence its last action stands where the network was trained on whole episodes, padded so; elsewhere the hand
-    does, and the gripper keeps its command.
+    As in the published deployment, a sequence begins at the stamp of the last observation that it was sampled for, and
+    actions whose time has passed are left out; of a sequence that has passed altogether the last action is still given
+    for a period. After the end of a sequence its last action stands where the network was trained on whole episodes,
+    padded so; elsewhere the hand does, and the gripper keeps its command.
     """
 
     def __init__(self, model: Path, horizon: int):
@@ -117,33 +122,38 @@ class DiffusionPolicyActor:
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
-        self._task, self._seed, self._times, self._seen, self._start = task, seed, [], [], -np.inf
+        self._task, self._seed, self._stamps, self._seen = task, seed, [], []
         self._actions, self._asked, self.queries = None, -np.inf, 0
 
-    def see(self, observation: np.ndarray, time_s: float) -> None:
+    def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
         """As `Actor.see`."""
-        self._times.append(time_s)
-        self._seen.append(observation.copy())
+        self._time = time_s
+        if not self._stamps or stamp_s > self._stamps[-1]:
+            self._stamps.append(stamp_s)
+            self._seen.append(observation.copy())
 
     @property
     def due(self) -> bool:
         """As `Actor.due`."""
-        return self._times[-1] > self._asked + self.horizon * self.contract.period_s - _EARLY
+        return self._time > self._asked + self.horizon * self.contract.period_s - _EARLY
 
     def query(self) -> None:
         """As `Actor.query`."""
         self._answer = self._generator.sample(self._task, (self._seed, self.queries), self._history())
-        self._asked, self.queries = self._times[-1], self.queries + 1
+        self._answer_start, self._asked, self.queries = self._stamps[-1], self._time, self.queries + 1
 
     def adopt(self) -> None:
         """As `Actor.adopt`."""
-        self._actions, self._start = self._answer, self._asked
+        self._actions, self._start = self._answer, self._answer_start
+        # A sequence that has passed already stands at its last action, for the one period from now.
+        newest = self._time - (len(self._answer) - 1) * self.contract.period_s
+        self._start = max(self._start, newest)
 
     def command(self) -> np.ndarray | None:
         """As `Actor.command`."""
         if self._actions is None:
             return None
-        place = steps_between(self._start, self._times[-1], self.contract.period_s)
+        place = steps_between(self._start, self._time, self.contract.period_s)
         if place < len(self._actions) or self._whole:
             return self._actions[min(place, len(self._actions) - 1)]
         return np.where(self._moving, 0.0, self._actions[-1])
@@ -154,7 +164,7 @@ class DiffusionPolicyActor:
         Before the first observation stands the first again.
         """
         count = 3 * self._steps + 2
-        times, seen = np.array(self._times[-count:]), np.array(self._seen[-count:])
+        times, seen = np.array(self._stamps[-count:]), np.array(self._seen[-count:])
         wanted = times[-1] - self.contract.period_s * np.arange(self._steps - 1, -1, -1)
         return np.stack([np.interp(wanted, times, column) for column in seen.T], axis=1)
 

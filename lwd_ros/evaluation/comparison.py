@@ -1,7 +1,5 @@
 """Methods against each other: at every action horizon, in every case, on the same tasks and layouts."""
 
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lwd_ros import __version__
+from lwd_ros.evaluation.costs import machine
 from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.evaluation.methods import Method
@@ -40,6 +39,8 @@ class Rules:
         """What results say of it."""
         return {
             "success": f"at any step of {EPISODE_STEPS}",
+            "policy_seed": "layout + 1",
+            "disturbance_seed": "[layout, CRC-32 of the task, 0: acts, 1: sees, 2: drops, 3: is pushed]",
             "first_layout": self.first_layout,
             "episodes_per_task": self.episodes,
             "tasks": list(self.tasks),
@@ -127,24 +128,20 @@ def _require_usable(methods: Sequence[Method], rules: Rules) -> None:
                     raise ModelError(f"task '{unknown[0]}' is unknown to {path.name}; it knows {', '.join(known)}")
 
 
-def described(study: str, rules: Rules, rows: dict[str, list[dict]]) -> dict:
-    """A study's result: `methods.<name>` are its rows; times in them were measured on `machine`."""
-    model = next((line for line in _cpu_info() if line.startswith("model name")), platform.processor())
-    machine = {"cpu": model.partition(":")[2].strip() or platform.machine(), "cores": os.cpu_count()}
-    head = {"study": study, "lwd_ros": __version__, "machine": machine, "protocol": rules.to_dict()}
-    return {**head, "methods": rows}
+def described(study: str, rules: Rules, rows: dict[str, list[dict]], compared: Sequence[Compared]) -> dict:
+    """A study's result: `methods.<name>` are its rows; times in them were measured on `machine`.
+
+    `episode_hours` is what all episodes took together, in processes of one thread each, whenever they were run.
+    """
+    head = {"study": study, "lwd_ros": __version__, "machine": machine(), "protocol": rules.to_dict()}
+    seconds = sum(pooled(row.counts for row in compared).seconds.values())  # rows may share trials
+    return {**head, "episode_hours": round(seconds / 3600, 2), "methods": rows}
 
 
 def by_method(methods: Sequence[Method], rows: Sequence[dict], compared: Sequence[Compared]) -> dict[str, list[dict]]:
     """Rows under their methods' names."""
     names = [row.method.name for row in compared]
     return {m.name: [row for name, row in zip(names, rows, strict=True) if name == m.name] for m in methods}
-
-
-def _cpu_info() -> list[str]:
-    """Lines of /proc/cpuinfo; none where it does not exist."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def drop(before: Counts, after: Counts) -> tuple[float, tuple[float, float]]:
@@ -162,6 +159,11 @@ def extra_drop(mine: tuple[Counts, Counts], other: tuple[Counts, Counts]) -> tup
     Both must have met the same tasks and layouts.
     """
     return _mean_with_interval(_drops(*mine) - _drops(*other))
+
+
+def lead(mine: Counts, other: Counts) -> tuple[float, tuple[float, float]]:
+    """How much higher one method's success is than another's, and a 95 % interval as of `drop`."""
+    return _mean_with_interval(_drops(mine, other))
 
 
 def _drops(before: Counts, after: Counts) -> np.ndarray:

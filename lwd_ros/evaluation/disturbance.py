@@ -16,12 +16,13 @@ class Disturbance:
 
     Attributes:
         action_noise: deviation added to every executed command, in shares of its limit.
-        observation_noise_m: deviation added to every observed scalar in m.
-        delay: control steps by which observations are old.
-        dropped: probability that an observation does not arrive; the one before stands in for it.
+        observation_noise_m: deviation added to every observed position.
+        delay: control steps by which observations are old; their stamps say so.
+        dropped: probability that an observation does not arrive; the one before stands in for it, stamp and all.
         hand_push_m: the hand's target is displaced once by so much, in a random horizontal direction.
         object_push_mps: a free object is given so much speed once, in a random horizontal direction.
-        period_s: of control and physics together; a command is a velocity, so it means the same at any rate.
+        period_s: of control and physics together; a command is a velocity, so it means the same at any rate, but
+            may change by no more in a step than in one of the contract's periods.
     """
 
     action_noise: float = 0.0
@@ -87,38 +88,39 @@ def disturbed_episode(
     contract, limiter = scene.contract, CommandLimiter(scene.contract)
     share = disturbance.period_s / contract.period_s
     spread = disturbance.action_noise * contract.command_limits[1]
-    blurred = np.array([scalar.unit == "m" for scalar in contract.observation]) * disturbance.observation_noise_m
     push_step = round(random["push"].uniform(*PUSHED_S) / disturbance.period_s)
     angle = random["push"].uniform(0.0, 2.0 * np.pi)
     direction = np.array([np.cos(angle), np.sin(angle)])
     steps = round(EPISODE_STEPS * contract.period_s / disturbance.period_s)
 
     scene.reset(layout)
+    blurred = disturbance.observation_noise_m * scene.measured_positions
     scene.set_period(disturbance.period_s)
     actor.begin(task, layout + 1)
-    history, seen, waiting = [], None, 0
+    history, seen, stamp_s, waiting = [], None, 0.0, 0
     command = np.zeros(len(contract.command))
     for step in range(steps):
         history.append(scene.observe() + blurred * random["see"].standard_normal(len(blurred)))
         arrived = random["drop"].random() >= disturbance.dropped
         if seen is None or arrived:
-            seen = history[max(0, step - disturbance.delay)]
+            taken = max(0, step - disturbance.delay)
+            seen, stamp_s = history[taken], taken * disturbance.period_s
         if step == push_step:
             if disturbance.hand_push_m:
                 scene.push_hand(disturbance.hand_push_m * direction)
             if disturbance.object_push_mps:
                 scene.push_object(disturbance.object_push_mps * direction)
-        actor.see(seen, step * disturbance.period_s)
-        if waiting:
-            waiting -= 1
-            if not waiting:
-                actor.adopt()
-        elif actor.due:
+        actor.see(seen, step * disturbance.period_s, stamp_s)
+        answered = waiting == 1
+        waiting = max(0, waiting - 1)
+        if answered:
+            actor.adopt()
+        if not waiting and actor.due:
             actor.query()
             waiting = thinking.steps
             if not waiting:
                 actor.adopt()
-        if thinking.plays_on or not waiting:
+        if thinking.plays_on or answered or not waiting:
             found = actor.command()
             command = command if found is None else found.copy()
         executed = command + spread * random["act"].standard_normal(len(command))

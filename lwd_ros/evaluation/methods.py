@@ -50,7 +50,9 @@ def _method(name, entry, where: str) -> Method:
         for file in files:
             if not file.is_file():
                 raise MethodsError(f"{where}: found no {file}; docs/training.md says how it is made")
-        for horizon in horizons:
-            found = tuple((file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
-            models[horizon] = models.get(horizon, ()) + found
+        twice = [horizon for place, horizon in enumerate(horizons) if horizon in (*models, *horizons[:place])]
+        if twice:
+            raise MethodsError(f"{where}: found horizon {twice[0]} twice, expected one list of seeds for each horizon")
+        found = tuple((file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
+        models |= dict.fromkeys(horizons, found)
     return Method(str(name), entry["kind"], dict(sorted(models.items())))

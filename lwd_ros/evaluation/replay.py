@@ -45,7 +45,7 @@ class NearestDemonstrationActor:
         """As `Actor.begin`; nothing is drawn."""
         self._task, self._actions, self._time, self.queries = task, None, 0.0, 0
 
-    def see(self, observation: np.ndarray, time_s: float) -> None:
+    def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
         """As `Actor.see`."""
         self._seen, self._time = observation, time_s
 

@@ -1,14 +1,12 @@
 """The studies of disturbances and of latency: what is left of success when the world is not as in training."""
 
-import json
 from collections.abc import Sequence
 
-from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described, drop, extra_drop
+from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described, drop, extra_drop, lead
+from lwd_ros.evaluation.costs import QueryTimes
 from lwd_ros.evaluation.disturbance import Disturbance, Thinking
-from lwd_ros.evaluation.horizon import query_seconds
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import Counts
-from lwd_ros.files import written_whole
 from lwd_ros.sim.scene import PERIOD_S
 
 _LEVELS = {
@@ -38,15 +36,20 @@ CASES = tuple(
 SLOWER = (1, 2, 5, 10, 20)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
+_REFERENCES = {"lwd_robust": ("diffusion_policy_robust", 8)}
+_REFERENCE = ("diffusion_policy", 8)
 
-REFERENCE = ("diffusion_policy", 8)
-"""Method and horizon that the others' drops are set against."""
+
+def reference_of(method: str) -> tuple[str, int]:
+    """The method, trained alike, and the horizon that a method is set against."""
+    return _REFERENCES.get(method, _REFERENCE)
 
 
 def study_disturbance(methods: Sequence[Method], rules: Rules, cases: Sequence[Case] = CASES) -> dict:
     """Success of every method under every case, and `drop`: how much less than without any, on the same episodes.
 
-    `extra_drop` is how much larger the drop is than that of the REFERENCE, where that is among the methods.
+    Beside its reference, where that is among the methods: `extra_drop` is how much larger the drop is, `lead` how much
+    higher the success.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
@@ -63,11 +66,14 @@ def study_disturbance(methods: Sequence[Method], rules: Rules, cases: Sequence[C
         mine = pair(row.method.name, row.horizon, row.case)
         less, interval = drop(*mine)
         content = row.to_dict() | {"drop": less, "drop_interval": list(interval)}
-        if (*REFERENCE, _key(row.case)) in counts:
-            more, interval = extra_drop(mine, pair(*REFERENCE, row.case))
-            content |= {"extra_drop": more, "extra_drop_interval": list(interval)}
+        reference = reference_of(row.method.name)
+        if (*reference, _key(row.case)) in counts:
+            theirs = pair(*reference, row.case)
+            content["reference"] = list(reference)
+            for name, found in (("extra_drop", extra_drop(mine, theirs)), ("lead", lead(mine[1], theirs[1]))):
+                content |= {name: found[0], f"{name}_interval": list(found[1])}
         rows.append(content)
-    return described("disturbance", rules, by_method(methods, rows, compared))
+    return described("disturbance", rules, by_method(methods, rows, compared), compared)
 
 
 def _key(case: Case) -> tuple:
@@ -83,11 +89,11 @@ def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[floa
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    times = _query_times(methods, rules)
+    times = QueryTimes(rules.kept)
 
     def case(factor: float, plays_on: bool) -> Case:
         def thinking(method: Method, horizon: int) -> Thinking:
-            steps = int(factor * times[f"{method.name} {horizon}"] / PERIOD_S)
+            steps = int(factor * times.of(method, horizon) / PERIOD_S)
             return Thinking(steps, plays_on and steps > 0)
 
         return Case({"times_slower": factor, "plays_on": plays_on}, thinking=thinking)
@@ -96,23 +102,6 @@ def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[floa
     compared = compare(methods, cases, rules)
     rows = []
     for row in compared:
-        seconds = times[f"{row.method.name} {row.horizon}"] * row.case.labels["times_slower"]
+        seconds = times.of(row.method, row.horizon) * row.case.labels["times_slower"]
         rows.append(row.to_dict() | {"query_ms": 1e3 * seconds})
-    return described("latency", rules, by_method(methods, rows, compared))
-
-
-def _query_times(methods: Sequence[Method], rules: Rules) -> dict[str, float]:
-    """Seconds of a query by method and horizon, measured once: a study that goes on replays the same delays."""
-    path = rules.kept / "query_seconds.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    times = {}
-    for method in methods:
-        for horizon, models in method.models.items():
-            model, digest = models[0]
-            key = f"{digest} {horizon}"
-            known[key] = known.get(key) or query_seconds(method.kind, model, horizon)
-            times[f"{method.name} {horizon}"] = known[key]
-    rules.kept.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    return times
+    return described("latency", rules, by_method(methods, rows, compared), compared)

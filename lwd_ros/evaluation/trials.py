@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -20,13 +21,14 @@ from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import Scene
 
+_SUMMED = ("queries", "steps", "queries_of_successes")
 KINDS = {
     "lwd": LwdActor,  # and whatever else has a model file of that format
     "diffusion_policy": DiffusionPolicyActor,
     "nearest_demonstration": NearestDemonstrationActor,
 }
 
-REVISION = 1
+REVISION = 2
 """To be raised when actors, disturbances or the episode change: what was kept before is then run again."""
 
 
@@ -75,19 +77,21 @@ class Counts:
         outcomes: successes of each task and layout, one per training seed.
         queries, steps: of the diffusion model and of control, in all.
         queries_of_successes: of the diffusion model, in the episodes that succeeded.
+        seconds: that the episodes of each trial took on one thread, by the trial's digest.
     """
 
     outcomes: dict[tuple[str, int], tuple[bool, ...]] = field(default_factory=dict)
     queries: int = 0
     steps: int = 0
     queries_of_successes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
         outcomes = dict(self.outcomes)
         for key, found in other.outcomes.items():
             outcomes[key] = outcomes.get(key, ()) + found
-        sums = (getattr(self, key) + getattr(other, key) for key in ("queries", "steps", "queries_of_successes"))
-        return Counts(outcomes, *sums)
+        sums = (getattr(self, key) + getattr(other, key) for key in _SUMMED)
+        return Counts(outcomes, *sums, self.seconds | other.seconds)
 
     def to_dict(self) -> dict:
         """As the results of studies have it, with the Wilson 95 % interval."""
@@ -105,6 +109,7 @@ class Counts:
             "queries_per_episode": self.queries / episodes,
             "queries_per_success": self.queries_of_successes / successes if successes else None,
             "steps_per_episode": self.steps / episodes,
+            "seconds": round(sum(self.seconds.values()), 1),
             "tasks": tasks,
         }
 
@@ -147,6 +152,7 @@ def _run(trial: Trial, place: Path) -> None:
     if actor.digest != trial.model_digest:
         raise ModelError(f"{trial.model}: was replaced while the study ran; run it again")
     scene = Scene(trial.task, actor.contract)
+    start = time.perf_counter()
     layouts = range(trial.first_layout, trial.first_layout + trial.episodes)
     outcomes = [disturbed_episode(scene, actor, trial.task, n, trial.disturbance, trial.thinking) for n in layouts]
     content = {
@@ -154,6 +160,7 @@ def _run(trial: Trial, place: Path) -> None:
         "first_success_steps": [outcome.first_success_step for outcome in outcomes],
         "queries": [outcome.queries for outcome in outcomes],
         "steps": [outcome.steps for outcome in outcomes],
+        "seconds": time.perf_counter() - start,
     }
     with written_whole(place) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")
@@ -164,7 +171,7 @@ def _read(place: Path, trial: Trial) -> Counts:
     steps = content["first_success_steps"]
     outcomes = {(trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)}
     spent = sum(queries for queries, step in zip(content["queries"], steps, strict=True) if step > 0)
-    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]), spent)
+    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]), spent, {trial.digest: content["seconds"]})
 
 
 def make_actor(kind: str, model: Path, horizon: int) -> Actor:

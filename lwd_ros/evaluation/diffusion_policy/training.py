@@ -72,6 +72,9 @@ def train_diffusion_policy(
     if config.prediction_horizon % divisor:
         text = f"found {config.prediction_horizon}, expected a multiple of {divisor}, for {len(config.channels)} levels"
         raise ConfigError(f"{config.name}: key 'prediction_horizon': {text}")
+    if config.sensing.observation_age:
+        text = "found true, expected false: Diffusion Policy takes stamps into account as it plays its actions"
+        raise ConfigError(f"{config.name}: key 'sensing.observation_age': {text}")
     data = TrainingData(demonstrations, config.of_data())
     identity = claim(folder, config, demonstrations, method=METHOD)
     model.parent.mkdir(parents=True, exist_ok=True)

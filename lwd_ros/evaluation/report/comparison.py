@@ -71,11 +71,13 @@ def horizon_table(rows: Rows) -> str:
             count = _count(row)
             lines.append(
                 [
-                    name_of(method), str(row["horizon"]), f"{row['queries_per_episode']:.1f}", text.fraction(count),
+                    name_of(method), str(row["horizon"]), f"{row['queries_per_episode']:.1f}",
+                    text.milliseconds(row["diffusion_ms_per_episode"]), text.fraction(count),
                     str(row["training_seeds"]), text.rate(count.rate), text.interval(count), kept,
                 ]
             )  # fmt: skip
-    header = ["method", "steps between queries", "queries an episode", "episodes", "training seeds", "success"]
+    header = ["method", "steps between queries", "queries an episode", "diffusion an episode, ms", "episodes"]
+    header += ["training seeds", "success"]
     return text.table([*header, "95 % interval", "of its own at 8"], lines)
 
 
@@ -130,34 +132,48 @@ def _by_case(rows: Rows) -> dict[tuple, dict[tuple[str, int], dict]]:
 def disturbance_table(rows: Rows) -> str:
     """One row per disturbance and level: each method's success, and how much less that is than undisturbed."""
     shown = comparison_plots.columns(rows)
-    lines = [
-        [_case(name, level, unit), *(f"{text.rate(found[c]['success'])} ({-found[c]['drop']:+.3f})" for c in shown)]
-        for (name, level, unit), found in _by_case(rows).items()
-    ]
+    cases = _by_case(rows)
+    seeds = next(iter(cases.values()))
+    lines = [["*training seeds*", *(str(seeds[column]["training_seeds"]) for column in shown)]]
+    lines += [[_case(*case), *(_kept(found[column]) for column in shown)] for case, found in cases.items()]
     return text.table(["disturbance", *(comparison_plots.column_name(*column) for column in shown)], lines)
+
+
+def _kept(row: dict) -> str:
+    return f"{text.rate(row['success'])} ({text.interval(_count(row))}), {-row['drop']:+.3f}"
 
 
 def _case(name: str, level: float, unit: str) -> str:
     return f"{name}, {level:g} {unit}" if unit else name
 
 
+def lead_table(rows: Rows) -> str:
+    """How much higher each method's success is than Diffusion Policy's; bold where it is lower and that no chance."""
+    return _beside_reference(rows, "lead", lambda low, high: high < 0, undisturbed=True)
+
+
 def extra_table(rows: Rows) -> str:
-    """How much more each method drops than Diffusion Policy does at horizon 8; bold where that is no chance."""
+    """How much more each method drops than Diffusion Policy; bold where it is more and that no chance."""
+    return _beside_reference(rows, "extra_drop", lambda low, high: low > 0)
+
+
+def _beside_reference(rows: Rows, key: str, worse: Callable[[float, float], bool], undisturbed=False) -> str:
+    """One row per disturbance and level, and for each method a difference with its interval."""
     shown = [column for column in comparison_plots.columns(rows) if column[0] != "diffusion_policy"]
+
+    def cell(row: dict) -> str:
+        if key not in row:
+            return text.NONE
+        low, high = row[f"{key}_interval"]
+        words = f"{row[key]:+.3f} ({low:+.3f} to {high:+.3f})"
+        return f"**{words}**" if worse(low, high) else words
+
     lines = [
-        [_case(*case), *(_extra(found[column]) for column in shown)]
+        [_case(*case), *(cell(found[column]) for column in shown)]
         for case, found in _by_case(rows).items()
-        if case[0] != "none"
+        if undisturbed or case[0] != "none"
     ]
     return text.table(["disturbance", *(comparison_plots.column_name(*column) for column in shown)], lines)
-
-
-def _extra(row: dict) -> str:
-    if "extra_drop" not in row:
-        return text.NONE
-    low, high = row["extra_drop_interval"]
-    words = f"{row['extra_drop']:+.3f} ({low:+.3f} to {high:+.3f})"
-    return f"**{words}**" if low > 0 else words
 
 
 def latency_table(rows: Rows) -> str:
@@ -172,11 +188,13 @@ def latency_table(rows: Rows) -> str:
             lines.append(
                 [
                     name_of(method), str(row["horizon"]), f"{row['times_slower']:g}", f"{row['query_ms']:.1f}",
-                    str(row["thinking_steps"]), text.number(row["episodes"]), text.rate(row["success"]),
+                    str(row["thinking_steps"]), text.number(row["episodes"]), str(row["training_seeds"]),
+                    text.rate(row["success"]),
                     text.interval(_count(row)), text.rate(on["success"]), text.interval(_count(on)),
                 ]
             )  # fmt: skip
     header = ["method", "horizon", "computer slower by", "a query, ms", "control steps of thinking", "episodes"]
+    header.append("training seeds")
     return text.table([*header, "success, stands", "95 % interval", "success, plays on", "95 % interval"], lines)
 
 
@@ -184,8 +202,11 @@ def convergence_table(rows: Rows) -> str:
     """One row per network and horizon, one column per training step; methods are named NETWORK@STEPS."""
     points = comparison_plots.convergence_points(rows)
     steps = sorted({step for found in points.values() for step in found})
-    lines = [[label, *(text.rate(found[s]["success"]) if s in found else text.NONE for s in steps)]
-             for label, found in points.items()]  # fmt: skip
+
+    def cell(row: dict | None) -> str:
+        return text.NONE if row is None else f"{text.fraction(_count(row))} ({text.interval(_count(row))})"
+
+    lines = [[label, *(cell(found.get(step)) for step in steps)] for label, found in points.items()]
     return text.table(["network", *(f"{step:,}" for step in steps)], lines)
 
 
@@ -194,6 +215,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Rows], str]]] = {
     "cost": ("horizon", cost_table),
     "tasks": ("horizon", tasks_table),
     "disturbance": ("disturbance", disturbance_table),
+    "lead": ("disturbance", lead_table),
     "extra": ("disturbance", extra_table),
     "latency": ("latency", latency_table),
     "convergence": ("convergence", convergence_table),
@@ -227,10 +249,12 @@ def _goals(results: Mapping[str, dict]) -> str:
     for method in ("lwd", "lwd_hidden", "lwd_robust"):
         found = [row for row in disturbed.get(method, ()) if row["disturbance"] != "none" and "extra_drop" in row]
         if found:
-            larger = sum(row["extra_drop"] > 0 for row in found)
-            clearly = sum(row["extra_drop_interval"][0] > 0 for row in found)
-            name = f"{name_of(method)}: disturbances under which it drops by more than Diffusion Policy does"
-            lines.append([name, "0", f"{larger} of {len(found)}; {clearly} beyond chance"])
+            beside = name_of(found[0]["reference"][0])
+            more = sum(row["extra_drop"] > 0 for row in found), sum(row["extra_drop_interval"][0] > 0 for row in found)
+            lower = sum(row["lead"] < 0 for row in found), sum(row["lead_interval"][1] < 0 for row in found)
+            for words, (some, clearly) in ((f"drops by more than {beside}", more), (f"is below {beside}", lower)):
+                name = f"{name_of(method)}: disturbances under which it {words}"
+                lines.append([name, "0", f"{some} of {len(found)}; {clearly} beyond chance"])
     return text.table(["", "goal", "got"], lines)
 
 
@@ -242,7 +266,8 @@ def contents(results: Mapping[str, dict]) -> dict[str, str]:
     for study in STUDIES:
         result = results.get(study, {})
         known = {**result.get("protocol", {}), **result.get("machine", {})}
-        for key in ("first_layout", "episodes_per_task", "cpu", "cores"):
+        known["episode_hours"] = f"{result['episode_hours']:.1f}" if result else text.NONE
+        for key in ("first_layout", "episodes_per_task", "cpu", "cores", "episode_hours"):
             value = known.get(key, text.NONE)
             found[f"value:{study}.{key}"] = text.number(value) if isinstance(value, int) else value
     return found

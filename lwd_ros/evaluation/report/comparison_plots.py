@@ -1,11 +1,12 @@
 """Plots of LWD beside Diffusion Policy: over action horizons, disturbances, slow computers, and training steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lwd_ros.evaluation.report.plots import panels
+from lwd_ros.evaluation.report.pooling import Count
 
 LABELS = {
     "lwd": "LWD, goal visible",
@@ -43,6 +44,13 @@ def _around(row: dict) -> tuple[float, float]:
     """How far the interval reaches below and above the success; rounding may put that a hair outside it."""
     low, high = row["interval"]
     return max(0.0, row["success"] - low), max(0.0, high - row["success"])
+
+
+def _of_tasks(row: dict, tasks: Collection[str]) -> dict:
+    """The row's success and interval on some of its tasks."""
+    found = [row["tasks"][task] for task in tasks]
+    count = Count(sum(task["successes"] for task in found), sum(task["episodes"] for task in found))
+    return row | {"success": count.rate, "interval": count.interval}
 
 
 def _curve(axes: Axes, rows: Sequence[dict], key: str, method: str, line: str = "-", label: str | None = None) -> None:
@@ -91,7 +99,8 @@ def draw_disturbance(results: Results) -> Figure | None:
     figure, axes = panels(len(kinds), height=2.3)
     for panel, kind in zip(axes, kinds, strict=True):
         for place, (method, horizon) in enumerate(bars):
-            shown = [row for row in rows[method] if row["horizon"] == horizon and row["disturbance"] in ("none", kind)]
+            mine = [row for row in rows[method] if row["horizon"] == horizon and row["disturbance"] in ("none", kind)]
+            shown = [_of_tasks(row, mine[-1]["tasks"]) for row in mine]
             width = 0.8 / len(bars)
             places = [number + width * (place - (len(bars) - 1) / 2) for number in range(len(shown))]
             panel.bar(
