@@ -106,6 +106,20 @@ def test_windows_are_late_as_a_whole_and_noisy_where_the_config_says_so(data):
     assert (seen[:, 0, 0] != seen[:, 1, 0]).all()
 
 
+def test_bfloat16_rounds_the_training_and_nothing_else(data):
+    gradients = []
+    for bfloat16 in (False, True):
+        config = replace(CONFIG, bfloat16=bfloat16)
+        loaded = TrainingData(data, config.of_data())
+        torch.manual_seed(0)
+        policy = DiffusionPolicy(loaded, config)
+        policy.loss(loaded, torch.Generator().manual_seed(0))["loss"].backward()
+        assert {p.dtype for p in policy.parameters()} == {p.grad.dtype for p in policy.parameters()} == {torch.float32}
+        gradients.append(torch.cat([p.grad.flatten() for p in policy.parameters()]))
+    exact, rounded = gradients
+    assert 0 < (rounded - exact).norm() < 0.05 * exact.norm()
+
+
 def test_unrolled_sampling_is_the_schedulers(data):
     loaded = TrainingData(data, CONFIG.of_data())
     torch.manual_seed(1)

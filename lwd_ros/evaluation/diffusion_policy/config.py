@@ -23,6 +23,7 @@ class DiffusionPolicyConfig(Config):
     channels: tuple[int, ...] = (64, 128, 256)  # published: 256-512-1024
     steps: int = 30_000
     batch: int = 256
+    bfloat16: bool = False  # compute the network in bfloat16 while training, where PyTorch's autocast deems that safe
     learning_rate: float = 1e-4
     warmup_steps: int = 500  # linear, then a cosine to 0
     weight_decay: float = 1e-6

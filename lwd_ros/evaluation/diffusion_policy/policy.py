@@ -38,8 +38,9 @@ class DiffusionPolicy(nn.Module):
         noise = torch.randn(actions.shape, generator=generator).to(device)
         step = torch.randint(self.config.training_steps, (len(task),), generator=generator).to(device)
         noisy = self._training.add_noise(actions, noise, step)
-        predicted = self.network(noisy, step.float(), self.condition(task, observation))
-        return {"loss": functional.mse_loss(predicted, noise)}
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            predicted = self.network(noisy, step.float(), self.condition(task, observation))
+        return {"loss": functional.mse_loss(predicted.float(), noise)}
 
     def windows(self, data: TrainingData, generator: torch.Generator):
         """task int64 [B], observation [B, observation steps, inputs], actions [B, prediction horizon, commands].
