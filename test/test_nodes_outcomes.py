@@ -1,5 +1,6 @@
 """Pins the controller's outcome for faults of observations and policies, in its own process, over DDS."""
 
+import os
 import signal
 import time
 
@@ -163,29 +164,71 @@ def test_observations_without_a_stamp_in_common_hold(robot_with):
     robot.assert_runs()
 
 
-def test_a_stop_is_not_undone_by_policies_that_had_arrived_before_it(robot_with, make_policy):
-    """They wait unread in the subscription when the stop comes, because the controller stood still."""
+@pytest.mark.parametrize("stop_first", [False, True])
+def test_a_stop_is_not_undone_by_policies_from_before_it(robot_with, make_policy, stop_first):
+    """They wait unread when the stop comes, or arrive right after it, because the controller stood still."""
     robot = robot_with()
     cell, process = robot.cell, robot.cell.processes["policy_controller"]
     client = cell.node.create_client(Trigger, "policy_controller/stop")
     cell.wait("the service", client.service_is_ready)
-    process.send_signal(signal.SIGSTOP)
-    try:
+    answers = []
+
+    def offer():
         for draw in (1, 2, 3):
             robot.offer(make_policy(draw))
         cell.spin(0.2)
-        answer = client.call_async(Trigger.Request())
+
+    def stop():
+        answers.append(client.call_async(Trigger.Request()))
         cell.spin(0.2)
+
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for act in (stop, offer) if stop_first else (offer, stop):
+            act()
     finally:
         process.send_signal(signal.SIGCONT)
-    cell.wait("the stop's answer", answer.done)
+    cell.wait("the stop's answer", answers[0].done)
+    cell.wait("stopped", lambda: cell.controller.outcome == STOPPED, 5.0)
     robot.run(40)
     assert cell.controller.outcome == STOPPED
-    assert cell.controller.swaps == 1
-    assert "policies that had arrived when the stop came are dropped" in cell.tail("policy_controller", 20)
     robot.offer()  # what is published from now on runs
     robot.run(20)
     cell.wait("continue", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 5.0)
+
+
+CLOCK_AHEAD_AT_STOP = """
+import sys, time
+from types import SimpleNamespace
+from lwd_ros.nodes import policy_controller
+
+class Controller(policy_controller.PolicyController):
+    def _on_stop(self, request, response):
+        policy_controller.time = SimpleNamespace(time_ns=lambda: time.time_ns() + 3_000_000_000)
+        try:
+            return super()._on_stop(request, response)
+        finally:
+            policy_controller.time = time
+
+sys.exit(policy_controller.run(Controller))
+"""
+
+
+def test_a_policy_from_before_a_stop_is_refused_however_late_it_comes(tmp_path, contract, make_policy):
+    """As one that was lost on its way and sent again: it says when it was published, here against a clock ahead."""
+    (tmp_path / "clock_ahead.py").write_text(CLOCK_AHEAD_AT_STOP)
+    with Cell(tmp_path) as cell:
+        cell.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        cell.start_node = lambda name, parameters=None: cell.start(name, "clock_ahead", cell.ros_arguments(parameters))
+        robot = Robot(cell, contract, make_policy)
+        robot.assert_runs()
+        assert cell.call(Trigger, "policy_controller/stop").success
+        robot.offer(make_policy(1))
+        cell.wait("a refusal", lambda: "before ~/stop was called" in cell.controller.rejected_reason)
+        assert cell.controller.outcome == STOPPED
+        cell.spin(3.0)
+        robot.offer()
+        robot.assert_runs()
 
 
 def test_each_stop_is_reported_even_right_after_another(robot_with, make_policy):

@@ -108,6 +108,7 @@ class PolicyController(ManagedNode):
         self._asked_s = self.now_s()
         self._newest, self._answered, self._draining, self._ticked_s = ("", 0), None, False, -math.inf
         self._accept_older = self.get_parameter("run_latched").value
+        self._stop_ns = 0  # when ~/stop was called last, ns of the system clock
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
             self._subscribe(undo)
             self._start_timers(undo)
@@ -272,7 +273,7 @@ class PolicyController(ManagedNode):
         if dropped:
             self._newest = max((self._newest, *dropped), key=_published)
         if count:
-            self.get_logger().warning(f"{count} policies that had arrived when the stop came are dropped")
+            self.get_logger().warning(f"{count} policies from before the stop are dropped")
 
     def _stop(self, reason: str, repeats: int = 1) -> None:
         command = self._core.stop(reason, self.now_s())
@@ -301,18 +302,22 @@ class PolicyController(ManagedNode):
             return
         if self._accept_older and self._core.slot.newest is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
-            self._on_policy(response.policy)
+            self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
-    def _on_older_policy(self, message: PolicyWeights) -> None:
+    def _on_older_policy(self, message: PolicyWeights, info: dict) -> None:
         # Of two generators, each latches its own: the older one's must not win because it was delivered last.
         if self._accept_older and _published(_identity(message)) > _published(self._newest):
-            self._on_policy(message)
+            self._on_policy(message, info)
 
-    def _on_policy(self, message: PolicyWeights) -> None:
+    def _on_policy(self, message: PolicyWeights, info: dict) -> None:
         identity = _identity(message)
         if identity == self._newest:
             return  # one publication that came on both subscriptions, or was asked for as well
         self._newest = identity
+        early_s = 1e-9 * (self._stop_ns - info["source_timestamp"])
+        if early_s > 0.0:  # it was lost on its way and sent again, or the sender's clock is behind
+            self._reject(message, f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
+            return
         dropped = self._intake.put(message)
         if dropped is not None:
             self._reject(dropped, "newer policies came faster than policies can be checked")
@@ -341,6 +346,7 @@ class PolicyController(ManagedNode):
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
         self._refuse_older()
+        self._stop_ns = time.time_ns()
         self._stop("~/stop was called")
         response.success, response.message = True, "stopped; a new policy starts it again"
         return response
