@@ -4,7 +4,7 @@
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
-#   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the five shipped models)
+#   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)
 #
 # Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
 

@@ -357,26 +357,50 @@ def test_a_policy_is_told_how_old_the_observation_is(make_policy, sync):
     for stamp, age_s in enumerate((0.0, 0.03, 0.099, 0.2, -0.005, -0.5), start=1):
         clock[0] = stamp * PERIOD + round(age_s * 1e9)
         feeder.now = stamp * PERIOD * 1e-9
-        found[age_s] = core.tick(feeder.observation(stamp), feeder.now).vector[0], core.outside_training_range()
-    assert {age: command for age, (command, _) in found.items()} == pytest.approx(
-        {0.0: 0.0, 0.03: 0.03, 0.099: 0.099, 0.2: 0.1, -0.005: 0.0, -0.5: 0.0}, abs=1e-9
-    )
-    # Beyond the limit, or in the future by more than a period, the clocks of sensor and controller are apart.
-    assert [age for age, (_, names) in found.items() if names == [AGE]] == [0.2, -0.5]
+        found[age_s] = core.tick(feeder.observation(stamp), feeder.now).vector[0]
+        assert core.outside_training_range() == []  # one tick that is late, or a burst
+        assert core.told_age_s == pytest.approx(age_s, abs=1e-9)
+    assert found == pytest.approx({0.0: 0.0, 0.03: 0.03, 0.099: 0.099, 0.2: 0.1, -0.005: 0.0, -0.5: 0.0}, abs=1e-9)
     # Answered again, it is older.
     core.observe(feeder.observation(9))
     for late in (1, 2):
         clock[0] = (9 + late) * PERIOD
         assert core.tick_on_time(clock[0] * 1e-9).vector[0] == pytest.approx(late * PERIOD * 1e-9)
+    # Beyond the limit, or in the future by more than a period, and that for long: clocks are apart.
+    for begin, age_s in ((20, 0.2), (60, -0.5)):
+        names = []
+        for stamp in range(begin, begin + 20):
+            clock[0] = stamp * PERIOD + round(age_s * 1e9)
+            feeder.now = stamp * PERIOD * 1e-9
+            core.tick(feeder.observation(stamp), feeder.now)
+            names.append(core.outside_training_range())
+        assert names[0] == [] and names[-1] == [AGE]
+        clock[0] = (begin + 20) * PERIOD
+        core.tick(feeder.observation(begin + 20), clock[0] * 1e-9)
+        assert core.outside_training_range() == []
+
+
+def test_a_policy_that_does_not_read_the_age_is_not_judged_by_it(make_policy):
+    contract = control_contract(age=0.1)
+    core = ControllerCore(contract, stop_outside_training_range=True, stamp_clock_ns=lambda: 10**12)
+    feeder = Feeder(core.assembler)
+    wide = {"observation_minimum": np.full(21, -1e9), "observation_maximum": np.full(21, 1e9)}
+    core.offer(constant(make_policy, [0.1, 0, 0, 0], contract, **wide))
+    assert all(tick(core, feeder, stamp) is not None for stamp in range(1, 40))
+    assert core.outside_training_range() == [] and core.told_age_s is None
 
 
 def test_an_age_beyond_the_limit_stops_a_policy_if_that_is_wanted(make_policy):
     contract = control_contract(age=0.1)
     core = ControllerCore(contract, stop_outside_training_range=True, stamp_clock_ns=lambda: 10**12)
     feeder = Feeder(core.assembler)
-    wide = {"observation_minimum": np.full(21, -1e9), "observation_maximum": np.full(21, 1e9)}
-    core.offer(constant(make_policy, [0.1, 0, 0, 0], contract, **wide))
-    assert tick(core, feeder, 1) is None
+    ones, zeros = np.ones(22), np.zeros(22)
+    reads = {"observation_mean": zeros, "observation_std": ones, "observation_maximum": 1e9 * ones}
+    reads |= {"action_scale": np.ones(4), "action_offset": np.zeros(4), "weights": np.zeros(92)}
+    layout = PolicyLayout((22, 4))
+    core.offer(make_policy(0, layout, np.arange(22), contract_digest=contract.digest, **reads))
+    answers = [tick(core, feeder, stamp) for stamp in range(1, 30)]
+    assert answers[0] is not None and answers[-1] is None
     assert (core.outcome, core.reason) == (
         Outcome.STOPPED, "far outside what 'reach-v3' was trained on: observation_age"
     )  # fmt: skip

@@ -467,13 +467,16 @@ def test_an_age_that_was_recorded_is_one_that_lateness_adds_to(data):
     training = TrainingData(aged, told)
     assert training.contract.digest == aged.contract.digest
     _, seen, _ = _draw(training, "sample_of")
-    found = sorted({round(value, 4) for value in (seen[..., -1] * 0.04).flatten().tolist()})
+    found = sorted({round(value, 4) for value in (seen[..., -1] * 0.03).flatten().tolist()})
     assert found == [0.01, 0.0225, 0.035, 0.0475, 0.06]
+    assert (training.normalisation.maximum[:, -1] == 0.06).all()  # what is learned, not what the contract allows
     assert (training.first_observation[:, -1] == 0).all()
     # Who is not told does not read it.
     ignorant = TrainingData(aged, TrainConfig.from_dict(CONFIG))
     assert aged.contract.age_place not in ignorant.indices.tolist() and ignorant.contract.digest == aged.contract.digest
-    with pytest.raises(DatasetError, match=r"delay_steps: found 0\.05 s, expected at most observation_age's lim"):
+    with pytest.raises(
+        DatasetError, match=r"delay_steps: found ages of up to 0\.05 s .* at most observation_age's limit, 0"
+    ):
         TrainingData(data.with_age(0.04), told)
 
 

@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import TwistStamped
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from nodes_support import running_cell
 from sensor_msgs.msg import JointState
 
@@ -14,6 +15,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
+from lwd_ros.nodes.conversions import to_nanoseconds
 from lwd_ros.resources import share_path
 from lwd_ros.sim.scene import Scene
 
@@ -57,7 +59,7 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
     """Real time, real lateness: what the controller commands answers observations of eight steps before."""
     contract, model = share_path("config", "metaworld_age.yaml"), share_path("models", "metaworld_mt10_robust.onnx")
     given = {"contract_file": str(contract)}
-    ages = []
+    ages, told, stamps = [], [], []
     with running_cell(
         tmp_path,
         bridge={**given, "observation_delay_s": 0.1},
@@ -71,7 +73,14 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
             if answered:
                 ages.append((now - answered) * 1e-9)
 
+        def on_diagnostics(message: DiagnosticArray) -> None:
+            values = {value.key: value.value for status in message.status for value in status.values}
+            if values.get("outcome") == "continue":
+                told.append(float(values["told_observation_age_s"]))
+
         cell.subscribe(TwistStamped, "hand/velocity_command", on_hand)
+        cell.subscribe(DiagnosticArray, "/diagnostics", on_diagnostics)
+        cell.subscribe(PoseStamped, "hand/pose", lambda message: stamps.append(to_nanoseconds(message.header.stamp)))
         for task, layout in (("drawer-open-v3", 700_001), ("button-press-topdown-v3", 700_003)):
             cell.load(task, layout)
             assert cell.generate(task, 5).success
@@ -79,6 +88,9 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
             assert cell.task.first_success_step < 500
         assert not cell.controller.outside_training_range
     assert 0.08 < np.median(ages) < 0.13
+    assert min(told) > 0.099
+    # A sensor that is late goes on over a reset: nothing is silent for as long as it is late.
+    assert len(stamps) > 100 and np.diff(stamps).max() < 0.1e9
 
 
 def test_demo_tells_its_story(tmp_path):

@@ -180,13 +180,14 @@ def describe(model) -> None:
 )
 @click.option("--layout", type=FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
 @click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
+@click.option("--contract", default="", help="Contract that the model was trained for; default: the shipped one.")
 @click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
 @needs("demo")
-def demo(out, layout, model, video) -> None:
+def demo(out, layout, model, contract, video) -> None:
     """Open a drawer, close it and open it again: three policies generated and swapped in a running simulation."""
     from lwd_ros.demo.story import run_demo
 
-    sys.exit(run_demo(out, layout, model, video))
+    sys.exit(run_demo(out, layout, video, model_file=model, contract_file=contract))
 
 
 def main() -> None:

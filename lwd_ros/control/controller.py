@@ -96,7 +96,9 @@ class ControllerCore:
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
         self._failed = False
-        self._age_is_cut_off = False
+        self._told_age = self._age_is_cut_off = False
+        self._unknown_ages = 0  # ticks since it was last within what policies may be told
+        self.told_age_s: float | None = None  # the last one, before it is cut off
         self._saved_periods = 1.0  # by which observations may come early: jitter, not a bunch
 
     def offer(self, policy: Policy) -> None:
@@ -173,7 +175,9 @@ class ControllerCore:
         policy = self.slot.take()
         if policy is None:
             return None
-        if self.contract.age_place is not None:
+        if policy is not previous:
+            self._told_age = self.contract.age_place in policy.observation_indices
+        if self._told_age:
             self._tell_age(observation)
         if self.stop_outside_training_range and (
             self._age_is_cut_off or policy.outside_training_range(observation.vector).any()
@@ -201,11 +205,16 @@ class ControllerCore:
         return self._answer
 
     def _tell_age(self, observation: Observation) -> None:
-        """Write the observation's age into it, cut off at the contract's limit."""
-        place = self.contract.age_place
+        """Write the observation's age into it, cut off at the contract's limit.
+
+        A late tick makes one observation older, and a burst many; clocks that are apart do so for good.
+        """
+        place, period_s = self.contract.age_place, self.contract.period_s
         longest_s = self.contract.observation[place].maximum
-        age_s = 1e-9 * (self._stamp_clock_ns() - observation.stamp_ns)
-        self._age_is_cut_off = not -self.contract.period_s <= age_s <= longest_s + self.contract.period_s
+        self.told_age_s = age_s = 1e-9 * (self._stamp_clock_ns() - observation.stamp_ns)
+        known = -period_s <= age_s <= longest_s + period_s
+        self._unknown_ages = 0 if known else self._unknown_ages + 1
+        self._age_is_cut_off = self._unknown_ages * period_s > self.assembler.patience_s
         observation.vector[place] = min(max(age_s, 0.0), longest_s)
 
     def watch(self, now: float) -> Command | None:

@@ -49,7 +49,7 @@ class TickStatistics:
     lateness: from when the tick was due to its start. It is due when the last message of its observation reached the
         middleware (`observation` trigger), or at its deadline (`timer` trigger).
     inference: of the policy's network alone.
-    observation_age: of the answered observation when its command was sent.
+    answered_age: of the answered observation when its command was sent.
     interval: between the starts of two ticks that followed each other.
     """
 
@@ -58,7 +58,7 @@ class TickStatistics:
     work: Moments = field(default_factory=Moments)
     lateness: Moments = field(default_factory=Moments)
     inference: Moments = field(default_factory=Moments)
-    observation_age: Moments = field(default_factory=Moments)
+    answered_age: Moments = field(default_factory=Moments)
     interval: Moments = field(default_factory=Moments)
 
     @property

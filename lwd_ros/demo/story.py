@@ -40,8 +40,10 @@ _SUMMARY_KEYS = (
 
 
 @ended_by_signals()
-def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
+def run_demo(folder: Path, layout: int, video: bool, **files: str) -> int:
     """Play the story in `folder`; returns 0 only if all three requests succeeded.
+
+    `files` are the nodes' `model_file` and `contract_file`; the shipped ones where they are empty.
 
     Writes `summary.json`, `timeline.png`, where the machine can draw `demo.mp4` and `demo.png`, and the processes'
     logs. Those of an earlier run are removed first, so that what lies there is of this run; nothing else is touched.
@@ -54,7 +56,7 @@ def run_demo(folder: Path, layout: int, model_file: str, video: bool) -> int:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
     with _claimed(folder):
-        return _play(folder.resolve(), layout, model_file, video)
+        return _play(folder.resolve(), layout, video, {name: path for name, path in files.items() if path})
 
 
 @contextlib.contextmanager
@@ -75,15 +77,16 @@ def _claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def _play(folder: Path, layout: int, model_file: str, video: bool) -> int:
+def _play(folder: Path, layout: int, video: bool, files: dict[str, str]) -> int:
     start = time.monotonic()
+    contract = {name: path for name, path in files.items() if name == "contract_file"}
     notes = folder / "client.json"
     died = ""
     with Supervisor(folder / "logs", isolated_environment()) as supervisor:
         print(f"starting {', '.join(NODES)} on ROS domain {supervisor.environment['ROS_DOMAIN_ID']}", flush=True)
-        supervisor.start_node("metaworld_bridge", {"record_file": folder / "states.npz"})
-        supervisor.start_node("policy_generator", {"model_file": model_file} if model_file else {})
-        supervisor.start_node("policy_controller")
+        supervisor.start_node("metaworld_bridge", {"record_file": folder / "states.npz", **contract})
+        supervisor.start_node("policy_generator", files)
+        supervisor.start_node("policy_controller", {"use_sim_time": True, **contract})
         arguments = ["--out", str(notes), "--layout", str(layout), *supervisor.ros_arguments()]
         client = supervisor.start("client", "lwd_ros.demo.client", arguments, output=sys.stdout)
         try:

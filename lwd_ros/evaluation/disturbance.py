@@ -94,13 +94,14 @@ def disturbed_episode(
     steps = round(EPISODE_STEPS * contract.period_s / disturbance.period_s)
 
     scene.reset(layout)
-    blurred = disturbance.observation_noise_m * scene.measured_positions
+    noise, measured = np.zeros(len(contract.observation)), np.flatnonzero(scene.measured_positions)
     scene.set_period(disturbance.period_s)
     actor.begin(task, layout + 1)
     history, seen, stamp_s, waiting = [], None, 0.0, 0
     command = np.zeros(len(contract.command))
     for step in range(steps):
-        history.append(scene.observe() + blurred * random["see"].standard_normal(len(blurred)))
+        noise[measured] = disturbance.observation_noise_m * random["see"].standard_normal(len(measured))
+        history.append(scene.observe() + noise)
         arrived = random["drop"].random() >= disturbance.dropped
         if seen is None or arrived:
             taken = max(0, step - disturbance.delay)

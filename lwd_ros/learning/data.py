@@ -81,7 +81,7 @@ class TrainingData:
         )
         self._age = kept.index(age) if age in kept else None
         if self._age is not None:
-            longest_s = contract.observation[age].maximum
+            longest_s = _longest_age_s(demonstrations, used, config.sensing)
             for values, value in zip(
                 vars(self.normalisation).values(), (0.0, longest_s / 2, 0.0, longest_s), strict=True
             ):
@@ -232,20 +232,22 @@ class TrainingData:
 
 
 def _aged(demonstrations: Demonstrations, sensing: SensingConfig) -> Demonstrations:
-    """Demonstrations whose observations have their age, where policies are told it.
-
-    Raises DatasetError where the contract's limit of it is shorter than what they are to learn.
-    """
-    longest_s = round(sensing.delay_steps * demonstrations.contract.period_s, 9)
-    place = demonstrations.contract.age_place
-    if not sensing.observation_age:
+    """Demonstrations whose observations have their age, where policies are told it."""
+    if not sensing.observation_age or demonstrations.contract.age_place is not None:
         return demonstrations
-    if place is None:
-        return demonstrations.with_age(longest_s)
-    limit_s = demonstrations.contract.observation[place].maximum
-    if limit_s < longest_s:
-        raise DatasetError(f"sensing.delay_steps: found {longest_s:g} s, expected at most {AGE}'s limit, {limit_s:g} s")
-    return demonstrations
+    return demonstrations.with_age(round(sensing.delay_steps * demonstrations.contract.period_s, 9))
+
+
+def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], sensing: SensingConfig) -> float:
+    """The largest age that policies learn; raises DatasetError where the contract's limit of it is shorter."""
+    contract = demonstrations.contract
+    place, added_s = contract.age_place, sensing.delay_steps * contract.period_s
+    longest_s = added_s + max(float(e.observation[:, place].max()) for chosen in used for e in chosen)
+    limit_s = contract.observation[place].maximum
+    if longest_s > limit_s + 1e-9:
+        text = f"found ages of up to {longest_s:g} s ({added_s:g} s of them added), expected at most {AGE}'s limit"
+        raise DatasetError(f"sensing.delay_steps: {text}, {limit_s:g} s")
+    return longest_s
 
 
 def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode]:

@@ -100,7 +100,7 @@ class ControllerReport:
             ("work", window.work),
             ("lateness", window.lateness),
             ("inference", window.inference),
-            ("answered_age", window.observation_age),
+            ("answered_age", window.answered_age),
             ("interval", window.interval),
         ):
             setattr(message, f"{name}_mean_s", moments.mean)
@@ -130,7 +130,9 @@ class ControllerReport:
             "rejections": self._rejections,
             "rate_hz": f"{1 / window.interval.mean:.2f}" if window.interval.count else "",
         }
-        for name in ("interval", "work", "lateness", "inference", "observation_age"):
+        if core.told_age_s is not None:
+            values["told_observation_age_s"] = f"{core.told_age_s:.6f}"
+        for name in ("interval", "work", "lateness", "inference", "answered_age"):
             moments = getattr(window, name)
             values |= {
                 f"{name}_mean_s": f"{moments.mean:.6f}",

@@ -134,7 +134,6 @@ class MetaworldBridge(ManagedNode):
             # What still answers the layout before must not move this one.
             self._earliest_stamp_ns = self._stamp_ns + self._period_ns
             self._command_stamps = [-1] * len(self._streams)
-            self._taken.clear()
         self._scene = scene
         self._episode += 1
         self._step_count = self._first_success = self._missed = 0

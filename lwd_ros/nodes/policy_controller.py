@@ -73,7 +73,7 @@ class PolicyController(ManagedNode):
             self.get_parameter("policy_timeout_s").value,
             self.get_parameter("stop_outside_training_range").value,
             simulated_time=self.get_parameter("use_sim_time").value,
-            stamp_clock_ns=lambda: self.get_clock().now().nanoseconds,
+            stamp_clock_ns=self._clock_ns,
         )
         self._interpreter = InterpreterGuard()
         with contextlib.ExitStack() as undo:
@@ -160,11 +160,22 @@ class PolicyController(ManagedNode):
         self._configuration.close()
         self._core = None
 
+    def _clocks(self) -> list:
+        """The subscription of `use_sim_time`, if there is one."""
+        topic = self.resolve_topic_name("/clock")
+        return [each for each in self.subscriptions if each.topic_name == topic]
+
+    def _clock_ns(self) -> int:
+        """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
+        for clock in self._clocks():
+            while (taken := take_one(clock)) is not None:
+                clock.callback(taken[0])
+        return self.get_clock().now().nanoseconds
+
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
         executor.urgent = self._urgent
-        clock = self.resolve_topic_name("/clock")  # what moves the timer of `use_sim_time`
-        executor.also_urgent = frozenset(each for each in self.subscriptions if each.topic_name == clock)
+        executor.also_urgent = frozenset(self._clocks())  # they move the timers of `use_sim_time`
         rest_at = 0.0
         while not stop.is_set():
             if not self.is_active:
@@ -245,7 +256,7 @@ class PolicyController(ManagedNode):
             if core.outcome is Outcome.CONTINUE and command is not self._answered:
                 now = self.now_s()
                 core.statistics.tick(now - start, core.contract.period_s, late_s)
-                core.statistics.observation_age.add(max(0.0, now - core.observation.arrived))
+                core.statistics.answered_age.add(max(0.0, now - core.observation.arrived))
                 self._answered = command
         self._report_change()
 
