@@ -325,8 +325,10 @@ class PolicyController(ManagedNode):
         if identity == self._newest:
             return  # one publication that came on both subscriptions, or was asked for as well
         self._newest = identity
-        early_s = 1e-9 * (self._stop_ns - info["source_timestamp"])
-        if early_s > 0.0:  # it was lost on its way and sent again, or the sender's clock is behind
+        if (
+            0 < info["source_timestamp"] < self._stop_ns
+        ):  # lost on its way and sent again; 0: the middleware does not tell
+            early_s = 1e-9 * (self._stop_ns - info["source_timestamp"])
             self._reject(message, f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
             return
         dropped = self._intake.put(message)
