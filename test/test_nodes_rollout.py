@@ -68,10 +68,9 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
     ) as cell:
 
         def on_hand(message: TwistStamped) -> None:
-            now = cell.task.header.stamp.sec * 10**9 + cell.task.header.stamp.nanosec
-            answered = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            answered = to_nanoseconds(message.header.stamp)
             if answered:
-                ages.append((now - answered) * 1e-9)
+                ages.append((to_nanoseconds(cell.task.header.stamp) - answered) * 1e-9)
 
         def on_diagnostics(message: DiagnosticArray) -> None:
             values = {value.key: value.value for status in message.status for value in status.values}

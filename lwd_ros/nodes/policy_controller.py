@@ -61,6 +61,8 @@ class PolicyController(ManagedNode):
         self._core: ControllerCore | None = None
         self._pacer: Pacer | None = None
         self._urgent = MutuallyExclusiveCallbackGroup()
+        clock = self.resolve_topic_name("/clock")
+        self._clocks = [each for each in self.subscriptions if each.topic_name == clock]  # there with `use_sim_time`
         self._activation = self._configuration = contextlib.ExitStack()
 
     def configure(self) -> None:
@@ -160,14 +162,9 @@ class PolicyController(ManagedNode):
         self._configuration.close()
         self._core = None
 
-    def _clocks(self) -> list:
-        """The subscription of `use_sim_time`, if there is one."""
-        topic = self.resolve_topic_name("/clock")
-        return [each for each in self.subscriptions if each.topic_name == topic]
-
     def _clock_ns(self) -> int:
         """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
-        for clock in self._clocks():
+        for clock in self._clocks:
             while (taken := take_one(clock)) is not None:
                 clock.callback(taken[0])
         return self.get_clock().now().nanoseconds
@@ -175,7 +172,7 @@ class PolicyController(ManagedNode):
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
         executor.urgent = self._urgent
-        executor.also_urgent = frozenset(self._clocks())  # they move the timers of `use_sim_time`
+        executor.also_urgent = frozenset(self._clocks)  # they move the timers of `use_sim_time`
         rest_at = 0.0
         while not stop.is_set():
             if not self.is_active:
