@@ -1,4 +1,4 @@
-"""Pins the contract: its digest, every error that its author can make, message fields, and the command limits."""
+"""Pins the contract: its digest, every error that its author can make, and message fields."""
 
 import copy
 import math
@@ -437,44 +437,3 @@ def test_a_joint_state_without_the_joint_or_its_value_is_refused():
     message.name = ["arm", "gripper"]
     with pytest.raises(ContractError, match="'effort' has 1 entries for 2 joints"):
         read(message)
-
-
-# Limits
-
-_COMMANDS = st.lists(st.lists(_FINITE, min_size=4, max_size=4), min_size=1, max_size=8)
-
-
-@given(_COMMANDS)
-def test_commands_stay_within_limits_and_slew(commands):
-    contract = Contract.from_dict(SHIPPED)
-    limiter, previous = CommandLimiter(contract), np.zeros(4)
-    minimum, maximum = contract.command_limits
-    for command in commands:
-        given_array = np.array(command)
-        result = limiter.apply(given_array)
-        assert result is given_array
-        assert (result >= minimum).all() and (result <= maximum).all()
-        assert (np.abs(result - previous) <= contract.command_slew * (1 + 1e-12)).all()
-        # Never away from what was asked for: the result lies between the last command and the limited wish.
-        wish = np.clip(np.array(command), minimum, maximum)
-        assert (result >= np.minimum(previous, wish)).all() and (result <= np.maximum(previous, wish)).all()
-        assert (limiter.previous == result).all()
-        previous = result.copy()
-
-
-@given(st.lists(st.floats(-1, 1), min_size=4, max_size=4))
-def test_a_command_that_needs_no_limiting_passes_unchanged(fractions):
-    contract = Contract.from_dict(SHIPPED)
-    limiter = CommandLimiter(contract)
-    command = np.array(fractions) * np.minimum(contract.command_limits[1], contract.command_slew)
-    for _ in range(2):
-        assert limiter.apply(command.copy()).tolist() == command.tolist()
-
-
-def test_the_limiter_starts_at_rest_and_from_what_reset_says(contract):
-    limiter = CommandLimiter(contract)
-    assert limiter.previous.tolist() == [0.0] * 4
-    limiter.reset(np.array([0.8, 0.0, 0.0, 1.0]))
-    assert limiter.apply(np.array([-0.8, 0.0, 0.0, -1.0])).tolist() == pytest.approx([0.0, 0.0, 0.0, 0.0])
-    limiter.previous[:] = 9.0  # a copy
-    assert limiter.previous.tolist() == pytest.approx([0.0] * 4)
