@@ -60,8 +60,9 @@ class Cell(Supervisor):
         """Serve callbacks until `condition()`; fails the test, with the nodes' last words, when it never holds."""
         end = time.monotonic() + seconds
         while not condition():
-            words = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self.processes)
-            assert time.monotonic() < end, f"waited {seconds:g} s for {what}\n{words}"
+            if time.monotonic() >= end:
+                words = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self.processes)
+                raise AssertionError(f"waited {seconds:g} s for {what}\n{words}\n{self.controller}\n{self.task}")
             self._executor.spin_once(timeout_sec=0.02)
 
     def call(self, kind, service: str, request=None, seconds: float = PATIENCE_S):
@@ -112,11 +113,14 @@ class Cell(Supervisor):
         )
 
     def assert_still_runs(self, policy_id: str) -> None:
-        """The controller goes on commanding with this policy."""
+        """The controller goes on commanding with this policy.
+
+        On a busy machine the simulator may pause for longer than observations may be old, and the controller hold
+        meanwhile; that is not what is asked here.
+        """
         self.controller = None
-        self.wait("a status", lambda: self.controller is not None)
+        self.wait_for_policy(policy_id)
         before = self.controller
-        assert (before.policy_id, before.outcome) == (policy_id, ControllerStatus.OUTCOME_CONTINUE)
         self.wait("more ticks", lambda: self.controller.ticks > before.ticks + 20)
         assert self.controller.policy_id == policy_id
 

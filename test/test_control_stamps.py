@@ -36,18 +36,36 @@ def test_one_stamp_is_not_answered_for_ever(start):
     assert (core.outcome, core.reason) == (Outcome.HOLD, "hand/pose: one stamp for 1.1 s: does its clock stand still?")
 
 
-def test_one_stamp_is_not_answered_for_ever_by_a_timer(start):
-    core, feeder = start()
+@pytest.mark.parametrize("simulated", [False, True])
+def test_one_stamp_is_not_answered_for_ever_by_a_timer(start, simulated):
+    core, feeder = start(simulated_time=simulated)
     for _ in range(100):
         core.observe(feeder.observation(4))
-        command = core.tick_on_time(feeder.now)
+        command = core.tick_on_time(feeder.now, periods=1.0 if simulated else None)
         feeder.now += 0.0125
     assert (core.outcome, command.stamp_ns) == (Outcome.HOLD, 0)
     assert "one stamp for" in core.reason
 
 
-def test_a_frozen_stream_beside_the_one_that_sets_the_pace_is_noticed(start):
-    core, feeder = start(sync="latest")
+def test_a_simulation_waits_as_long_as_it_takes_for_its_first_policy(make_policy):
+    """In lock step its stamp moves on with a command alone: to wait for another stamp would be for ever."""
+    core = ControllerCore(control_contract(), simulated_time=True)
+    feeder = Feeder(core.assembler)
+    for _ in range(100):
+        assert tick(core, feeder, 1) is None
+        feeder.now += 0.04
+    core.offer(constant(make_policy, [0.1, 0.1, 0.1, 0.5]))
+    assert tick(core, feeder, 1).stamp_ns == PERIOD
+    feeder.now += 5.0  # the simulator stood still
+    core.watch(feeder.now)
+    assert core.outcome is Outcome.HOLD
+    assert tick(core, feeder, 1).stamp_ns == PERIOD
+    assert core.outcome is Outcome.CONTINUE
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_frozen_stream_beside_the_one_that_sets_the_pace_is_noticed(start, simulated):
+    core, feeder = start(sync="latest", simulated_time=simulated)
     for stamp in range(4, 100):
         feeder.now = stamp * PERIOD * 1e-9
         for stream in range(1, STREAMS):

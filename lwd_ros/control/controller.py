@@ -72,7 +72,7 @@ class ControllerCore:
         if contract.age_place is not None and stamp_clock_ns is None:
             raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
         self._stamp_clock_ns = stamp_clock_ns
-        self.assembler = ObservationAssembler(contract)
+        self.assembler = ObservationAssembler(contract, simulated_time)
         self.slot = PolicySlot(contract)
         self._limiter = CommandLimiter(contract)
         self._fault_outcome = Outcome.HOLD if binding.on_fault == "hold" else Outcome.ZERO
@@ -200,6 +200,7 @@ class ControllerCore:
             statistics.interval.add(now - self._last_tick)
         self._failed = False
         self._last_tick = now
+        self.assembler.ticked()
         self._answer = Command(self._limiter.apply(command, periods), observation.stamp_ns)
         self.observation, self._commanded = observation, True
         return self._answer

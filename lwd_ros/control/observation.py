@@ -36,12 +36,15 @@ class ObservationAssembler:
     `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
     would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
     dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
+
+    How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
+    simulation that waits for a policy or a command may wait as long as it takes.
     """
 
-    def __init__(self, contract: Contract):
+    def __init__(self, contract: Contract, simulated_time: bool = False):
         binding = contract.require_binding()
         self.streams = binding.observation_streams
-        self._contract = contract
+        self._contract, self._simulated_time = contract, simulated_time
         self._latest = binding.sync == "latest"
         self._places = [np.array(stream.indices) for stream in self.streams]
         self.reset()
@@ -49,7 +52,8 @@ class ObservationAssembler:
     def reset(self) -> None:
         """Forget everything, so that no old observation can be answered."""
         self._arrived: list[float | None] = [None] * len(self.streams)
-        self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one than before
+        self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one, s of `_time`
+        self._ticked_s = 0.0
         self.last_complete: float | None = None
         self._forget_stamps()
 
@@ -84,7 +88,7 @@ class ObservationAssembler:
         elif stamp_ns < newest:
             return None
         if stamp_ns != self._stamps[stream]:
-            self._stamps[stream], self._advanced[stream] = stamp_ns, now
+            self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
         self._arrived[stream] = now
         if self._latest:
             self._values[self._places[stream]] = values
@@ -134,14 +138,22 @@ class ObservationAssembler:
                 result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
         return result
 
+    def ticked(self) -> None:
+        """Note that an observation was answered: a control period of simulated time."""
+        self._ticked_s += self._contract.period_s
+
+    def _time(self, now: float) -> float:
+        return self._ticked_s if self._simulated_time else now
+
     def fault(self, now: float) -> str:
         """One sentence on why observations cannot be trusted at `now`, '' while they can."""
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
         for stream, advanced in zip(self.streams, self._advanced, strict=True):
-            if now - advanced > max(_FROZEN_S, stream.stale_after_s):
-                return f"{stream.topic}: one stamp for {now - advanced:.1f} s: does its clock stand still?"
+            still_s = self._time(now) - advanced
+            if still_s > max(_FROZEN_S, stream.stale_after_s):
+                return f"{stream.topic}: one stamp for {still_s:.1f} s: does its clock stand still?"
         limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
             return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
