@@ -93,9 +93,16 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
     assert len(stamps) > 100 and np.diff(stamps).max() < 0.1e9
 
 
-def test_demo_tells_its_story(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "contract", "parameters"),
+    [("metaworld_mt10_visible", "metaworld", 692), ("metaworld_mt10_robust", "metaworld_age", 708)],
+)
+def test_demo_tells_its_story(tmp_path, model, contract, parameters):
     """The command line a user types: status 0, three successes, every promised figure in the summary."""
     command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]
+    if model != "metaworld_mt10_visible":  # which is the demo's own
+        command += ["--model", str(share_path("models", f"{model}.onnx"))]
+        command += ["--contract", str(share_path("config", f"{contract}.yaml"))]
     done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
@@ -106,7 +113,7 @@ def test_demo_tells_its_story(tmp_path):
     for request in summary["requests"]:
         assert request["success"] and 0 < request["steps_to_success"] < 500
         assert request["request_to_response_ms"] > 0
-        assert request["parameters"] == 692
+        assert request["parameters"] == parameters
         assert request["seed"] > 0
         assert {"response_to_first_command_ms", "ticks_missed"} <= request.keys()
     assert (tmp_path / "demo" / "timeline.png").read_bytes().startswith(b"\x89PNG")
