@@ -116,6 +116,33 @@ def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
     assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
 
 
+def test_in_lock_step_the_slew_goes_on_from_the_answer_and_not_from_the_hold(start, make_policy):
+    """The simulator paused, the controller held, and the answer that was on its way was executed after all."""
+    core, feeder = start(simulated_time=True)
+    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
+    core.watch(feeder.now + 0.11)
+    assert core.outcome is Outcome.HOLD
+    feeder.now += 0.12
+    core.offer(constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
+    moved = tick(core, feeder, 4).vector - answer.vector
+    assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
+
+
+def test_a_stamp_of_before_the_clock_was_set_back_is_another_observation_now(start):
+    core, feeder = start()
+    for stamp in (4, 5):
+        last = tick(core, feeder, stamp)
+    feeder.now += 0.01
+    for _ in range(6):
+        feeder.now += 0.04
+        observation = feeder.observation(2, vector_of(7))
+    assert feeder.assembler.restarts == 1
+    core.tick(observation, feeder.now)
+    first = core.tick(feeder.observation(5, vector_of(8)), feeder.now + 0.0375)
+    assert core.observation.vector.tolist() == vector_of(8).tolist()
+    assert first is not last
+
+
 def test_a_robot_that_was_held_moves_on_with_the_next_stamp_slew_limited(start):
     core, feeder = start(slew=4.0)  # 0.05 m/s a period
     for stamp in range(4, 20):

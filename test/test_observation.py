@@ -85,6 +85,30 @@ def test_after_a_jump_latest_waits_until_every_stream_has_delivered_again():
     assert feeder.message(0, 1) is None  # the others' values are from before the jump
 
 
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_a_clock_that_is_set_back_a_little_and_stays_back_starts_the_assembly_anew(sync):
+    """As a lock-step simulator that was restarted early, which repeats its first stamp until it is answered."""
+    feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
+    assert feeder.observation(3) is not None
+    found = []
+    for _ in range(6):
+        feeder.now += 0.04
+        found.append(feeder.observation(1))
+    assert found[:3] == [None] * 3
+    assert found[-1].stamp_ns == PERIOD
+    assert feeder.assembler.restarts == 1
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_late_messages_between_newer_ones_set_nothing_back(sync):
+    feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
+    for stamp in range(3, 60):
+        feeder.now = stamp * PERIOD * 1e-9
+        assert feeder.observation(stamp).stamp_ns == stamp * PERIOD
+        assert feeder.message(1, stamp - 2) is None
+    assert feeder.assembler.restarts == 0
+
+
 def test_a_clock_that_jumps_back_before_anything_was_complete_does_not_block_what_follows():
     # A stream that starts late leaves incomplete stamps behind; a simulation that is reset meanwhile counts from 0.
     feeder = Feeder(ObservationAssembler(control_contract()))

@@ -68,7 +68,7 @@ class ControllerCore:
         binding = contract.require_binding()
         self.contract, self.policy_timeout_s = contract, policy_timeout_s
         self.stop_outside_training_range = stop_outside_training_range
-        self._simulated_time = simulated_time
+        self.simulated_time = simulated_time
         if contract.age_place is not None and stamp_clock_ns is None:
             raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
         self._stamp_clock_ns = stamp_clock_ns
@@ -93,6 +93,7 @@ class ControllerCore:
         self._policy_since = 0.0
         self._stopped_at = 0.0
         self._answer: Command | None = None
+        self._restarts = 0  # of the clock, up to the answer
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
         self._failed = False
@@ -122,7 +123,8 @@ class ControllerCore:
             return None
         periods, saved = 1.0, 1.0
         if self._answer is not None:
-            elapsed_ns = observation.stamp_ns - self._answer.stamp_ns
+            set_back = self.assembler.restarts != self._restarts
+            elapsed_ns = -1 if set_back else observation.stamp_ns - self._answer.stamp_ns
             if elapsed_ns == 0:
                 return self._repeat(now)
             periods = elapsed_ns * 1e-9 / self.contract.period_s
@@ -130,10 +132,13 @@ class ControllerCore:
                 return None
             # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
             periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
-            if not self._simulated_time:
+            if self._failed and self.simulated_time and periods == 1.0 and not set_back:
+                self._limiter.reset(self._answer.vector)  # a step after the answer: in lock step no hold was executed
+            if not self.simulated_time:
                 available = self._saved_periods + (now - self._last_tick) / self.contract.period_s
                 periods = min(periods, available)
                 saved = min(1.0, available - periods)
+        self._restarts = self.assembler.restarts
         gap = 0.0 if self._last_tick is None else (now - self._last_tick) / self.contract.period_s
         command = self._command(observation, periods, now, starved=max(0, int(gap - 0.5)))
         self._saved_periods = saved
@@ -145,7 +150,7 @@ class ControllerCore:
         if fault:
             return self._fail(fault)
         if self._failed:
-            if not self._simulated_time:
+            if not self.simulated_time:
                 return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
             self._failed, self.outcome, self.reason = False, Outcome.CONTINUE, ""
         self._limiter.reset(self._answer.vector)

@@ -9,6 +9,7 @@ from lwd_ros.contract import Contract
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
 _JUMP_NS = 100_000_000  # a stamp further back than this is a clock that was reset, not a late message
+_BACK_S = 0.1  # ... and so is one that is not as far back, on a stream that delivers no other for so long
 
 
 class StreamError(ValueError):
@@ -35,7 +36,8 @@ class ObservationAssembler:
     With `sync: same_stamp` an observation is complete when every stream has delivered one stamp, in any order; with
     `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
     would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
-    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
+    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew, and
+    `restarts` counts it. A late message is late once; a clock that was set back, a little or a lot, stays back.
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
@@ -54,6 +56,7 @@ class ObservationAssembler:
         self._arrived: list[float | None] = [None] * len(self.streams)
         self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one, s of `_time`
         self._ticked_s = 0.0
+        self.restarts = 0
         self.last_complete: float | None = None
         self._forget_stamps()
 
@@ -62,6 +65,7 @@ class ObservationAssembler:
         self._values = self._empty()
         self._stamps = [-1] * len(self.streams)
         self._newest = -1
+        self._back_since: list[float | None] = [None] * len(self.streams)
 
     def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
         """Take one message of stream number `stream`; returns the observation that it completes, if it does.
@@ -83,9 +87,12 @@ class ObservationAssembler:
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
         newest = self._stamps[stream] if self._latest else self._newest
-        if newest - stamp_ns > _JUMP_NS:
+        if stamp_ns >= newest:
+            self._back_since[stream] = None
+        elif self._is_set_back(stream, newest - stamp_ns, now):
             self._forget_stamps()
-        elif stamp_ns < newest:
+            self.restarts += 1
+        else:
             return None
         if stamp_ns != self._stamps[stream]:
             self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
@@ -103,6 +110,12 @@ class ObservationAssembler:
         if len(self._pending) > _PENDING:
             del self._pending[next(iter(self._pending))]  # the first to arrive: stamps may have jumped back since
         return None
+
+    def _is_set_back(self, stream: int, by_ns: int, now: float) -> bool:
+        """Whether a stamp behind the newest says that the clock was set back; otherwise the message is late."""
+        if self._back_since[stream] is None:
+            self._back_since[stream] = now
+        return by_ns > _JUMP_NS or now - self._back_since[stream] > _BACK_S
 
     def _empty(self) -> np.ndarray:
         """float64 [observations] that nothing is known of yet; its age, which no stream carries, is 0."""

@@ -66,6 +66,7 @@ class MetaworldBridge(ManagedNode):
         self._command_stamps = [-1] * len(self._streams)
         self._command_arrivals = [-np.inf] * len(self._streams)
         self._earliest_stamp_ns = 0
+        self._unanswered = [False] * len(self._streams)  # since a new layout, by a controller that answered before it
         self._period_ns = round(contract.period_s * 1e9)
         self._command_timeout_s = self.get_parameter("command_timeout_s").value
         self._stamp_ns = self._sent_ns = 0
@@ -133,6 +134,8 @@ class MetaworldBridge(ManagedNode):
             self._deadline = time.monotonic()  # building took time that the new layout has not missed
             # What still answers the layout before must not move this one.
             self._earliest_stamp_ns = self._stamp_ns + self._period_ns
+            each = zip(self._unanswered, self._command_stamps, strict=True)
+            self._unanswered = [unanswered or stamp > 0 for unanswered, stamp in each]
             self._command_stamps = [-1] * len(self._streams)
         self._scene = scene
         self._episode += 1
@@ -173,7 +176,9 @@ class MetaworldBridge(ManagedNode):
     def _on_command(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
         """Take one command: in lock step the first answer to the pending observation, else the newest there is.
 
-        Stamp 0 marks a command that answers no observation, as a controller's safe command does.
+        Stamp 0 marks a command that answers no observation, as a controller's safe command does: in lock step it moves
+        nothing, nor does it in a layout that the controller has not answered yet, for what it holds on to is the layout
+        before.
         """
         stream = self._streams[place]
         if frame_id != stream.frame_id:
@@ -185,13 +190,19 @@ class MetaworldBridge(ManagedNode):
         if self._lockstep:
             if stamp_ns != self._sent_ns or self._command_stamps[place] == stamp_ns:
                 return
-        elif 0 < stamp_ns < max(self._command_stamps[place], self._earliest_stamp_ns):
+        elif stamp_ns < self._earliest(place) and (stamp_ns or self._unanswered[place]):
             return
+        if stamp_ns:
+            self._unanswered[place], self._answered = False, True
         self._command[list(stream.indices)] = values
         self._command_stamps[place] = max(stamp_ns, self._command_stamps[place])
         self._command_arrivals[place] = time.monotonic()
         if self._lockstep and self._scene is not None and self._fresh():
             self._step()
+
+    def _earliest(self, place: int) -> int:
+        """The earliest stamp that a command of this stream may answer now, ns."""
+        return max(self._command_stamps[place], self._earliest_stamp_ns)
 
     def _fresh(self) -> bool:
         return all(stamp == self._sent_ns for stamp in self._command_stamps)
@@ -199,7 +210,6 @@ class MetaworldBridge(ManagedNode):
     def _step(self) -> None:
         """Advance one control period under the present command and publish what comes of it."""
         fresh = self._fresh()
-        self._answered |= fresh
         self._missed += self._answered and not fresh
         # The oldest stream counts: a hand whose velocity is no longer sent must not go on because the gripper's is.
         self._holding = not self._lockstep and time.monotonic() - min(self._command_arrivals) > self._command_timeout_s
@@ -244,6 +254,7 @@ class MetaworldBridge(ManagedNode):
 
     def spin(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
         """Serve callbacks between the deadlines of the simulation's steps."""
+        behind = False
         while not stop.is_set():
             if not self.is_active or self._scene is None:
                 executor.spin_once(timeout_sec=0.1)
@@ -257,13 +268,14 @@ class MetaworldBridge(ManagedNode):
                 if left > 0:
                     executor.spin_once(timeout_sec=left)
                     continue
-                # Even a simulation that is slower than the clock must hear its commands and services.
-                for _ in range(_SERVED_WHEN_LATE if left < -0.5 * self._contract.period_s else 1):
+                # Even a simulation that is slower than the clock must hear its commands and services, and new ones.
+                for _ in range(_SERVED_WHEN_LATE if behind or left < -0.5 * self._contract.period_s else 1):
                     executor.spin_once(timeout_sec=0.0)
                 if self.is_active:
                     self._step()
                 self._deadline += self._contract.period_s
                 late = time.monotonic() - self._deadline
+                behind = late > 0.0
                 if late > 10 * self._contract.period_s:
                     self.warn(f"the simulation fell {late:.2f} s behind the wall clock and goes on from here")
                 if late > self._contract.period_s:

@@ -366,6 +366,8 @@ class PolicyController(ManagedNode):
         message.header.stamp = self.get_clock().now().to_msg()
         if message.missing_reasons:
             self.warn("; ".join(message.missing_reasons))
+        elif message.outcome == ControllerStatus.OUTCOME_WAITING and self._core.slot.newest is not None:
+            self.warn(f"'{self._core.slot.newest.task}' waits: {message.reason}")
         if message.outside_training_range:
             names = ", ".join(message.outside_training_range)
             self.warn(f"far outside what '{message.task}' was trained on: {names}")
