@@ -17,6 +17,17 @@ def start(make_policy):
     return functools.partial(started, make_policy)
 
 
+@pytest.fixture
+def held_in_simulation(start):
+    """(core, feeder, answer): holds since the simulator paused after `answer`, and it goes on now."""
+    core, feeder = start(simulated_time=True)
+    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
+    core.watch(feeder.now + 0.11)
+    assert core.outcome is Outcome.HOLD
+    feeder.now += 0.12
+    return core, feeder, answer
+
+
 def test_a_repeated_stamp_is_answered_again_and_is_not_a_tick(start):
     core, feeder = start()
     ticks_at = core.statistics.starved_ticks
@@ -101,13 +112,9 @@ def test_a_timer_whose_clock_stands_still_holds(start):
     assert "no tick for 0.20 s, though observations arrive" in core.reason
 
 
-def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
+def test_a_stamp_has_one_answer_even_after_a_hold(held_in_simulation, make_policy):
     """A lock-step simulator that asks again executes the answer, not the hold, so the slew goes on from the answer."""
-    core, feeder = start(simulated_time=True)
-    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
-    core.watch(feeder.now + 0.11)
-    assert core.outcome is Outcome.HOLD
-    feeder.now += 0.12
+    core, feeder, answer = held_in_simulation
     assert tick(core, feeder, 3, vector_of(3)) is answer
     assert core.outcome is Outcome.CONTINUE
     core.offer(constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
@@ -116,31 +123,12 @@ def test_a_stamp_has_one_answer_even_after_a_hold(start, make_policy):
     assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
 
 
-def test_in_lock_step_the_slew_goes_on_from_the_answer_and_not_from_the_hold(start, make_policy):
+def test_in_lock_step_the_slew_goes_on_from_the_answer_and_not_from_the_hold(held_in_simulation, make_policy):
     """The simulator paused, the controller held, and the answer that was on its way was executed after all."""
-    core, feeder = start(simulated_time=True)
-    answer = core.tick(Observation(vector_of(3), 3 * PERIOD), feeder.now)
-    core.watch(feeder.now + 0.11)
-    assert core.outcome is Outcome.HOLD
-    feeder.now += 0.12
+    core, feeder, answer = held_in_simulation
     core.offer(constant(make_policy, [0.8, 0.8, 0.8, 1.0]))
     moved = tick(core, feeder, 4).vector - answer.vector
     assert moved == pytest.approx([0.3, 0.8, 0.55, 1.0], abs=1e-6)
-
-
-def test_a_stamp_of_before_the_clock_was_set_back_is_another_observation_now(start):
-    core, feeder = start()
-    for stamp in (4, 5):
-        last = tick(core, feeder, stamp)
-    feeder.now += 0.01
-    for _ in range(6):
-        feeder.now += 0.04
-        observation = feeder.observation(2, vector_of(7))
-    assert feeder.assembler.restarts == 1
-    core.tick(observation, feeder.now)
-    first = core.tick(feeder.observation(5, vector_of(8)), feeder.now + 0.0375)
-    assert core.observation.vector.tolist() == vector_of(8).tolist()
-    assert first is not last
 
 
 def test_a_robot_that_was_held_moves_on_with_the_next_stamp_slew_limited(start):

@@ -44,6 +44,16 @@ def test_a_bridge_that_starts_again_in_lock_step_is_answered(tmp_path):
         cell.wait("steps", lambda: cell.task.episode == 1 and cell.task.step > 20)
 
 
+def test_lock_step_without_simulated_time_says_what_it_waits_for(tmp_path):
+    with running_cell(tmp_path, bridge={"mode": "lockstep"}) as cell:
+        cell.load(TASK, 700_001)
+        cell.wait("a stamp that stands still", lambda: not cell.controller.missing_streams)
+        cell.spin(1.5)
+        assert cell.generate(TASK).success
+        sentence = f"'{TASK}' waits: hand/pose: one stamp for"
+        cell.wait("the sentence", lambda: sentence in cell.tail("policy_controller"))
+
+
 def test_what_is_held_on_to_in_one_layout_does_not_reach_into_the_next(tmp_path):
     """A stopped controller's safe command keeps the gripper shut, which the new layout begins with open."""
     with Cell(tmp_path) as cell:

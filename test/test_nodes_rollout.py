@@ -20,6 +20,8 @@ from lwd_ros.resources import share_path
 from lwd_ros.sim.scene import Scene
 
 STEPS = 150
+AGE_CONTRACT = share_path("config", "metaworld_age.yaml")
+ROBUST_MODEL = share_path("models", "metaworld_mt10_robust.onnx")
 
 
 @pytest.mark.parametrize(("task", "layout", "seed"), [("drawer-open-v3", 700_001, 5), ("pick-place-v3", 700_002, 6)])
@@ -43,6 +45,7 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
         assert cell.generate(task, seed).success
         cell.wait(f"{STEPS} steps", lambda: cell.task.step >= STEPS and len(gripper) > STEPS and len(hand) > STEPS)
         first_success = cell.task.first_success_step
+    assert " waits: " not in (tmp_path / "policy_controller.log").read_text()
     stamps = sorted(set(hand) - {0})[:STEPS]  # 0: safe commands, which answer nothing
     assert np.all(np.diff(stamps) == 12_500_000), "a step was left out"
     commands = np.array([(*hand[key], gripper[key]) for key in stamps])
@@ -58,13 +61,12 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
 
 def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tmp_path):
     """Real time, real lateness: what the controller commands answers observations of eight steps before."""
-    contract, model = share_path("config", "metaworld_age.yaml"), share_path("models", "metaworld_mt10_robust.onnx")
-    given = {"contract_file": str(contract)}
+    given = {"contract_file": str(AGE_CONTRACT)}
     ages, told, stamps = [], [], []
     with running_cell(
         tmp_path,
         bridge={**given, "observation_delay_s": 0.1},
-        generator={**given, "model_file": str(model)},
+        generator={**given, "model_file": str(ROBUST_MODEL)},
         controller={**given, "use_sim_time": True},
     ) as cell:
 
@@ -94,15 +96,11 @@ def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tm
 
 
 @pytest.mark.parametrize(
-    ("model", "contract", "parameters"),
-    [("metaworld_mt10_visible", "metaworld", 692), ("metaworld_mt10_robust", "metaworld_age", 708)],
+    ("arguments", "parameters"), [((), 692), (("--model", ROBUST_MODEL, "--contract", AGE_CONTRACT), 708)]
 )
-def test_demo_tells_its_story(tmp_path, model, contract, parameters):
+def test_demo_tells_its_story(tmp_path, arguments, parameters):
     """The command line a user types: status 0, three successes, every promised figure in the summary."""
-    command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", str(tmp_path / "demo"), "--no-video"]
-    if model != "metaworld_mt10_visible":  # which is the demo's own
-        command += ["--model", str(share_path("models", f"{model}.onnx"))]
-        command += ["--contract", str(share_path("config", f"{contract}.yaml"))]
+    command = [sys.executable, "-m", "lwd_ros.cli", "demo", "--out", tmp_path / "demo", "--no-video", *arguments]
     done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())

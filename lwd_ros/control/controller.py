@@ -93,7 +93,6 @@ class ControllerCore:
         self._policy_since = 0.0
         self._stopped_at = 0.0
         self._answer: Command | None = None
-        self._restarts = 0  # of the clock, up to the answer
         self._last_tick: float | None = None
         self._waiting: Observation | None = None
         self._failed = False
@@ -123,22 +122,22 @@ class ControllerCore:
             return None
         periods, saved = 1.0, 1.0
         if self._answer is not None:
-            set_back = self.assembler.restarts != self._restarts
-            elapsed_ns = -1 if set_back else observation.stamp_ns - self._answer.stamp_ns
+            elapsed_ns = observation.stamp_ns - self._answer.stamp_ns
             if elapsed_ns == 0:
                 return self._repeat(now)
             periods = elapsed_ns * 1e-9 / self.contract.period_s
             if 0.0 <= periods < _SHORTEST_PERIOD:
                 return None
-            # A clock that jumped back says nothing about the time since the last command: one period, as at the start.
-            periods = 1.0 if periods < 0.0 or abs(periods - 1.0) < 1e-6 else periods
-            if self._failed and self.simulated_time and periods == 1.0 and not set_back:
-                self._limiter.reset(self._answer.vector)  # a step after the answer: in lock step no hold was executed
+            if periods < 0.0:  # a clock that jumped back says nothing about the time since: one period, as at the start
+                periods = 1.0
+            elif abs(periods - 1.0) < 1e-6:
+                periods = 1.0
+                if self._failed and self.simulated_time:  # in lock step the answer was executed, and no hold since
+                    self._limiter.reset(self._answer.vector)
             if not self.simulated_time:
                 available = self._saved_periods + (now - self._last_tick) / self.contract.period_s
                 periods = min(periods, available)
                 saved = min(1.0, available - periods)
-        self._restarts = self.assembler.restarts
         gap = 0.0 if self._last_tick is None else (now - self._last_tick) / self.contract.period_s
         command = self._command(observation, periods, now, starved=max(0, int(gap - 0.5)))
         self._saved_periods = saved

@@ -36,8 +36,8 @@ class ObservationAssembler:
     With `sync: same_stamp` an observation is complete when every stream has delivered one stamp, in any order; with
     `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
     would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
-    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew, and
-    `restarts` counts it. A late message is late once; a clock that was set back, a little or a lot, stays back.
+    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
+    A late message is late once; a clock that was set back, a little or a lot, stays back.
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
@@ -56,7 +56,6 @@ class ObservationAssembler:
         self._arrived: list[float | None] = [None] * len(self.streams)
         self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one, s of `_time`
         self._ticked_s = 0.0
-        self.restarts = 0
         self.last_complete: float | None = None
         self._forget_stamps()
 
@@ -91,7 +90,6 @@ class ObservationAssembler:
             self._back_since[stream] = None
         elif self._is_set_back(stream, newest - stamp_ns, now):
             self._forget_stamps()
-            self.restarts += 1
         else:
             return None
         if stamp_ns != self._stamps[stream]:

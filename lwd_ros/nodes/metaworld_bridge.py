@@ -66,7 +66,7 @@ class MetaworldBridge(ManagedNode):
         self._command_stamps = [-1] * len(self._streams)
         self._command_arrivals = [-np.inf] * len(self._streams)
         self._earliest_stamp_ns = 0
-        self._unanswered = [False] * len(self._streams)  # since a new layout, by a controller that answered before it
+        self._ignores_safe = [False] * len(self._streams)  # until the controller of the layout before answers this one
         self._period_ns = round(contract.period_s * 1e9)
         self._command_timeout_s = self.get_parameter("command_timeout_s").value
         self._stamp_ns = self._sent_ns = 0
@@ -134,8 +134,8 @@ class MetaworldBridge(ManagedNode):
             self._deadline = time.monotonic()  # building took time that the new layout has not missed
             # What still answers the layout before must not move this one.
             self._earliest_stamp_ns = self._stamp_ns + self._period_ns
-            each = zip(self._unanswered, self._command_stamps, strict=True)
-            self._unanswered = [unanswered or stamp > 0 for unanswered, stamp in each]
+            each = zip(self._ignores_safe, self._command_stamps, strict=True)
+            self._ignores_safe = [ignores or stamp > 0 for ignores, stamp in each]
             self._command_stamps = [-1] * len(self._streams)
         self._scene = scene
         self._episode += 1
@@ -187,22 +187,19 @@ class MetaworldBridge(ManagedNode):
         if not np.isfinite(values).all():
             self.warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
             return
+        earliest = max(self._command_stamps[place], self._earliest_stamp_ns)
         if self._lockstep:
             if stamp_ns != self._sent_ns or self._command_stamps[place] == stamp_ns:
                 return
-        elif stamp_ns < self._earliest(place) and (stamp_ns or self._unanswered[place]):
+        elif self._ignores_safe[place] if stamp_ns == 0 else stamp_ns < earliest:
             return
         if stamp_ns:
-            self._unanswered[place], self._answered = False, True
+            self._ignores_safe[place], self._answered = False, True
         self._command[list(stream.indices)] = values
         self._command_stamps[place] = max(stamp_ns, self._command_stamps[place])
         self._command_arrivals[place] = time.monotonic()
         if self._lockstep and self._scene is not None and self._fresh():
             self._step()
-
-    def _earliest(self, place: int) -> int:
-        """The earliest stamp that a command of this stream may answer now, ns."""
-        return max(self._command_stamps[place], self._earliest_stamp_ns)
 
     def _fresh(self) -> bool:
         return all(stamp == self._sent_ns for stamp in self._command_stamps)

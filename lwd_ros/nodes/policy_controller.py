@@ -364,10 +364,11 @@ class PolicyController(ManagedNode):
     def _publish_status(self) -> None:
         message = self._report.status(self.now_s(), self._observations)
         message.header.stamp = self.get_clock().now().to_msg()
+        waiting = self._core.slot.newest if self._core.outcome is Outcome.WAITING else None
         if message.missing_reasons:
             self.warn("; ".join(message.missing_reasons))
-        elif message.outcome == ControllerStatus.OUTCOME_WAITING and self._core.slot.newest is not None:
-            self.warn(f"'{self._core.slot.newest.task}' waits: {message.reason}")
+        elif waiting is not None and (fault := self._core.assembler.fault(self.now_s())):
+            self.warn(f"'{waiting.task}' waits: {fault}")
         if message.outside_training_range:
             names = ", ".join(message.outside_training_range)
             self.warn(f"far outside what '{message.task}' was trained on: {names}")
