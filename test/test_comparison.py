@@ -240,7 +240,7 @@ def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy)
 
 
 def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(costs, "query_seconds", lambda kind, model, horizon: 0.006)
+    monkeypatch.setattr(costs, "query_seconds", lambda actors: [0.006] * len(actors))
     rows = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(1, 5))["methods"]["lwd"]
     found = [(r["times_slower"], r["plays_on"], r["thinking_steps"], r["query_ms"]) for r in rows]
     assert found == [(1, False, 0, 6.0), (1, True, 0, 6.0), (5, False, 2, 30.0), (5, True, 2, 30.0)]
@@ -250,7 +250,7 @@ def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monk
     assert study_horizon([_method(500)], _rules(tmp_path, episodes=1))["methods"]["lwd"][0]["query_ms"] == 6.0
     with pytest.raises(pytest.fail.Exception, match="it was measured again"):  # another machine
         monkeypatch.setattr(costs, "machine", lambda: {"cpu": "another", "cores": 2})
-        QueryTimes(tmp_path / "kept").of(_method(500), 500)
+        QueryTimes(tmp_path / "kept", [_method(500)])
 
 
 def test_rows_that_share_episodes_count_their_time_once(tmp_path, monkeypatch):
@@ -266,7 +266,15 @@ def test_rows_that_share_episodes_count_their_time_once(tmp_path, monkeypatch):
 def test_a_query_is_timed_on_its_own_thread(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(costs.time, "thread_time", lambda: 0.5 * next(clock))
-    assert query_seconds("lwd", LWD, 500, repeats=3) == 0.5
+    actors = [trials.make_actor("lwd", LWD, horizon) for horizon in (8, 500)]
+    assert query_seconds(actors, rounds=2, repeats=3) == [0.5, 0.5]
+    assert [actor.queries for actor in actors] == [1, 1]
+
+
+def test_a_model_takes_as_long_at_every_horizon(tmp_path):
+    method = _method(500, 64, 8)
+    times = QueryTimes(tmp_path, [method])
+    assert len({times.of(method, horizon) for horizon in method.models}) == 1
 
 
 def test_cases_cover_what_is_promised():

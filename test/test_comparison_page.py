@@ -47,6 +47,8 @@ def folder(tmp_path) -> Path:
     horizon = {
         "lwd": [row(20, 8, 12, **cheap), row(19, 500, 1, **cheap)],
         "diffusion_policy": [row(18, 8, 12, **dear), row(6, 500, 1, **dear)],
+        "diffusion_policy_160": [row(12, 8, 12, **dear), row(6, 500, 1, **dear)],
+        "multitask_mlp": [row(20, 500, 1, **cheap)],
     }
     cases = (("none", 0, ""), ("observation delay", 4, "steps"), ("action noise", 0.3, "of the limit"),
              ("dropped observations", 0.5, "share"))  # fmt: skip
@@ -93,10 +95,12 @@ def folder(tmp_path) -> Path:
 def test_goals_are_set_beside_what_was_got(folder):
     lines = contents(load(folder))["table:goals"].splitlines()[2:]
     found = {line.split(" | ")[0].strip("| "): line.split(" | ")[2].strip("| ") for line in lines}
+    once = "Diffusion Policy of 160 actions: success at one query an episode over"
     under = "LWD, goal visible: disturbances under which it"
     assert found == {
         "LWD, goal visible: success at one query an episode over its own at a query every 8 steps": "0.950",
-        "Diffusion Policy: success at one query an episode over its own at a query every 8 steps": "0.333",
+        f"{once} its own at a query every 8 steps": "0.500",
+        f"{once} that of 16 actions at a query every 8": "0.333",
         "Diffusion Policy: success at a query every 8 steps": "0.900",
         "FLOPs a control step, Diffusion Policy over LWD": "50,000",
         "diffusion time of an episode that succeeds, Diffusion Policy over LWD": "220",
@@ -108,7 +112,13 @@ def test_goals_are_set_beside_what_was_got(folder):
 def test_tables_say_what_the_results_say(folder):
     found = contents(load(folder))
     assert "| Diffusion Policy | 500 | 1.0 | 108 | 6/20 | 1 | 0.300 | 0.145 to 0.519 | 0.33 |" in found["table:horizon"]
-    assert found["table:cost"].splitlines()[-1].split(" | ")[-1] == "220 |"
+    assert f"| multi-task MLP | 500 | {text.NONE} | {text.NONE} | 20/20 | 1 | 1.000 |" in found["table:horizon"]
+    costs = {line.split(" | ")[0]: line.split(" | ")[7:] for line in found["table:cost"].splitlines()}
+    assert costs["| Diffusion Policy"][-1] == "220 |" and costs["| multi-task MLP"] == [
+        text.NONE,
+        text.NONE,
+        f"{text.NONE} |",
+    ]
     assert "| reach-v3 | 9/10 | 8/10 | 0/10 |" in found["table:tasks"]
     assert "| disturbance | LWD, goal visible, 500 | Diffusion Policy, 8 |" in found["table:disturbance"]
     assert "| *training seeds* | 1 | 1 |" in found["table:disturbance"]

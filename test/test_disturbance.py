@@ -110,6 +110,13 @@ def test_action_noise_moves_the_hand_about(scene):
     assert 0.001 < np.abs(noisy - clean)[-1, :3].max() < 0.2
 
 
+def test_action_noise_is_the_same_for_commands_beyond_the_limits(scene):
+    """A network whose outputs may exceed the limits would hardly feel it otherwise."""
+    noise = Disturbance(action_noise=0.3)
+    within, beyond = (_seen(scene, noise, plan=lambda step, k=k: k * np.array([0.0, 0.8, 0.0, 1.0])) for k in (1, 9))
+    assert np.array_equal(within, beyond)
+
+
 def test_the_hand_is_pushed_once_between_a_quarter_and_half_a_second(scene):
     clean = _seen(scene)
     pushed = _seen(scene, Disturbance(hand_push_m=0.1))

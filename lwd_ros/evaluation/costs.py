@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from lwd_ros.evaluation.actors import Actor
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import make_actor
@@ -26,44 +28,53 @@ def machine() -> dict:
     return {"cpu": model.partition(":")[2].strip() or platform.machine(), "cores": os.cpu_count()}
 
 
-def query_seconds(kind: str, model: Path, horizon: int, repeats: int = 30) -> float:
-    """Median s of one query, from observation to a policy or to commands, on one thread of onnxruntime.
+def query_seconds(actors: Sequence[Actor], rounds: int = 3, repeats: int = 10) -> list[float]:
+    """Median s of one query of each actor, from observation to a policy or to commands, on one thread of onnxruntime.
 
-    It is the thread's own time on the CPU: what else runs on the machine would count against the longer queries alone,
-    because short ones fit between two turns of the scheduler.
+    It is the thread's own time on the CPU, and the actors take turns, so that what else the machine does meets all of
+    them. It still slows short queries more, by the caches: measure on a machine that does nothing else.
     """
-    actor = make_actor(kind, model, horizon)
-    middle = np.array([0.5 * (scalar.minimum + scalar.maximum) for scalar in actor.contract.observation])
-    task, times = actor.tasks[0], []
-    for seed in range(1, repeats + 1):
-        actor.begin(task, seed)
-        actor.see(middle, 0.0, 0.0)
-        start = time.thread_time()
-        actor.query()
-        times.append(time.thread_time() - start)
-    return float(np.median(times))
+    times: list[list[float]] = [[] for _ in actors]
+    for seed in range(1, rounds + 1):
+        for actor, mine in zip(actors, times, strict=True):
+            middle = np.array([0.5 * (scalar.minimum + scalar.maximum) for scalar in actor.contract.observation])
+            for _ in range(repeats):
+                actor.begin(actor.tasks[0], seed)
+                actor.see(middle, 0.0, 0.0)
+                start = time.thread_time()
+                actor.query()
+                mine.append(time.thread_time() - start)
+    return [float(np.median(mine)) for mine in times]
 
 
 class QueryTimes:
-    """Seconds of queries on this machine, each measured once and kept in a folder.
+    """Seconds of queries of the methods' models on this machine, each measured once and kept in a folder.
 
     So all studies say the same, and one that goes on after a stop replays the same delays.
     """
 
-    def __init__(self, folder: Path):
-        self._path = folder / "query_seconds.json"
-        self._known = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+    def __init__(self, folder: Path, methods: Sequence[Method]):
+        path = folder / "query_seconds.json"
+        self._known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        missing = {
+            self._key(method, horizon): make_actor(method.kind, method.models[horizon][0][0], horizon)
+            for method in methods
+            for horizon in method.models
+            if self._key(method, horizon) not in self._known
+        }
+        if missing:
+            self._known |= zip(missing, query_seconds(list(missing.values())), strict=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as temporary:
+                temporary.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
+
+    @staticmethod
+    def _key(method: Method, horizon: int) -> str:
+        return f"{method.models[horizon][0][1]}, {machine()['cpu']}, onnxruntime {version('onnxruntime')}"
 
     def of(self, method: Method, horizon: int) -> float:
-        """Median s of a query of the method's first model."""
-        model, digest = method.models[horizon][0]
-        key = f"{digest}, horizon {horizon}, {machine()['cpu']}, onnxruntime {version('onnxruntime')}"
-        if key not in self._known:
-            self._known[key] = query_seconds(method.kind, model, horizon)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(self._path) as temporary:
-                temporary.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
-        return self._known[key]
+        """Median s of a query of the method's first model; the horizon changes nothing of it."""
+        return self._known[self._key(method, horizon)]
 
 
 def flops(kind: str, model: Path) -> dict[str, float]:

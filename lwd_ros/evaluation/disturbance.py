@@ -15,7 +15,7 @@ class Disturbance:
     """What goes wrong in an episode; nothing by default.
 
     Attributes:
-        action_noise: deviation added to every executed command, in shares of its limit.
+        action_noise: deviation added to every command, which is within its limits by then, in shares of the limit.
         observation_noise_m: deviation added to every observed position.
         delay: control steps by which observations are old; their stamps say so.
         dropped: probability that an observation does not arrive; the one before stands in for it, stamp and all.
@@ -124,7 +124,8 @@ def disturbed_episode(
         if thinking.plays_on or answered or not waiting:
             found = actor.command()
             command = command if found is None else found.copy()
-        executed = command + spread * random["act"].standard_normal(len(command))
+        # Limited first: a command far beyond its limit would swallow the noise.
+        executed = np.clip(command, *contract.command_limits) + spread * random["act"].standard_normal(len(command))
         if scene.step(limiter.apply(executed, share)):
             return Outcome(step + 1, actor.queries, step + 1)
     return Outcome(0, actor.queries, steps)

@@ -13,7 +13,8 @@ def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    compared, times = compare(methods, [Case()], rules), QueryTimes(rules.kept)
+    compared = compare(methods, [Case()], rules)
+    times = QueryTimes(rules.kept, methods)
     rows = []
     for found in compared:
         kind, (model, _) = found.method.kind, found.method.models[found.horizon][0]

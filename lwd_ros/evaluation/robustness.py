@@ -89,7 +89,7 @@ def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[floa
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
-    times = QueryTimes(rules.kept)
+    times = QueryTimes(rules.kept, methods)
 
     def case(factor: float, plays_on: bool) -> Case:
         def thinking(method: Method, horizon: int) -> Thinking:

@@ -28,7 +28,7 @@ KINDS = {
     "nearest_demonstration": NearestDemonstrationActor,
 }
 
-REVISION = 3
+REVISION = 4
 """To be raised when actors, disturbances or the episode change: what was kept before is then run again."""
 
 

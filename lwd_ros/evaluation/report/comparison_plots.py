@@ -13,6 +13,7 @@ LABELS = {
     "lwd_hidden": "LWD, goal hidden",
     "lwd_robust": "LWD, robust",
     "diffusion_policy": "Diffusion Policy",
+    "diffusion_policy_160": "Diffusion Policy of 160 actions",
     "diffusion_policy_robust": "Diffusion Policy, robust",
     "nearest_demonstration": "nearest demonstration replayed",
     "multitask_mlp": "multi-task MLP",
@@ -20,11 +21,14 @@ LABELS = {
 }
 COLOURS = {
     "lwd": "#0072B2", "lwd_hidden": "#56B4E9", "lwd_robust": "#003A5C", "diffusion_policy": "#D55E00",
-    "diffusion_policy_robust": "#7A3600", "multitask_mlp": "#009E73",
+    "diffusion_policy_160": "#E69F00", "diffusion_policy_robust": "#7A3600", "multitask_mlp": "#009E73",
 }  # fmt: skip
-MARKERS = {"lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "nearest_demonstration": "x", "multitask_mlp": "^"}
+MARKERS = {
+    "lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "diffusion_policy_160": "v", "nearest_demonstration": "x",
+    "multitask_mlp": "^",
+}  # fmt: skip
 _OTHER = "#555555"
-_QUERIED = ("lwd", "lwd_hidden", "diffusion_policy")
+QUERIED = ("lwd", "lwd_hidden", "diffusion_policy", "diffusion_policy_160")
 """Those with a diffusion model to query."""
 
 Results = Mapping[str, dict]
@@ -69,9 +73,9 @@ def draw_horizon(results: Results) -> Figure | None:
     rows = results["horizon"]["methods"]
     figure, (left, right) = panels(2)
     for method, found in rows.items():
-        if method in (*_QUERIED, "nearest_demonstration"):
+        if method in (*QUERIED, "nearest_demonstration"):
             _curve(left, found, "horizon", method)
-        if method not in _QUERIED:
+        if method not in QUERIED:
             continue
         right.plot(
             [row["horizon"] for row in found], [row["diffusion_ms_per_episode"] for row in found],
