@@ -271,10 +271,12 @@ def test_a_query_is_timed_on_its_own_thread(monkeypatch):
     assert [actor.queries for actor in actors] == [1, 1]
 
 
-def test_a_model_takes_as_long_at_every_horizon(tmp_path):
-    method = _method(500, 64, 8)
-    times = QueryTimes(tmp_path, [method])
-    assert len({times.of(method, horizon) for horizon in method.models}) == 1
+def test_a_model_is_loaded_and_timed_once_for_all_horizons(tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "query_seconds", lambda actors: [0.1 * k for k, _ in enumerate(actors, 1)])
+    method, other = _method(500, 64, 8), _method(8, path=share_path("models", "metaworld_mt10_hidden.onnx"))
+    times = QueryTimes(tmp_path, [method, other])
+    assert [times.of(method, horizon) for horizon in method.models] == [0.1] * 3
+    assert times.of(other, 8) == 0.2
 
 
 def test_cases_cover_what_is_promised():

@@ -55,22 +55,19 @@ class QueryTimes:
 
     def __init__(self, folder: Path, methods: Sequence[Method]):
         path = folder / "query_seconds.json"
+        self._where = f"{machine()['cpu']}, onnxruntime {version('onnxruntime')}"
         self._known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        missing = {
-            self._key(method, horizon): make_actor(method.kind, method.models[horizon][0][0], horizon)
-            for method in methods
-            for horizon in method.models
-            if self._key(method, horizon) not in self._known
-        }
+        every = {self._key(method, horizon): (method, horizon) for method in methods for horizon in method.models}
+        missing = {key: place for key, place in every.items() if key not in self._known}
         if missing:
-            self._known |= zip(missing, query_seconds(list(missing.values())), strict=True)
+            actors = [make_actor(m.kind, m.models[horizon][0][0], horizon) for m, horizon in missing.values()]
+            self._known |= zip(missing, query_seconds(actors), strict=True)
             folder.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
 
-    @staticmethod
-    def _key(method: Method, horizon: int) -> str:
-        return f"{method.models[horizon][0][1]}, {machine()['cpu']}, onnxruntime {version('onnxruntime')}"
+    def _key(self, method: Method, horizon: int) -> str:
+        return f"{method.models[horizon][0][1]}, {self._where}"
 
     def of(self, method: Method, horizon: int) -> float:
         """Median s of a query of the method's first model; the horizon changes nothing of it."""

@@ -68,13 +68,14 @@ def horizon_table(rows: Rows) -> str:
         often = _at(rows, method, 8)
         for row in found:
             kept = text.NONE if not often or not often["success"] else f"{row['success'] / often['success']:.2f}"
-            count, queried = _count(row), method in comparison_plots.QUERIED
+            count = _count(row)
             lines.append(
                 [
                     name_of(method), str(row["horizon"]),
-                    f"{row['queries_per_episode']:.1f}" if queried else text.NONE,
-                    text.milliseconds(row["diffusion_ms_per_episode"]) if queried else text.NONE, text.fraction(count),
-                    str(row["training_seeds"]), text.rate(count.rate), text.interval(count), kept,
+                    *_of_diffusion(
+                        method, f"{row['queries_per_episode']:.1f}", text.milliseconds(row["diffusion_ms_per_episode"])
+                    ),
+                    text.fraction(count), str(row["training_seeds"]), text.rate(count.rate), text.interval(count), kept,
                 ]
             )  # fmt: skip
     header = ["method", "steps between queries", "queries an episode", "diffusion an episode, ms", "episodes"]
@@ -91,13 +92,9 @@ def cost_table(rows: Rows) -> str:
             name_of(method), str(row["horizon"]), text.number(row["flops"]["query"]),
             text.number(row["flops"]["policy_step"]), text.number(row["flops"]["control_step"]),
             _ratio(row["flops"]["control_step"], base["flops"]["control_step"]), text.milliseconds(row["query_ms"]),
-            *(
-                (
-                    f"{row['queries_per_success']:.1f}", text.milliseconds(row["diffusion_ms_per_success"]),
-                    _ratio(row["diffusion_ms_per_success"], base["diffusion_ms_per_success"]),
-                )
-                if method in comparison_plots.QUERIED
-                else (text.NONE,) * 3
+            *_of_diffusion(
+                method, f"{row['queries_per_success']:.1f}", text.milliseconds(row["diffusion_ms_per_success"]),
+                _ratio(row["diffusion_ms_per_success"], base["diffusion_ms_per_success"]),
             ),
         ]
         for method, row in used.items()
@@ -105,6 +102,11 @@ def cost_table(rows: Rows) -> str:
     ]  # fmt: skip
     header = ["method", "horizon", "FLOPs a query", "FLOPs of the policy", "FLOPs a control step", "over LWD's"]
     return text.table([*header, "a query, ms", "queries a success", "diffusion a success, ms", "over LWD's"], lines)
+
+
+def _of_diffusion(method: str, *cells: str) -> tuple[str, ...]:
+    """The cells, or dashes for a method without a diffusion model."""
+    return cells if method in comparison_plots.QUERIED else (text.NONE,) * len(cells)
 
 
 def _ratio(value: float, over: float) -> str:
