@@ -375,7 +375,11 @@ def test_the_command_line_trains_it(data, tmp_path):
     result = CliRunner().invoke(cli, [*map(str, [*given, "--out", tmp_path / "run", "--model", tmp_path / "m.onnx"])])
     assert result.exit_code == 0, result.output
     assert "diffusion_policy, horizon 8" in result.output
-    assert ActionGenerator(tmp_path / "m.onnx").description.training["config"]["steps"] == 3
+    told = CliRunner().invoke(cli, ["describe", "--model", str(tmp_path / "m.onnx")])
+    assert told.exit_code == 0, told.output
+    content = json.loads(told.output)
+    assert content["training"]["config"]["steps"] == 3
+    assert content["sha256"] == ActionGenerator(tmp_path / "m.onnx").digest
 
 
 CONFIGS = share_path("config", "diffusion_policy")

@@ -162,12 +162,16 @@ def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers,
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
 @needs()
 def describe(model) -> None:
-    """Print what a model file says about itself, as JSON."""
-    from lwd_ros.generator import PolicyGenerator
-    from lwd_ros.generator.model_file import METADATA_KEY
+    """Print what a model file says about itself, as JSON; also one of Diffusion Policy."""
+    from lwd_ros.evaluation.diffusion_policy import model_file as diffusion_policy
+    from lwd_ros.generator import PolicyGenerator, model_file, open_session
 
-    generator = PolicyGenerator(model)
-    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
+    metadata = open_session(model)[0].get_modelmeta().custom_metadata_map
+    if diffusion_policy.METADATA_KEY in metadata:
+        generator, key = diffusion_policy.ActionGenerator(model), diffusion_policy.METADATA_KEY
+    else:
+        generator, key = PolicyGenerator(model), model_file.METADATA_KEY
+    content = json.loads(generator.description.to_metadata()[key])
     click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
 
 
