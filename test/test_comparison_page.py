@@ -8,12 +8,13 @@ from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.evaluation.report import text
-from lwd_ros.evaluation.report.comparison import PLOTS, contents, load, make_comparison
+from lwd_ros.evaluation.report.comparison import PLOTS, comparison_text, contents, load, make_comparison
 from lwd_ros.evaluation.report.errors import ReportError
 from lwd_ros.evaluation.trials import Counts
 
 ROOT = Path(__file__).parent.parent
-TEMPLATE = ROOT / "docs/benchmarks/diffusion_policy.template.md"
+DOCUMENTS = ROOT / "docs/benchmarks"
+TEMPLATE = DOCUMENTS / "diffusion_policy.template.md"
 
 
 def row(successes: int, horizon: int = 500, queries: float = 1.0, **more) -> dict:
@@ -176,7 +177,8 @@ def test_every_study_alone_and_none_render(folder, tmp_path):
         page = make_comparison(alone, alone / "out", TEMPLATE)
         assert "{{" not in page.read_text()
         assert len(list((alone / "out").rglob("*.png"))) == (name != "nothing")
-    assert contents({})["table:horizon"] == contents({})["table:goals"] == text.NONE
+    assert contents({})["table:goals"] == text.NONE
+    assert contents({})["table:lead"] == "*No results of `lwd study disturbance` yet.*"
 
 
 @pytest.mark.parametrize(
@@ -224,3 +226,17 @@ def test_the_command_writes_the_pages_that_have_results(folder, tmp_path, monkey
     assert CliRunner().invoke(cli, named).exit_code == 0 and (out / "diffusion_policy.md").exists()
     refused = CliRunner().invoke(cli, [*given, "--results", str(folder)])
     assert refused.exit_code == 2 and "expected --page as well" in refused.output
+
+
+# ---- what is committed
+
+
+def test_the_committed_page_is_what_the_committed_results_give():
+    results = load(DOCUMENTS / "results")
+    assert "horizon" in results
+    made = comparison_text(results, TEMPLATE)
+    assert (DOCUMENTS / "diffusion_policy.md").read_text(encoding="utf-8") == made, "run 'lwd report' and commit it"
+    shown = {part.split(")")[0] for part in made.split("](images/")[1:]}
+    assert shown == {f"diffusion_policy_{name}.png" for name in results}
+    for name in shown:
+        assert (DOCUMENTS / "images" / name).is_file()

@@ -270,10 +270,12 @@ def _goals(results: Mapping[str, dict]) -> str:
 
 
 def contents(results: Mapping[str, dict]) -> dict[str, str]:
-    """What the markers of the page's template stand for; a dash where a study is missing."""
+    """What the markers of the page's template stand for; it says so where a study is missing."""
     found = {"table:goals": _goals(results)}
     for name, (study, make) in TABLES.items():
-        found[f"table:{name}"] = make(results[study]["methods"]) if study in results else text.NONE
+        command = f"`lwd study {study}`" if study != "convergence" else "the trainings of other lengths"
+        missing = f"*No results of {command} yet.*"
+        found[f"table:{name}"] = make(results[study]["methods"]) if study in results else missing
     for study in STUDIES:
         result = results.get(study, {})
         known = {**result.get("protocol", {}), **result.get("machine", {})}
