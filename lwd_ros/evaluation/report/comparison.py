@@ -84,20 +84,22 @@ def horizon_table(rows: Rows) -> str:
 
 
 def cost_table(rows: Rows) -> str:
-    """What each method costs at the horizon that it is meant for, and over LWD's."""
-    used = {method: row for method, h in USED_AT.items() if (row := _at(rows, method, h))}
-    base = used.get("lwd")
+    """What each method costs at the horizon that it is meant for, and over LWD's; Diffusion Policy at longer too."""
+    meant = [*USED_AT.items(), *(("diffusion_policy", horizon) for horizon in (16, 500))]
+    used = [(method, row) for method, horizon in meant if (row := _at(rows, method, horizon))]
+    base = _at(rows, "lwd", USED_AT["lwd"])
     lines = [
         [
             name_of(method), str(row["horizon"]), text.number(row["flops"]["query"]),
             text.number(row["flops"]["policy_step"]), text.number(row["flops"]["control_step"]),
-            _ratio(row["flops"]["control_step"], base["flops"]["control_step"]), text.milliseconds(row["query_ms"]),
+            _ratio(row["flops"]["control_step"], base["flops"]["control_step"]),
             *_of_diffusion(
-                method, f"{row['queries_per_success']:.1f}", text.milliseconds(row["diffusion_ms_per_success"]),
+                method, text.milliseconds(row["query_ms"]), f"{row['queries_per_success']:.1f}",
+                text.milliseconds(row["diffusion_ms_per_success"]),
                 _ratio(row["diffusion_ms_per_success"], base["diffusion_ms_per_success"]),
             ),
         ]
-        for method, row in used.items()
+        for method, row in used
         if base and base["successes"] and row["successes"]
     ]  # fmt: skip
     header = ["method", "horizon", "FLOPs a query", "FLOPs of the policy", "FLOPs a control step", "over LWD's"]
@@ -110,7 +112,7 @@ def _of_diffusion(method: str, *cells: str) -> tuple[str, ...]:
 
 
 def _ratio(value: float, over: float) -> str:
-    return text.two_digits(value / over, "=")
+    return f"{value / over:,.0f}" if value > 10 * over else text.two_digits(value / over, "=")
 
 
 def tasks_table(rows: Rows) -> str:

@@ -66,6 +66,14 @@ def _curve(axes: Axes, rows: Sequence[dict], key: str, method: str, line: str = 
     )  # fmt: skip
 
 
+def by_network(rows: Sequence[dict]) -> list[list[dict]]:
+    """Rows in groups of one network each: a curve has gaps where the network is another one."""
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(str(row["models"][:1]), []).append(row)
+    return list(groups.values())
+
+
 def draw_horizon(results: Results) -> Figure | None:
     """Success against horizon, and the diffusion time that an episode takes: the summary of it all."""
     if "horizon" not in results:
@@ -74,22 +82,28 @@ def draw_horizon(results: Results) -> Figure | None:
     figure, (left, right) = panels(2)
     for method, found in rows.items():
         if method in (*QUERIED, "nearest_demonstration"):
-            _curve(left, found, "horizon", method)
+            for place, network in enumerate(by_network(found)):
+                _curve(left, network, "horizon", method, label="_" if place else None)
+        elif method == "multitask_mlp":
+            left.axhline(found[-1]["success"], ls="--", lw=1.2, color=COLOURS[method], label=LABELS[method])
         if method not in QUERIED:
             continue
-        right.plot(
-            [row["horizon"] for row in found], [row["diffusion_ms_per_episode"] for row in found],
-            MARKERS.get(method, "o"), ls="-", lw=1.4, ms=4.5, color=COLOURS.get(method, _OTHER),
-        )  # fmt: skip
+        for network in by_network(found):
+            succeeded = [row for row in network if row["diffusion_ms_per_success"] is not None]
+            right.plot(
+                [row["horizon"] for row in succeeded], [row["diffusion_ms_per_success"] for row in succeeded],
+                MARKERS.get(method, "o"), ls="-", lw=1.4, ms=4.5, color=COLOURS.get(method, _OTHER),
+            )  # fmt: skip
     every = sorted({row["horizon"] for found in rows.values() for row in found})
     for axes in (left, right):
         axes.set_xscale("log", base=2)
-        axes.set_xticks(every, [str(value) for value in every])
+        axes.set_xticks(every, ["one query" if value == 500 else str(value) for value in every])
         axes.minorticks_off()
         axes.set_xlabel("control steps between queries of the diffusion model")
-    left.set(ylim=(-0.02, 1.02), ylabel="success", title="MT10: success")
-    right.set(yscale="log", ylabel="ms", title="MT10: diffusion time an episode, one CPU thread")
-    left.legend(loc="lower left")
+    lowest = min(row["interval"][0] for found in rows.values() for row in found)
+    left.set(ylim=(max(-0.02, lowest - 0.25), 1.02), ylabel="success", title="MT10: success")
+    right.set(yscale="log", ylabel="ms", title="MT10: diffusion time of a success, one CPU thread")
+    left.legend(loc="lower left", fontsize=8, ncols=2)
     return figure
 
 
