@@ -67,7 +67,7 @@ _PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benc
 @click.option("--page", type=click.Choice(list(_PAGES)), help="Write one only.  [default: all that have results]")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help=f"With --page: folder of its results.  [default: {', '.join(_PAGES.values())}]",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the pages.")
