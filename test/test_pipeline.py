@@ -197,7 +197,7 @@ def test_conditioned_generator_waits_for_a_fresh_observation(folder, tmp_path):
         assert "conditioned on an observation and none came within 0.5 s" in response.message
         assert "hand/pose: nothing received" in response.message
         cell.start_node("metaworld_bridge", {"mode": "lockstep"})
-        cell.start_node("policy_controller")
+        cell.start_node("policy_controller", {"use_sim_time": True})
         policies = {}
         for layout in (700_030, 700_031):
             loaded = cell.load("drawer-open-v3", layout)
