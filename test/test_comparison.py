@@ -134,7 +134,7 @@ def test_trials_are_kept_and_known_by_all_that_they_depend_on(tmp_path, monkeypa
     changes = (
         {"kind": "diffusion_policy"}, {"model_digest": "2"}, {"horizon": 8}, {"task": "push-v3"}, {"episodes": 2},
         {"first_layout": FIRST + 1}, {"disturbance": Disturbance(delay=1)}, {"thinking": Thinking(1)},
-        {"thinking": Thinking(1, True)},
+        {"thinking": Thinking(1, "pauses")},
     )  # fmt: skip
     digests = {replace(known, **change).digest for change in changes}
     assert len(digests | {known.digest}) == len(changes) + 1
@@ -242,11 +242,13 @@ def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy)
 def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(costs, "query_seconds", lambda actors: [0.006] * len(actors))
     rows = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(1, 5))["methods"]["lwd"]
-    found = [(r["times_slower"], r["plays_on"], r["thinking_steps"], r["query_ms"]) for r in rows]
-    assert found == [(1, False, 0, 6.0), (1, True, 0, 6.0), (5, False, 2, 30.0), (5, True, 2, 30.0)]
+    found = [(r["times_slower"], r["meanwhile"], r["thinking_steps"], r["query_ms"]) for r in rows]
+    ways = ("stands", "plays on", "pauses")
+    assert found == [(1, way, 0, 6.0) for way in ways] + [(5, way, 2, 30.0) for way in ways]
+    assert all(0 < row["steps_per_success"] <= row["steps_per_episode"] for row in rows if row["successes"])
     monkeypatch.setattr(costs, "query_seconds", lambda *a: pytest.fail("it was measured again"))
     again = study_latency([_method(500)], _rules(tmp_path, episodes=1), slower=(5,))["methods"]["lwd"]
-    assert [row["thinking_steps"] for row in again] == [2, 2]
+    assert [row["thinking_steps"] for row in again] == [2, 2, 2]
     assert study_horizon([_method(500)], _rules(tmp_path, episodes=1))["methods"]["lwd"][0]["query_ms"] == 6.0
     with pytest.raises(pytest.fail.Exception, match="it was measured again"):  # another machine
         monkeypatch.setattr(costs, "machine", lambda: {"cpu": "another", "cores": 2})
@@ -255,11 +257,11 @@ def test_latency_is_what_was_measured_once_in_whole_control_steps(tmp_path, monk
 
 def test_rows_that_share_episodes_count_their_time_once(tmp_path, monkeypatch):
     def timed(found, kept, workers):
-        return [trials.Counts({(t.task, FIRST): (True,)}, 1, 9, 1, {t.digest: 3600.0}) for t in found]
+        return [trials.Counts({(t.task, FIRST): (True,)}, 1, 9, 1, seconds={t.digest: 3600.0}) for t in found]
 
     monkeypatch.setattr(comparison, "run_trials", timed)
     result = study_latency([_method(500)], _rules(tmp_path, TASKS), slower=(1,))
-    assert [row["seconds"] for row in result["methods"]["lwd"]] == [7200.0] * 2  # it stands or plays on: 0 steps
+    assert [row["seconds"] for row in result["methods"]["lwd"]] == [7200.0] * 3  # 0 steps of thinking
     assert result["episode_hours"] == 2.0
 
 

@@ -21,7 +21,7 @@ def row(successes: int, horizon: int = 500, queries: float = 1.0, **more) -> dic
     """A row as studies write it: ten episodes of each of two tasks, the second of which fails first."""
     counts = {"reach-v3": max(0, successes - 10), "push-v3": min(10, successes)}
     outcomes = {(task, n): (n < good,) for task, good in counts.items() for n in range(10)}
-    made = Counts(outcomes, round(queries * 20), 20 * 100, round(queries * successes)).to_dict()
+    made = Counts(outcomes, round(queries * 20), 20 * 100, round(queries * successes), 70 * successes).to_dict()
     return {**made, "horizon": horizon, "training_seeds": 1, "thinking_steps": 0, "models": [], **more}
 
 
@@ -79,9 +79,9 @@ def folder(tmp_path) -> Path:
     }
     latency = {
         method: [
-            row(20 - slower - plays_on, horizon, times_slower=slower, plays_on=plays_on, query_ms=9.0 * slower)
+            row(20 - slower - worse, horizon, times_slower=slower, meanwhile=meanwhile, query_ms=9.0 * slower)
             for slower in (1, 10)
-            for plays_on in (False, True)
+            for worse, meanwhile in enumerate(("stands", "plays on", "pauses"))
         ]
         for method, horizon in (("lwd", 500), ("diffusion_policy", 8))
     }
@@ -127,8 +127,10 @@ def test_tables_say_what_the_results_say(folder):
     assert "none" in found["table:lead"] and "none" not in found["table:extra"]
     assert "| action noise, 0.3 of the limit | **+0.050 (+0.030 to +0.070)** |" in found["table:extra"]
     assert "| dropped observations, 0.5 share | +0.010 (-0.010 to +0.030) |" in found["table:extra"]
-    assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 1 | 0.500 |" in found["table:latency"]
-    assert found["table:latency"].splitlines()[2].split(" | ")[9] == "0.900"
+    assert "| LWD, goal visible | 500 | 10 | 90.0 | 0 | 20 | 1 | 0.500 (" in found["table:latency"]
+    first = found["table:latency"].splitlines()[2].strip(" |").split(" | ")
+    assert [cell.partition(" ")[0] for cell in first[7:]] == ["0.950", "0.900", "0.850"]
+    assert all(cell.endswith("), 70") for cell in first[7:])
     assert found["table:convergence"].splitlines()[0] == "| network | 5,000 | 10,000 |"
     points = "12/20 (0.387 to 0.781) | 17/20 (0.640 to 0.948)"
     assert f"| 16 actions, horizon 8 | {points} |" in found["table:convergence"]

@@ -348,6 +348,27 @@ def test_an_lwd_policy_is_told_the_age_of_what_it_sees_and_its_generator_is_not(
     assert ages == pytest.approx([0.03, 0.0425, 0.1]) and asked == [0.0]
 
 
+def test_nothing_is_left_out_of_a_sequence_that_the_robot_stood_still_for(model):
+    """Commands are velocities: an action that is left out is a way not gone."""
+    played = {}
+    for stood_still in (False, True):
+        actor = DiffusionPolicyActor(model, 4)
+        actor._generator = SimpleNamespace(sample=lambda *a: np.arange(8.0)[:, None] * np.ones(4))
+        actor.begin("reach-v3", 1)
+        played[stood_still], queries = [], []
+        for place in range(9):
+            actor.see(SEEN[place], place * 0.0125, max(0, place - 1) * 0.0125)
+            if actor.due:
+                actor.query()
+                queries.append(place)
+            if place == 3:
+                actor.adopt(stood_still)
+            played[stood_still].append(None if actor.command() is None else actor.command()[0])
+        assert queries == ([0, 7] if stood_still else [0, 4, 8])
+    assert played[False][3:8] == [3, 4, 5, 6, 7]
+    assert played[True][3:8] == [0, 1, 2, 3, 4]
+
+
 def test_diffusion_policy_is_not_told_ages(data, tmp_path):
     sensing = SensingConfig(delayed_share=0.5, delay_steps=3, observation_age=True)
     config = DiffusionPolicyConfig("x", prediction_horizon=8, sensing=sensing)

@@ -36,9 +36,9 @@ class Recorder:
         self.queries += 1
         self.calls.append(("query", self._step))
 
-    def adopt(self):
+    def adopt(self, stood_still=False):
         self.answer = self.asked
-        self.calls.append(("adopt", self._step))
+        self.calls.append(("begin" if stood_still else "adopt", self._step))
 
     def command(self):
         self.calls.append(("command", self._step))
@@ -175,24 +175,42 @@ def _calls(scene, steps, thinking) -> list:
 
 def test_while_the_model_thinks_the_last_command_stands(scene):
     commands = [("command", step) for step in (*range(3, 8), *range(11, 13))]
-    others = [("query", 0), ("adopt", 3), ("query", 8), ("adopt", 11)]
+    others = [("query", 0), ("begin", 3), ("query", 8), ("adopt", 11)]
     assert sorted(_calls(scene, 13, Thinking(3)), key=lambda call: call[1]) == sorted(
         [*others, *commands], key=lambda call: (call[1], call[0])
     )
 
 
 def test_or_the_answer_before_is_acted_on(scene):
-    calls = _calls(scene, 13, Thinking(3, plays_on=True))
+    calls = _calls(scene, 13, Thinking(3, "plays on"))
     assert [step for name, step in calls if name == "command"] == list(range(13))
     assert [call for call in calls if call[0] != "command"] == [
-        ("query", 0), ("adopt", 3), ("query", 8), ("adopt", 11)
+        ("query", 0), ("begin", 3), ("query", 8), ("adopt", 11)
     ]  # fmt: skip
+
+
+def test_or_the_robot_pauses_and_keeps_its_grip(contract):
+    executed = []
+
+    class Watched(Scene):
+        def step(self, command):
+            executed.append(command.copy())
+            return super().step(command)
+
+    calls = _calls(Watched(TASK, contract), 13, Thinking(3, "pauses"))
+    assert [call for call in calls if call[0] != "command"] == [
+        ("query", 0), ("begin", 3), ("query", 8), ("begin", 11)
+    ]  # fmt: skip
+    assert [step for name, step in calls if name == "command"] == [3, 4, 5, 6, 7, 11, 12]
+    moving = [step for step in range(13) if np.any(executed[step][:3])]
+    assert moving == [3, 4, 5, 6, 7, 11, 12]
+    assert executed[10][3] == executed[7][3] == 1.0
 
 
 def test_an_answer_that_comes_after_its_horizon_still_gives_one_command(scene):
     calls = _calls(scene, 31, Thinking(14))
     assert [call for call in calls if call[0] != "query"] == [
-        ("adopt", 14), ("command", 14), ("adopt", 28), ("command", 28)
+        ("begin", 14), ("command", 14), ("adopt", 28), ("command", 28)
     ]  # fmt: skip
     # It is asked again with what is seen as it answers: it thinks without a pause.
     assert [step for name, step in calls if name == "query"] == [0, 14, 28]

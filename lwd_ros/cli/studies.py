@@ -214,7 +214,7 @@ def _compare(run, name, file, tasks, episodes, first_layout, kept, path, workers
     kept = kept or Path("out/quick" if quick else "out/studies")
     rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
     result = run(load_methods(file), rules)
-    shown = ("disturbance", "level", "times_slower", "plays_on")
+    shown = ("disturbance", "level", "times_slower", "meanwhile")
     for method, rows in result["methods"].items():
         for row in rows:
             labels = " ".join(str(row[key]) for key in shown if key in row)

@@ -51,8 +51,8 @@ class Actor(Protocol):
     def query(self) -> None:
         """Ask the diffusion model with what was seen; its answer waits for `adopt`."""
 
-    def adopt(self) -> None:
-        """Act by the last answer from now on."""
+    def adopt(self, stood_still: bool = False) -> None:
+        """Act by the last answer from now on; it holds as if asked for just now where the robot stood still since."""
 
     def command(self) -> np.ndarray | None:
         """float64 [commands], not limited yet, by the adopted answer for what was seen last; None before the first."""
@@ -91,9 +91,11 @@ class LwdActor:
         self._answer = self._generator.generate(self._task, seed, self._given)
         self._until, self.queries = self._time + self.horizon * self.contract.period_s, self.queries + 1
 
-    def adopt(self) -> None:
+    def adopt(self, stood_still: bool = False) -> None:
         """As `Actor.adopt`."""
         self._policy = self._answer
+        if stood_still:
+            self._until = self._time + self.horizon * self.contract.period_s
 
     def command(self) -> np.ndarray | None:
         """As `Actor.command`."""
@@ -105,8 +107,9 @@ class DiffusionPolicyActor:
 
     As in the published deployment, a sequence begins at the stamp of the last observation that it was sampled for, and
     actions whose time has passed are left out; of a sequence that has passed altogether the last action is still given
-    for a period. After the end of a sequence its last action stands where the network was trained on whole episodes,
-    padded so; elsewhere the hand does, and the gripper keeps its command.
+    for a period. Not so where the robot stood still meanwhile: commands are velocities here, so each one left out would
+    be a way not gone. After the end of a sequence its last action stands where the network was trained on whole
+    episodes, padded so; elsewhere the hand does, and the gripper keeps its command.
     """
 
     def __init__(self, model: Path, horizon: int):
@@ -142,9 +145,11 @@ class DiffusionPolicyActor:
         self._answer = self._generator.sample(self._task, (self._seed, self.queries), self._history())
         self._answer_start, self._asked, self.queries = self._stamps[-1], self._time, self.queries + 1
 
-    def adopt(self) -> None:
+    def adopt(self, stood_still: bool = False) -> None:
         """As `Actor.adopt`."""
         self._actions, self._start = self._answer, self._answer_start
+        if stood_still:
+            self._start, self._asked = self._start + self._time - self._asked, self._time
         # A sequence that has passed already stands at its last action, for the one period from now.
         newest = self._time - (len(self._answer) - 1) * self.contract.period_s
         self._start = max(self._start, newest)

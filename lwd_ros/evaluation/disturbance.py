@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -40,17 +41,21 @@ PUSHED_S = (0.25, 0.5)
 """When a push comes: between these times in s; most tasks are done after 0.6 to 1.2."""
 
 
+Meanwhile = Literal["stands", "plays on", "pauses"]
+
+
 @dataclass(frozen=True)
 class Thinking:
     """How long a query takes, and what happens meanwhile.
 
     Attributes:
         steps: control steps between the observation of a query and the first command by its answer.
-        plays_on: the answer before is acted on meanwhile; else the last command stands.
+        meanwhile: the last command `stands`; or the answer before `plays on`; or the robot `pauses`: velocities are 0
+            and the gripper keeps its command. Until the first answer the robot stands still in any case.
     """
 
     steps: int = 0
-    plays_on: bool = False
+    meanwhile: Meanwhile = "stands"
 
 
 AT_ONCE = Thinking()
@@ -97,8 +102,8 @@ def disturbed_episode(
     noise, measured = np.zeros(len(contract.observation)), np.flatnonzero(scene.measured_positions)
     scene.set_period(disturbance.period_s)
     actor.begin(task, layout + 1)
-    history, seen, stamp_s, waiting = [], None, 0.0, 0
-    command = np.zeros(len(contract.command))
+    history, seen, stamp_s, waiting, answers = [], None, 0.0, 0, 0
+    command, moving = np.zeros(len(contract.command)), np.array([scalar.unit == "m/s" for scalar in contract.command])
     for step in range(steps):
         noise[measured] = disturbance.observation_noise_m * random["see"].standard_normal(len(measured))
         history.append(scene.observe() + noise)
@@ -115,15 +120,18 @@ def disturbed_episode(
         answered = waiting == 1
         waiting = max(0, waiting - 1)
         if answered:
-            actor.adopt()
+            actor.adopt(stood_still=answers == 0 or thinking.meanwhile == "pauses")
+            answers += 1
         if not waiting and actor.due:
             actor.query()
             waiting = thinking.steps
             if not waiting:
                 actor.adopt()
-        if thinking.plays_on or answered or not waiting:
+        if thinking.meanwhile == "plays on" or answered or not waiting:
             found = actor.command()
             command = command if found is None else found.copy()
+        elif thinking.meanwhile == "pauses":
+            command = np.where(moving, 0.0, command)
         # Limited first: a command far beyond its limit would swallow the noise.
         executed = np.clip(command, *contract.command_limits) + spread * random["act"].standard_normal(len(command))
         if scene.step(limiter.apply(executed, share)):

@@ -60,9 +60,11 @@ class NearestDemonstrationActor:
         distances = np.linalg.norm(starts - self._seen / scale, axis=1)
         self._answer, self._start, self.queries = actions[int(distances.argmin())], self._time, 1
 
-    def adopt(self) -> None:
+    def adopt(self, stood_still: bool = False) -> None:
         """As `Actor.adopt`."""
         self._actions = self._answer
+        if stood_still:
+            self._start = self._time
 
     def command(self) -> np.ndarray | None:
         """As `Actor.command`."""

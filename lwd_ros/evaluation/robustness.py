@@ -1,10 +1,11 @@
 """The studies of disturbances and of latency: what is left of success when the world is not as in training."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described, drop, extra_drop, lead
 from lwd_ros.evaluation.costs import QueryTimes
-from lwd_ros.evaluation.disturbance import Disturbance, Thinking
+from lwd_ros.evaluation.disturbance import AT_ONCE, Disturbance, Meanwhile, Thinking
 from lwd_ros.evaluation.methods import Method
 from lwd_ros.evaluation.trials import Counts
 from lwd_ros.sim.scene import PERIOD_S
@@ -33,7 +34,7 @@ CASES = tuple(
 )
 """What the study of disturbances asks: each disturbance alone, at some levels."""
 
-SLOWER = (1, 2, 5, 10, 20)
+SLOWER = (1, 2, 5, 10)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
 _REFERENCES = {"lwd_robust": ("diffusion_policy_robust", 8)}
@@ -83,22 +84,22 @@ def _key(case: Case) -> tuple:
 def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[float] = SLOWER) -> dict:
     """Success under inference times measured here, and on computers some times slower, replayed as control steps.
 
-    A query of t s lasts the whole periods in t; what is left of the last period is neglected, for every method. In one
-    case the last command stands meanwhile (`plays_on` false), in the other the answer before is acted on.
+    A query of t s lasts the whole periods in t; what is left of the last period is neglected, for every method. What
+    happens `meanwhile` is each of what `Thinking` knows.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
     """
     times = QueryTimes(rules.kept, methods)
 
-    def case(factor: float, plays_on: bool) -> Case:
+    def case(factor: float, meanwhile: Meanwhile) -> Case:
         def thinking(method: Method, horizon: int) -> Thinking:
             steps = int(factor * times.of(method, horizon) / PERIOD_S)
-            return Thinking(steps, plays_on and steps > 0)
+            return Thinking(steps, meanwhile) if steps else AT_ONCE
 
-        return Case({"times_slower": factor, "plays_on": plays_on}, thinking=thinking)
+        return Case({"times_slower": factor, "meanwhile": meanwhile}, thinking=thinking)
 
-    cases = [case(factor, plays_on) for factor in slower for plays_on in (False, True)]
+    cases = [case(factor, meanwhile) for factor in slower for meanwhile in get_args(Meanwhile)]
     compared = compare(methods, cases, rules)
     rows = []
     for row in compared:

@@ -21,14 +21,14 @@ from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import Scene
 
-_SUMMED = ("queries", "steps", "queries_of_successes")
+_SUMMED = ("queries", "steps", "queries_of_successes", "steps_of_successes")
 KINDS = {
     "lwd": LwdActor,  # and whatever else has a model file of that format
     "diffusion_policy": DiffusionPolicyActor,
     "nearest_demonstration": NearestDemonstrationActor,
 }
 
-REVISION = 4
+REVISION = 5
 """To be raised when actors, disturbances or the episode change: what was kept before is then run again."""
 
 
@@ -76,7 +76,7 @@ class Counts:
     Attributes:
         outcomes: successes of each task and layout, one per training seed.
         queries, steps: of the diffusion model and of control, in all.
-        queries_of_successes: of the diffusion model, in the episodes that succeeded.
+        queries_of_successes, steps_of_successes: the same in the episodes that succeeded.
         seconds: of processor time that the episodes of each trial took, by the trial's digest.
     """
 
@@ -84,6 +84,7 @@ class Counts:
     queries: int = 0
     steps: int = 0
     queries_of_successes: int = 0
+    steps_of_successes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -109,6 +110,7 @@ class Counts:
             "queries_per_episode": self.queries / episodes,
             "queries_per_success": self.queries_of_successes / successes if successes else None,
             "steps_per_episode": self.steps / episodes,
+            "steps_per_success": self.steps_of_successes / successes if successes else None,
             "seconds": round(sum(self.seconds.values()), 1),
             "tasks": tasks,
         }
@@ -171,7 +173,9 @@ def _read(place: Path, trial: Trial) -> Counts:
     steps = content["first_success_steps"]
     outcomes = {(trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)}
     spent = sum(queries for queries, step in zip(content["queries"], steps, strict=True) if step > 0)
-    return Counts(outcomes, sum(content["queries"]), sum(content["steps"]), spent, {trial.digest: content["seconds"]})
+    return Counts(
+        outcomes, sum(content["queries"]), sum(content["steps"]), spent, sum(steps), {trial.digest: content["seconds"]}
+    )
 
 
 def make_actor(kind: str, model: Path, horizon: int) -> Actor:

@@ -189,25 +189,29 @@ def _beside_reference(rows: Rows, key: str, worse: Callable[[float, float], bool
 
 
 def latency_table(rows: Rows) -> str:
-    """One row per method and computer: the last command stands while it thinks, or the answer before plays on."""
+    """One row per method and computer, with what became of it in each of the ways to spend the time of thinking."""
     lines = []
     for method, found in rows.items():
-        for row in (row for row in found if not row["plays_on"]):
-            key = row["horizon"], row["times_slower"]
-            on = next(
-                other for other in found if other["plays_on"] and (other["horizon"], other["times_slower"]) == key
-            )
+        cases: dict[tuple, dict[str, dict]] = {}
+        for row in found:
+            cases.setdefault((row["horizon"], row["times_slower"]), {})[row["meanwhile"]] = row
+        for (horizon, slower), by_meanwhile in sorted(cases.items()):
+            row = by_meanwhile["stands"]
             lines.append(
                 [
-                    name_of(method), str(row["horizon"]), f"{row['times_slower']:g}", f"{row['query_ms']:.1f}",
-                    str(row["thinking_steps"]), text.number(row["episodes"]), str(row["training_seeds"]),
-                    text.rate(row["success"]),
-                    text.interval(_count(row)), text.rate(on["success"]), text.interval(_count(on)),
+                    name_of(method), str(horizon), f"{slower:g}", f"{row['query_ms']:.1f}", str(row["thinking_steps"]),
+                    text.number(row["episodes"]), str(row["training_seeds"]),
+                    *(_timed(by_meanwhile[meanwhile]) for meanwhile in comparison_plots.MEANWHILE),
                 ]
             )  # fmt: skip
     header = ["method", "horizon", "computer slower by", "a query, ms", "control steps of thinking", "episodes"]
-    header.append("training seeds")
-    return text.table([*header, "success, stands", "95 % interval", "success, plays on", "95 % interval"], lines)
+    return text.table([*header, "training seeds", *comparison_plots.MEANWHILE.values()], lines)
+
+
+def _timed(row: dict) -> str:
+    """Success with its interval, and the control steps that a success took."""
+    steps = text.NONE if row["steps_per_success"] is None else f"{row['steps_per_success']:.0f}"
+    return f"{text.rate(row['success'])} ({text.interval(_count(row))}), {steps}"
 
 
 def convergence_table(rows: Rows) -> str:

@@ -31,6 +31,13 @@ _OTHER = "#555555"
 QUERIED = ("lwd", "lwd_hidden", "diffusion_policy", "diffusion_policy_160")
 """Those with a diffusion model to query."""
 
+MEANWHILE = {
+    "stands": "the last command stands",
+    "plays on": "the answer before plays on",
+    "pauses": "the robot pauses",
+}
+"""What happens while a method thinks."""
+
 Results = Mapping[str, dict]
 
 
@@ -134,23 +141,23 @@ def draw_disturbance(results: Results) -> Figure | None:
 
 
 def draw_latency(results: Results) -> Figure | None:
-    """Success against how many times slower the computer is, for each horizon and what stands meanwhile."""
+    """Success against how many times slower the computer is, for each horizon and what happens meanwhile."""
     if "latency" not in results:
         return None
-    figure, axes = panels(2)
-    titles = {False: "while it thinks the last command stands", True: "while it thinks the answer before plays on"}
-    for panel, (plays_on, title) in zip(axes, titles.items(), strict=True):
+    figure, axes = panels(len(MEANWHILE))
+    for panel, (meanwhile, title) in zip(axes, MEANWHILE.items(), strict=True):
         for method, found in results["latency"]["methods"].items():
             horizons = sorted({row["horizon"] for row in found})
             for horizon, line in zip(horizons, ("-", "--", "-.", ":"), strict=False):
-                rows = [row for row in found if row["horizon"] == horizon and row["plays_on"] == plays_on]
+                rows = [row for row in found if row["horizon"] == horizon and row["meanwhile"] == meanwhile]
                 _curve(panel, rows, "times_slower", method, line, column_name(method, horizon))
         slower = sorted({row["times_slower"] for row in found})
         panel.set_xscale("log")
         panel.set_xticks(slower, [f"{value:g}" for value in slower])
         panel.minorticks_off()
         panel.set(ylim=(-0.02, 1.02), xlabel="computer slower by", ylabel="success", title=title)
-    axes[0].legend(loc="lower left", fontsize=7, title="method, horizon")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(handles[1]), fontsize=8)
     return figure
 
 
