@@ -1,4 +1,4 @@
-"""What all tests share: the shipped contract and model, a random policy, hypothesis without deadlines."""
+"""What all tests share: the shipped contract and model, a random policy, a tiny Diffusion Policy, no deadlines."""
 
 import numpy as np
 import pytest
@@ -53,3 +53,26 @@ def make_policy(contract):
         return Policy(**(values | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_tasks(tmp_path_factory, contract):
+    """Two demonstrations of each of two tasks."""
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.sim.collect import CollectSettings, collect
+
+    folder = tmp_path_factory.mktemp("demonstrations")
+    collect(folder, ("reach-v3", "drawer-close-v3"), contract, CollectSettings(episodes=2), workers=1)
+    return Demonstrations(folder, contract)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(two_tasks, tmp_path_factory):
+    """The model file of a Diffusion Policy of them."""
+    from diffusion_policy_support import TINY
+
+    from lwd_ros.evaluation.diffusion_policy.training import train_diffusion_policy
+
+    folder = tmp_path_factory.mktemp("diffusion_policy")
+    train_diffusion_policy(TINY, two_tasks, folder / "run", folder / "dp.onnx")
+    return folder / "dp.onnx"
