@@ -19,6 +19,11 @@ def steps_between(start_s: float, time_s: float, period_s: float) -> int:
     return int((time_s - start_s + _EARLY) / period_s)
 
 
+def at_rest(contract: Contract, command: np.ndarray) -> np.ndarray:
+    """float64 [commands] of a robot that stands still: velocities 0, while the gripper keeps its command."""
+    return np.where([scalar.unit == "m/s" for scalar in contract.command], 0.0, command)
+
+
 class Actor(Protocol):
     """One method with one action horizon.
 
@@ -121,7 +126,6 @@ class DiffusionPolicyActor:
             text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
             raise ModelError(f"{model}: {text}")
         self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
-        self._moving = np.array([scalar.unit == "m/s" for scalar in self.contract.command])
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
@@ -161,7 +165,7 @@ class DiffusionPolicyActor:
         place = steps_between(self._start, self._time, self.contract.period_s)
         if place < len(self._actions) or self._whole:
             return self._actions[min(place, len(self._actions) - 1)]
-        return np.where(self._moving, 0.0, self._actions[-1])
+        return at_rest(self.contract, self._actions[-1])
 
     def _history(self) -> np.ndarray:
         """Observations a period apart, as those in training; at another rate, interpolated between those seen.

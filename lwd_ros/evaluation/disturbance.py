@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter
-from lwd_ros.evaluation.actors import Actor
+from lwd_ros.evaluation.actors import Actor, at_rest
 from lwd_ros.sim.scene import EPISODE_STEPS, PERIOD_S, Scene
 
 
@@ -103,7 +103,7 @@ def disturbed_episode(
     scene.set_period(disturbance.period_s)
     actor.begin(task, layout + 1)
     history, seen, stamp_s, waiting, answers = [], None, 0.0, 0, 0
-    command, moving = np.zeros(len(contract.command)), np.array([scalar.unit == "m/s" for scalar in contract.command])
+    command = np.zeros(len(contract.command))
     for step in range(steps):
         noise[measured] = disturbance.observation_noise_m * random["see"].standard_normal(len(measured))
         history.append(scene.observe() + noise)
@@ -131,7 +131,7 @@ def disturbed_episode(
             found = actor.command()
             command = command if found is None else found.copy()
         elif thinking.meanwhile == "pauses":
-            command = np.where(moving, 0.0, command)
+            command = at_rest(contract, command)
         # Limited first: a command far beyond its limit would swallow the noise.
         executed = np.clip(command, *contract.command_limits) + spread * random["act"].standard_normal(len(command))
         if scene.step(limiter.apply(executed, share)):
