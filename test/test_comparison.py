@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.evaluation import comparison, costs, robustness, trials
-from lwd_ros.evaluation.comparison import Case, Rules, compare
+from lwd_ros.evaluation import comparison, costs, trials
+from lwd_ros.evaluation.comparison import Case, EarlierResultError, Rules, compare
 from lwd_ros.evaluation.costs import QueryTimes, flops, query_seconds
 from lwd_ros.evaluation.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
@@ -21,7 +21,7 @@ from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.evaluation.horizon import study_horizon
 from lwd_ros.evaluation.methods import Method, MethodsError, load_methods
-from lwd_ros.evaluation.robustness import _FREE_OBJECT, CASES, study_latency
+from lwd_ros.evaluation.robustness import _FREE_OBJECT, CASES, study_disturbance, study_latency
 from lwd_ros.generator import ModelError
 from lwd_ros.resources import share_path
 from lwd_ros.sim.collect import CollectSettings, collect
@@ -76,7 +76,7 @@ def test_rows_say_what_lwd_evaluate_says(tmp_path):
     assert row["successes"] == expected["successes"] == 2
     assert row["steps_per_episode"] == pytest.approx(expected["steps_to_success"]["median"])
     assert (row["horizon"], row["training_seeds"], row["queries_per_episode"]) == (500, 1, 1.0)
-    assert row["tasks"] == {"drawer-close-v3": {"successes": 2, "episodes": 2}}
+    assert row["tasks"] == {"drawer-close-v3": {"successes": 2, "episodes": 2, "failed_layouts": []}}
     assert row["models"] == [{"model": LWD.name, "sha256": _file(LWD)[1]}]
 
 
@@ -105,8 +105,9 @@ def test_seeds_and_tasks_are_pooled_and_cases_told_apart(tmp_path, monkeypatch):
     assert [(r["level"], r["horizon"], r["successes"], r["episodes"]) for r in rows] == [
         (1, 8, 4, 8), (1, 500, 2, 4), (2, 8, 4, 8), (2, 500, 2, 4), (3, 8, 2, 4), (3, 500, 1, 2)
     ]  # fmt: skip
-    assert rows[0]["tasks"] == {task: {"successes": 2, "episodes": 4} for task in TASKS}
-    assert rows[4]["tasks"] == {"reach-v3": {"successes": 2, "episodes": 4}}
+    counts = {"successes": 2, "episodes": 4, "failed_layouts": [FIRST + 1] * 2}
+    assert rows[0]["tasks"] == dict.fromkeys(TASKS, counts)
+    assert rows[4]["tasks"] == {"reach-v3": counts}
     assert rows[0]["queries_per_episode"] == 1.5
     assert [row["thinking_steps"] for row in rows] == [0, 0, 1, 62, 0, 0]
     assert {(trial.kind, trial.model_digest) for trial in asked} == {
@@ -163,8 +164,8 @@ def test_a_model_that_lacks_a_task_is_refused_before_any_episode(tmp_path, diffu
 
 
 def test_the_drop_is_of_the_same_episodes():
-    before = trials.Counts({("a", n): (True, True) for n in range(20)} | {("b", n): (False, False) for n in range(20)})
-    after = trials.Counts({("a", n): (True, n < 10) for n in range(20)})
+    before = {("a", n): (True, True) for n in range(20)} | {("b", n): (False, False) for n in range(20)}
+    after = {("a", n): (True, n < 10) for n in range(20)}
     less, (low, high) = comparison.drop(before, after)
     assert less == pytest.approx(0.25)  # task b, which the case does not have, does not count
     assert 0.1 < low < 0.2 < 0.3 < high < 0.4
@@ -172,18 +173,27 @@ def test_the_drop_is_of_the_same_episodes():
     # Against a method that drops as much on the same layouts there is nothing left, not even an interval.
     assert comparison.extra_drop((before, after), (before, after)) == (0.0, (0.0, 0.0))
     assert comparison.lead(after, after) == (0.0, (0.0, 0.0))
-    untouched = trials.Counts({key: (True, True) for key in after.outcomes})
+    untouched = dict.fromkeys(after, (True, True))
     more, (low, high) = comparison.extra_drop((before, after), (before, untouched))
     assert (more, low > 0.1, high < 0.4) == (pytest.approx(0.25), True, True)
     behind, (low, high) = comparison.lead(after, untouched)
     assert (behind, low > -0.4, high < -0.1) == (pytest.approx(-0.25), True, True)
 
 
+def test_a_row_holds_the_outcomes_that_it_was_made_of():
+    found = {("a", FIRST): (True, False, False), ("a", FIRST + 1): (True,) * 3, ("b", FIRST): (False,) * 3,
+             ("b", FIRST + 1): (False, True, True)}  # fmt: skip
+    row = trials.Counts(found).to_dict() | {"training_seeds": 3}
+    read = comparison.outcomes_of(row, {"first_layout": FIRST, "episodes_per_task": 2})
+    assert {key: sum(value) for key, value in read.items()} == {key: sum(value) for key, value in found.items()}
+    assert {len(value) for value in read.values()} == {3}
+
+
 def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
     def counted(found, kept, workers):
         kept_up = {"lwd": 15, "diffusion_policy": 10}
         return [
-            trials.Counts({(t.task, n): (n < 20 if t.disturbance == Disturbance() else n < kept_up[t.kind],)
+            trials.Counts({(t.task, FIRST + n): (t.disturbance == Disturbance() or n < kept_up[t.kind],)
                            for n in range(20)}, 20, 20, 20)
             for t in found
         ]  # fmt: skip
@@ -196,7 +206,8 @@ def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
         Case({"disturbance": "none", "level": 0}),
         Case({"disturbance": "delay", "level": 2}, Disturbance(delay=2)),
     ]
-    found = robustness.study_disturbance(methods, _rules(tmp_path, TASKS[:1]), cases)["methods"]
+    rules = _rules(tmp_path, TASKS[:1], 20)
+    found = study_disturbance(methods, rules, cases)["methods"]
     assert [(row["drop"], row["extra_drop"]) for row in found["lwd"]] == [(0.0, 0.0), (0.25, -0.25)]
     assert [row["extra_drop"] for row in found["diffusion_policy"]] == [0.0] * 4
     assert found["lwd"][1]["extra_drop_interval"][1] < 0
@@ -207,11 +218,45 @@ def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
     # What was trained on other observations is set against what was trained alike.
     robust = {"lwd": "lwd_robust", "diffusion_policy": "diffusion_policy_robust"}
     methods += [replace(method, name=robust[method.name]) for method in methods]
-    found = robustness.study_disturbance(methods, _rules(tmp_path, TASKS[:1]), cases)["methods"]
+    found = study_disturbance(methods, rules, cases)["methods"]
     assert {row["reference"][0] for row in found["lwd_robust"]} == {"diffusion_policy_robust"}
     assert {row["reference"][0] for row in found["diffusion_policy_robust"]} == {"diffusion_policy"}
-    alone = robustness.study_disturbance(methods[:1], _rules(tmp_path, TASKS[:1]), cases)["methods"]["lwd"]
-    assert all("extra_drop" not in row for row in alone)
+    first = study_disturbance(methods[:1], rules, cases)
+    assert all("extra_drop" not in row for row in first["methods"]["lwd"])
+    # One method after another gives what all together do, whichever comes first.
+    first["machine"] = {"cpu": "another"}  # without times, it does not matter
+    then = study_disturbance(methods[1:], rules, cases, earlier=first)
+    assert then["methods"] == found
+    again = study_disturbance(methods[2:], rules, cases)
+    again = study_disturbance(methods[:2], rules, cases, earlier=again)
+    assert again["methods"] == found
+
+
+def test_other_methods_stay_as_they_are_in_an_earlier_result(tmp_path, methods, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["study", "horizon", "--quick", "--methods", str(methods), "--kept", "kept", "--workers", "1"]
+    path = Path("out/quick_horizon.json")
+    assert CliRunner().invoke(cli, [*given, "--only", "lwd"]).exit_code == 0
+    first = json.loads(path.read_text())
+    assert list(first["methods"]) == ["lwd"]
+    assert CliRunner().invoke(cli, [*given, "--only", "diffusion_policy"]).exit_code == 0
+    both = json.loads(path.read_text())
+    assert list(both["methods"]) == ["lwd", "diffusion_policy"] and both["methods"]["lwd"] == first["methods"]["lwd"]
+    # Without --only, what is not in the file of methods goes.
+    alone = {"lwd": yaml.safe_load(methods.read_text())["lwd"]}
+    methods.write_text(yaml.safe_dump(alone))
+    assert CliRunner().invoke(cli, given).exit_code == 0
+    assert list(json.loads(path.read_text())["methods"]) == ["lwd"]
+    for broken, sentence in (
+        (json.dumps({**both, "protocol": {}}), r"key 'protocol': found \{\}, expected"),
+        (json.dumps({**both, "machine": {"cpu": "another"}}), "key 'machine': found .*another.* cannot stand beside"),
+        ("[]", "quick_horizon.json: found no mapping 'methods'"),
+        ("{", "quick_horizon.json: is not JSON"),
+    ):
+        path.write_text(broken)
+        with pytest.raises(EarlierResultError, match=sentence):
+            CliRunner().invoke(cli, [*given, "--only", "lwd"], catch_exceptions=False)
+        assert path.read_text() == broken
 
 
 def test_horizons_state_their_cost(tmp_path, diffusion_policy):
@@ -261,7 +306,7 @@ def test_rows_that_share_episodes_count_their_time_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(comparison, "run_trials", timed)
     result = study_latency([_method(500)], _rules(tmp_path, TASKS), slower=(1,))
-    assert [row["seconds"] for row in result["methods"]["lwd"]] == [7200.0] * 3  # 0 steps of thinking
+    assert [row["seconds"] for row in result["methods"]["lwd"]] == [7200.0, 0.0, 0.0]  # 0 steps of thinking
     assert result["episode_hours"] == 2.0
 
 
@@ -337,6 +382,15 @@ def test_a_wrong_file_of_methods_is_one_sentence(tmp_path, content, sentence):
     path.write_text(content)
     with pytest.raises(MethodsError, match=sentence):
         load_methods(path)
+
+
+def test_some_methods_of_a_file_need_no_models_of_the_others(tmp_path):
+    path = tmp_path / "methods.yaml"
+    there, gone = ({"kind": "lwd", "models": [{"model": m, "seeds": [0], "horizons": [8]}]} for m in (str(LWD), "gone"))
+    path.write_text(yaml.safe_dump({"there": there, "gone": gone}))
+    assert [method.name for method in load_methods(path, ["there"])] == ["there"]
+    with pytest.raises(MethodsError, match="found no method 'other', expected one of gone, there"):
+        load_methods(path, ["there", "other"])
 
 
 def test_training_layouts_are_refused(tmp_path):

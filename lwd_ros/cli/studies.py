@@ -195,14 +195,19 @@ def _of_methods(name: str):
                 default=f"config/study/{name}.yaml",
                 help="Methods and their model files.",
             ),
+            click.option(
+                "--only",
+                help="Methods, comma-separated, that are run; the others stay as they are in the result that is there. "
+                "Their model files are not needed.  [default: all]",
+            ),
         ),
         function,
     )
 
 
-def _compare(run, name, file, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
+def _compare(run, name, file, only, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
     """Run a study of methods, print its rows and write it."""
-    from lwd_ros.evaluation.comparison import Rules
+    from lwd_ros.evaluation.comparison import Rules, earlier_result
     from lwd_ros.evaluation.evaluate import write_json
     from lwd_ros.evaluation.methods import load_methods
 
@@ -213,7 +218,8 @@ def _compare(run, name, file, tasks, episodes, first_layout, kept, path, workers
     path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
     kept = kept or Path("out/quick" if quick else "out/studies")
     rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
-    result = run(load_methods(file), rules)
+    methods = load_methods(file, [name.strip() for name in only.split(",")] if only else ())
+    result = run(methods, rules, earlier=earlier_result(path) if only else None)
     shown = ("disturbance", "level", "times_slower", "meanwhile")
     for method, rows in result["methods"].items():
         for row in rows:

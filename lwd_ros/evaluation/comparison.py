@@ -1,7 +1,8 @@
 """Methods against each other: at every action horizon, in every case, on the same tasks and layouts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -12,9 +13,16 @@ from lwd_ros.evaluation.costs import machine
 from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.evaluation.methods import Method
-from lwd_ros.evaluation.trials import Counts, Trial, make_actor, pooled, run_trials
+from lwd_ros.evaluation.trials import REVISION, Counts, Trial, make_actor, pooled, run_trials
 from lwd_ros.generator import ModelError
 from lwd_ros.sim.scene import EPISODE_STEPS
+
+Outcomes = Mapping[tuple[str, int], Sequence[bool]]
+"""Successes of each task and layout, one per training seed."""
+
+
+class EarlierResultError(ValueError):
+    """Rows of an earlier result cannot stand beside new ones; says what differs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Rules:
             "first_layout": self.first_layout,
             "episodes_per_task": self.episodes,
             "tasks": list(self.tasks),
+            "revision": REVISION,
         }
 
 
@@ -94,6 +103,8 @@ class Compared:
 def compare(methods: Sequence[Method], cases: Sequence[Case], rules: Rules) -> list[Compared]:
     """Every method at every horizon in every case that applies to a task.
 
+    Where rows share episodes, the first of them alone counts the time that these took.
+
     Raises:
         ModelError: a model file cannot be used or does not know a task, or the layouts were trained on.
     """
@@ -113,8 +124,14 @@ def compare(methods: Sequence[Method], cases: Sequence[Case], rules: Rules) -> l
             ]  # fmt: skip
             rows.append((method, case, horizon, thinking, slice(len(trials), len(trials) + len(mine))))
             trials += mine
-    counts = run_trials(trials, rules.kept, rules.workers)
-    return [Compared(method, case, h, thinking, pooled(counts[place])) for method, case, h, thinking, place in rows]
+    counts, timed = run_trials(trials, rules.kept, rules.workers), set()
+    found = []
+    for method, case, horizon, thinking, place in rows:
+        mine = pooled(counts[place])
+        seconds = {digest: value for digest, value in mine.seconds.items() if digest not in timed}
+        timed |= seconds.keys()
+        found.append(Compared(method, case, horizon, thinking, replace(mine, seconds=seconds)))
+    return found
 
 
 def _require_usable(methods: Sequence[Method], rules: Rules) -> None:
@@ -128,23 +145,61 @@ def _require_usable(methods: Sequence[Method], rules: Rules) -> None:
                     raise ModelError(f"task '{unknown[0]}' is unknown to {path.name}; it knows {', '.join(known)}")
 
 
-def described(study: str, rules: Rules, rows: dict[str, list[dict]], compared: Sequence[Compared]) -> dict:
-    """A study's result: `methods.<name>` are its rows; times in them were measured on `machine`.
+def described(
+    study: str, rules: Rules, compared: Sequence[Compared], rows: Sequence[dict], earlier: dict | None = None
+) -> dict:
+    """A study's result: `methods.<name>` are the rows of what was compared; times in them were measured on `machine`.
 
     `episode_hours` is what all episodes took together, in processes of one thread each, whenever they were run.
+    Methods of an `earlier` result that were not compared now stay as they are there, before the others.
+
+    Raises:
+        EarlierResultError: the earlier result was made by other rules, or has times of another machine.
     """
     head = {"study": study, "lwd_ros": __version__, "machine": machine(), "protocol": rules.to_dict()}
-    seconds = sum(pooled(row.counts for row in compared).seconds.values())  # rows may share trials
-    return {**head, "episode_hours": round(seconds / 3600, 2), "methods": rows}
+    methods: dict[str, list[dict]] = {row.method.name: [] for row in compared}
+    stay = {name: found for name, found in (earlier or {}).get("methods", {}).items() if name not in methods}
+    timed = any("query_ms" in row for row in rows)
+    for key in (key for key in head if stay and (timed or key != "machine")):
+        if earlier.get(key) != head[key]:
+            there, here = json.dumps(earlier.get(key)), json.dumps(head[key])
+            text = f"key '{key}': found {there}, expected {here}; rows made otherwise cannot stand beside new ones"
+            raise EarlierResultError(f"the earlier result of '{study}': {text}")
+    for found, row in zip(compared, rows, strict=True):
+        methods[found.method.name].append(row)
+    methods = stay | methods
+    seconds = sum(row["seconds"] for rows in methods.values() for row in rows)
+    return {**head, "episode_hours": round(seconds / 3600, 2), "methods": methods}
 
 
-def by_method(methods: Sequence[Method], rows: Sequence[dict], compared: Sequence[Compared]) -> dict[str, list[dict]]:
-    """Rows under their methods' names."""
-    names = [row.method.name for row in compared]
-    return {m.name: [row for name, row in zip(names, rows, strict=True) if name == m.name] for m in methods}
+def earlier_result(path: Path) -> dict | None:
+    """What an earlier study wrote there; none where there is no file.
+
+    Raises:
+        EarlierResultError: it is not a result of a study of methods.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EarlierResultError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("methods"), dict):
+        raise EarlierResultError(f"{path}: found no mapping 'methods', expected the result of a study of methods")
+    return content
 
 
-def drop(before: Counts, after: Counts) -> tuple[float, tuple[float, float]]:
+def outcomes_of(row: Mapping, protocol: Mapping) -> Outcomes:
+    """The outcomes that a row of a result stands for; which training seed failed on a layout it does not say."""
+    seeds, first = row["training_seeds"], protocol["first_layout"]
+    return {
+        (task, layout): tuple(k >= counts["failed_layouts"].count(layout) for k in range(seeds))
+        for task, counts in row["tasks"].items()
+        for layout in range(first, first + protocol["episodes_per_task"])
+    }
+
+
+def drop(before: Outcomes, after: Outcomes) -> tuple[float, tuple[float, float]]:
     """How much lower success is after than before, on the tasks of `after`, and a 95 % interval.
 
     The same episodes stand against each other: the interval is a bootstrap over tasks and layouts, whose training
@@ -153,7 +208,7 @@ def drop(before: Counts, after: Counts) -> tuple[float, tuple[float, float]]:
     return _mean_with_interval(_drops(before, after))
 
 
-def extra_drop(mine: tuple[Counts, Counts], other: tuple[Counts, Counts]) -> tuple[float, tuple[float, float]]:
+def extra_drop(mine: tuple[Outcomes, Outcomes], other: tuple[Outcomes, Outcomes]) -> tuple[float, tuple[float, float]]:
     """How much more one method drops than another, each given as (before, after), and a 95 % interval as of `drop`.
 
     Both must have met the same tasks and layouts.
@@ -161,15 +216,14 @@ def extra_drop(mine: tuple[Counts, Counts], other: tuple[Counts, Counts]) -> tup
     return _mean_with_interval(_drops(*mine) - _drops(*other))
 
 
-def lead(mine: Counts, other: Counts) -> tuple[float, tuple[float, float]]:
+def lead(mine: Outcomes, other: Outcomes) -> tuple[float, tuple[float, float]]:
     """How much higher one method's success is than another's, and a 95 % interval as of `drop`."""
     return _mean_with_interval(_drops(mine, other))
 
 
-def _drops(before: Counts, after: Counts) -> np.ndarray:
+def _drops(before: Outcomes, after: Outcomes) -> np.ndarray:
     """float64 [tasks x layouts]: the drop on each, training seeds averaged."""
-    first = before.outcomes
-    return np.array([np.mean(first[key]) - np.mean(found) for key, found in sorted(after.outcomes.items())])
+    return np.array([np.mean(before[key]) - np.mean(found) for key, found in sorted(after.items())])
 
 
 def _mean_with_interval(values: np.ndarray) -> tuple[float, tuple[float, float]]:

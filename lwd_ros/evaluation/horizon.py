@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 
-from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described
+from lwd_ros.evaluation.comparison import Case, Rules, compare, described
 from lwd_ros.evaluation.costs import QueryTimes, flops
 from lwd_ros.evaluation.methods import Method
 
 
-def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
+def study_horizon(methods: Sequence[Method], rules: Rules, earlier: dict | None = None) -> dict:
     """Success, queries, time and operations of every method at every horizon that it has a model for.
+
+    Other methods of an `earlier` result stay as they are there.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
+        EarlierResultError: the earlier result was made otherwise.
     """
     compared = compare(methods, [Case()], rules)
     times = QueryTimes(rules.kept, methods)
@@ -33,4 +36,4 @@ def study_horizon(methods: Sequence[Method], rules: Rules) -> dict:
                 "flops": operations,
             }
         )
-    return described("horizon", rules, by_method(methods, rows, compared), compared)
+    return described("horizon", rules, compared, rows, earlier)

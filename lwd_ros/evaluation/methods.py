@@ -1,7 +1,7 @@
 """The methods that studies compare: which model files stand for which action horizon, read from YAML."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +22,23 @@ class Method:
     models: dict[int, tuple[tuple[Path, str], ...]]
 
 
-def load_methods(path: str | Path) -> tuple[Method, ...]:
-    """Read a YAML file; paths in it are relative to the current folder.
+def load_methods(path: str | Path, only: Collection[str] = ()) -> tuple[Method, ...]:
+    """Read a YAML file, or only some of its methods; paths in it are relative to the current folder.
 
     Each method has a `kind` and a list `models` of mappings: `model`, a path in which {seed} stands for the seed,
     `seeds`, and the `horizons` that it is run at.
 
     Raises:
-        MethodsError: a key is missing or wrong, or a model file is not there.
+        MethodsError: a key is missing or wrong, or a model file or a method of `only` is not there.
     """
     content = read_yaml(path, "a file of methods", MethodsError)
     if not isinstance(content, Mapping) or not content:
         raise MethodsError(f"{path}: found {content!r}, expected a mapping of methods by name")
-    return tuple(_method(name, entry, f"{path}: method '{name}'") for name, entry in content.items())
+    unknown = [name for name in only if name not in content]
+    if unknown:
+        raise MethodsError(f"{path}: found no method '{unknown[0]}', expected one of {', '.join(map(str, content))}")
+    chosen = {name: entry for name, entry in content.items() if not only or name in only}
+    return tuple(_method(name, entry, f"{path}: method '{name}'") for name, entry in chosen.items())
 
 
 def _method(name, entry, where: str) -> Method:

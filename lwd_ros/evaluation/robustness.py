@@ -1,13 +1,22 @@
 """The studies of disturbances and of latency: what is left of success when the world is not as in training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from lwd_ros.evaluation.comparison import Case, Rules, by_method, compare, described, drop, extra_drop, lead
+from lwd_ros.evaluation.comparison import (
+    Case,
+    Outcomes,
+    Rules,
+    compare,
+    described,
+    drop,
+    extra_drop,
+    lead,
+    outcomes_of,
+)
 from lwd_ros.evaluation.costs import QueryTimes
 from lwd_ros.evaluation.disturbance import AT_ONCE, Disturbance, Meanwhile, Thinking
 from lwd_ros.evaluation.methods import Method
-from lwd_ros.evaluation.trials import Counts
 from lwd_ros.sim.scene import PERIOD_S
 
 _LEVELS = {
@@ -34,6 +43,8 @@ CASES = tuple(
 )
 """What the study of disturbances asks: each disturbance alone, at some levels."""
 
+_CALM = ("none", 0)
+
 SLOWER = (1, 2, 5, 10)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
@@ -46,49 +57,69 @@ def reference_of(method: str) -> tuple[str, int]:
     return _REFERENCES.get(method, _REFERENCE)
 
 
-def study_disturbance(methods: Sequence[Method], rules: Rules, cases: Sequence[Case] = CASES) -> dict:
+def study_disturbance(
+    methods: Sequence[Method], rules: Rules, cases: Sequence[Case] = CASES, earlier: dict | None = None
+) -> dict:
     """Success of every method under every case, and `drop`: how much less than without any, on the same episodes.
 
     Beside its reference, where that is among the methods: `extra_drop` is how much larger the drop is, `lead` how much
-    higher the success.
+    higher the success. Other methods of an `earlier` result stay; all are set against each other.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
+        EarlierResultError: the earlier result was made otherwise.
     """
     compared = compare(methods, cases, rules)
-    counts = {(row.method.name, row.horizon, _key(row.case)): row.counts for row in compared}
-    calm = next(_key(case) for case in cases if case.labels["disturbance"] == "none")
-
-    def pair(name: str, horizon: int, case: Case) -> tuple[Counts, Counts]:
-        return counts[name, horizon, calm], counts[name, horizon, _key(case)]
-
-    rows = []
-    for row in compared:
-        mine = pair(row.method.name, row.horizon, row.case)
-        less, interval = drop(*mine)
-        content = row.to_dict() | {"drop": less, "drop_interval": list(interval)}
-        reference = reference_of(row.method.name)
-        if (*reference, _key(row.case)) in counts:
-            theirs = pair(*reference, row.case)
-            content["reference"] = list(reference)
-            for name, found in (("extra_drop", extra_drop(mine, theirs)), ("lead", lead(mine[1], theirs[1]))):
-                content |= {name: found[0], f"{name}_interval": list(found[1])}
-        rows.append(content)
-    return described("disturbance", rules, by_method(methods, rows, compared), compared)
+    result = described("disturbance", rules, compared, [row.to_dict() for row in compared], earlier)
+    known = {
+        (name, row["horizon"], _case(row)): outcomes_of(row, result["protocol"])
+        for name, rows in result["methods"].items()
+        for row in rows
+    }
+    for name, rows in result["methods"].items():
+        rows[:] = [_without_comparison(row) | _comparison(known, name, row) for row in rows]
+    return result
 
 
-def _key(case: Case) -> tuple:
-    return tuple(case.labels.values())
+_COMPARISON = ("drop", "drop_interval", "reference", "extra_drop", "extra_drop_interval", "lead", "lead_interval")
 
 
-def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[float] = SLOWER) -> dict:
+def _without_comparison(row: dict) -> dict:
+    return {key: value for key, value in row.items() if key not in _COMPARISON}
+
+
+def _comparison(known: Mapping[tuple, Outcomes], name: str, row: dict) -> dict:
+    """What a row says of success undisturbed and of the reference, by method, horizon and case."""
+    case, (reference, horizon) = _case(row), reference_of(name)
+    mine, theirs = (
+        (known.get((*place, _CALM)), known.get((*place, case)))
+        for place in ((name, row["horizon"]), (reference, horizon))
+    )
+    less, interval = drop(*mine)
+    content = {"drop": less, "drop_interval": list(interval)}
+    if None not in theirs:
+        content["reference"] = [reference, horizon]
+        for key, found in (("extra_drop", extra_drop(mine, theirs)), ("lead", lead(mine[1], theirs[1]))):
+            content |= {key: found[0], f"{key}_interval": list(found[1])}
+    return content
+
+
+def _case(labels: Mapping) -> tuple[str, float]:
+    """What tells cases apart, of the labels or the row of one."""
+    return labels["disturbance"], labels["level"]
+
+
+def study_latency(
+    methods: Sequence[Method], rules: Rules, slower: Sequence[float] = SLOWER, earlier: dict | None = None
+) -> dict:
     """Success under inference times measured here, and on computers some times slower, replayed as control steps.
 
     A query of t s lasts the whole periods in t; what is left of the last period is neglected, for every method. What
-    happens `meanwhile` is each of what `Thinking` knows.
+    happens `meanwhile` is each of what `Thinking` knows. Other methods of an `earlier` result stay as they are there.
 
     Raises:
         ModelError: a model file cannot be used, or the layouts were trained on.
+        EarlierResultError: the earlier result was made otherwise.
     """
     times = QueryTimes(rules.kept, methods)
 
@@ -105,4 +136,4 @@ def study_latency(methods: Sequence[Method], rules: Rules, slower: Sequence[floa
     for row in compared:
         seconds = times.of(row.method, row.horizon) * row.case.labels["times_slower"]
         rows.append(row.to_dict() | {"query_ms": 1e3 * seconds})
-    return described("latency", rules, by_method(methods, rows, compared), compared)
+    return described("latency", rules, compared, rows, earlier)

@@ -95,12 +95,16 @@ class Counts:
         return Counts(outcomes, *sums, self.seconds | other.seconds)
 
     def to_dict(self) -> dict:
-        """As the results of studies have it, with the Wilson 95 % interval."""
+        """As the results of studies have it, with the Wilson 95 % interval.
+
+        A layout is as often among a task's `failed_layouts` as training seeds failed on it.
+        """
         tasks: dict[str, dict] = {}
-        for (task, _), found in self.outcomes.items():
-            row = tasks.setdefault(task, {"successes": 0, "episodes": 0})
+        for (task, layout), found in self.outcomes.items():
+            row = tasks.setdefault(task, {"successes": 0, "episodes": 0, "failed_layouts": []})
             row["successes"] += sum(found)
             row["episodes"] += len(found)
+            row["failed_layouts"] += [layout] * (len(found) - sum(found))
         successes, episodes = (sum(row[key] for row in tasks.values()) for key in ("successes", "episodes"))
         return {
             "success": successes / episodes,

@@ -13,6 +13,7 @@ LABELS = {
     "lwd_hidden": "LWD, goal hidden",
     "lwd_robust": "LWD, robust",
     "diffusion_policy": "Diffusion Policy",
+    "diffusion_policy_128": "Diffusion Policy of 128 actions",
     "diffusion_policy_160": "Diffusion Policy of 160 actions",
     "diffusion_policy_robust": "Diffusion Policy, robust",
     "nearest_demonstration": "nearest demonstration replayed",
@@ -21,7 +22,8 @@ LABELS = {
 }
 COLOURS = {
     "lwd": "#0072B2", "lwd_hidden": "#56B4E9", "lwd_robust": "#003A5C", "diffusion_policy": "#D55E00",
-    "diffusion_policy_160": "#E69F00", "diffusion_policy_robust": "#7A3600", "multitask_mlp": "#009E73",
+    "diffusion_policy_128": "#CC79A7", "diffusion_policy_160": "#E69F00", "diffusion_policy_robust": "#7A3600",
+    "multitask_mlp": "#009E73",
 }  # fmt: skip
 MARKERS = {
     "lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "diffusion_policy_160": "v", "nearest_demonstration": "x",
@@ -119,7 +121,7 @@ def draw_disturbance(results: Results) -> Figure | None:
     if "disturbance" not in results:
         return None
     rows = results["disturbance"]["methods"]
-    bars = [(method, horizon) for method, horizon in columns(rows) if method != "diffusion_policy" or horizon == 8]
+    bars = columns(rows)
     kinds = [kind for kind in dict.fromkeys(row["disturbance"] for row in next(iter(rows.values()))) if kind != "none"]
     figure, axes = panels(len(kinds), height=2.3)
     for panel, kind in zip(axes, kinds, strict=True):
