@@ -25,11 +25,11 @@ def row(successes: int, horizon: int = 500, queries: float = 1.0, **more) -> dic
     return {**made, "horizon": horizon, "training_seeds": 1, "thinking_steps": 0, "models": [], **more}
 
 
-def result(study: str, methods: dict, first_layout: int = 200_000) -> dict:
+def result(study: str, methods: dict) -> dict:
     return {
         "study": study,
         "machine": {"cpu": "Some CPU", "cores": 2},
-        "protocol": {"first_layout": first_layout, "episodes_per_task": 10},
+        "protocol": {"first_layout": 200_000, "episodes_per_task": 10},
         "episode_hours": 1.25,
         "methods": methods,
     }
@@ -86,10 +86,10 @@ def folder(tmp_path) -> Path:
         for method, horizon in (("lwd", 500), ("diffusion_policy", 8))
     }
     convergence = {f"16 actions@{steps}": [row(good, 8)] for steps, good in ((10_000, 17), (5_000, 12))}
+    convergence["160 actions@10000"] = [row(11, 8), row(5, 500)]
     made = {"horizon": horizon, "disturbance": disturbance, "latency": latency, "convergence": convergence}
     for study, methods in made.items():
-        first = 100_000 if study == "convergence" else 200_000
-        (tmp_path / f"{study}.json").write_text(json.dumps(result(study, methods, first)))
+        (tmp_path / f"{study}.json").write_text(json.dumps(result(study, methods)))
     return tmp_path
 
 
@@ -131,11 +131,31 @@ def test_tables_say_what_the_results_say(folder):
     first = found["table:latency"].splitlines()[2].strip(" |").split(" | ")
     assert [cell.partition(" ")[0] for cell in first[7:]] == ["0.950", "0.900", "0.850"]
     assert all(cell.endswith("), 70") for cell in first[7:])
-    assert found["table:convergence"].splitlines()[0] == "| network | 5,000 | 10,000 |"
-    points = "12/20 (0.387 to 0.781) | 17/20 (0.640 to 0.948)"
-    assert f"| 16 actions, horizon 8 | {points} |" in found["table:convergence"]
+    assert found["value:horizon.first_layout"] == "200,000" and found["value:horizon.cpu"] == "Some CPU"
     assert found["value:disturbance.episode_hours"] == "1.2"
-    assert found["value:convergence.first_layout"] == "100,000" and found["value:horizon.cpu"] == "Some CPU"
+
+
+def test_trainings_are_set_beside_the_longest_which_the_study_of_horizons_has(folder):
+    table = contents(load(folder))["table:convergence"].splitlines()
+    assert table[0] == "| network | 5,000 | 10,000 | 20,000 |"
+    points = "12/20 (0.387 to 0.781) | 17/20 (0.640 to 0.948) | 18/20 (0.699 to 0.972)"
+    assert f"| 16 actions, horizon 8 | {points} |" in table
+    assert f"| 160 actions, horizon 500 | {text.NONE} | 5/20 (0.112 to 0.469) | 6/20 (0.145 to 0.519) |" in table
+    path = folder / "convergence.json"
+    content = json.loads(path.read_text())
+    content["protocol"]["first_layout"] = 100_000
+    path.write_text(json.dumps(content))
+    with pytest.raises(ReportError, match=r"convergence\.json: found first_layout 100000, expected 200000"):
+        load(folder)
+
+
+def test_methods_come_in_one_order_however_they_were_run(folder):
+    path = folder / "disturbance.json"
+    content = json.loads(path.read_text())
+    before = contents(load(folder))
+    content["methods"] = dict(reversed(content["methods"].items()))
+    path.write_text(json.dumps(content))
+    assert contents(load(folder)) == before
 
 
 def test_bold_is_what_is_worse_beyond_chance(folder):

@@ -13,6 +13,9 @@ USED_AT = {"lwd": 500, "lwd_hidden": 500, "regression": 500, "multitask_mlp": 50
 """The action horizon that each method is meant to be used at."""
 
 STUDIES = ("horizon", "disturbance", "latency", "convergence")
+LONGEST = {"16 actions@20000": ("diffusion_policy", (8,)), "160 actions@20000": ("diffusion_policy_160", (8, 500))}
+"""Trainings that the study of horizons shows, as the rows of shorter ones are named: the method there, and horizons."""
+
 _KEYS = ("horizon", "training_seeds", "success", "successes", "episodes", "interval", "queries_per_episode", "tasks")
 
 PLOTS = {
@@ -26,9 +29,26 @@ Rows = dict[str, list[dict]]
 
 
 def load(folder: Path) -> dict[str, dict]:
-    """Results by study, of those that are in `folder`; raises ReportError where a file is not what a study writes."""
+    """Results by study, of those that are in `folder`, methods in the order of their labels.
+
+    What the study of horizons has is among the rows of `convergence`, as its longest trainings.
+
+    Raises:
+        ReportError: a file is not what a study writes, or trainings were judged on other layouts than the longest.
+    """
     paths = {study: folder / f"{study}.json" for study in STUDIES}
-    return {study: _checked(path) for study, path in paths.items() if path.exists()}
+    results = {study: _checked(path) for study, path in paths.items() if path.exists()}
+    if "convergence" in results and "horizon" in results:
+        shorter, longest = results["convergence"], results["horizon"]
+        for key in ("first_layout", "episodes_per_task"):
+            found, expected = shorter["protocol"].get(key), longest["protocol"].get(key)
+            if found != expected:
+                text = f"found {key} {found}, expected {expected}, that of the longest trainings in horizon.json"
+                raise ReportError(f"{paths['convergence']}: {text}")
+        for name, (method, horizons) in LONGEST.items():
+            rows = [row for horizon in horizons if (row := _at(longest["methods"], method, horizon))]
+            shorter["methods"] |= {name: rows} if rows else {}
+    return results
 
 
 def _checked(path: Path) -> dict:
@@ -45,7 +65,9 @@ def _checked(path: Path) -> dict:
         if isinstance(error, ReportError):
             raise
         raise ReportError(f"{path}: is not the result of a study ({error!r})") from error
-    return content
+    order = list(comparison_plots.LABELS)
+    place = {name: order.index(name) if name in order else len(order) for name in content["methods"]}
+    return content | {"methods": {name: content["methods"][name] for name in sorted(place, key=place.get)}}
 
 
 def name_of(method: str) -> str:
@@ -152,7 +174,7 @@ def disturbance_table(rows: Rows) -> str:
 
 
 def _kept(row: dict) -> str:
-    return f"{text.rate(row['success'])} ({text.interval(_count(row))}), {-row['drop']:+.3f}"
+    return f"{text.rate(row['success'])} ({text.interval(_count(row))}), {0.0 - row['drop']:+.3f}"
 
 
 def _case(name: str, level: float, unit: str) -> str:

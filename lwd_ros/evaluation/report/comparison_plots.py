@@ -16,9 +16,9 @@ LABELS = {
     "diffusion_policy_128": "Diffusion Policy of 128 actions",
     "diffusion_policy_160": "Diffusion Policy of 160 actions",
     "diffusion_policy_robust": "Diffusion Policy, robust",
-    "nearest_demonstration": "nearest demonstration replayed",
-    "multitask_mlp": "multi-task MLP",
     "regression": "regression hypernetwork",
+    "multitask_mlp": "multi-task MLP",
+    "nearest_demonstration": "nearest demonstration replayed",
 }
 COLOURS = {
     "lwd": "#0072B2", "lwd_hidden": "#56B4E9", "lwd_robust": "#003A5C", "diffusion_policy": "#D55E00",
@@ -73,6 +73,12 @@ def _curve(axes: Axes, rows: Sequence[dict], key: str, method: str, line: str = 
         places, rates, yerr=spread, fmt=MARKERS.get(method, "o"), ls=line, lw=1.4, ms=4.5, capsize=2,
         color=COLOURS.get(method, _OTHER), label=label or LABELS.get(method, method),
     )  # fmt: skip
+
+
+def _legend_below(figure: Figure) -> None:
+    """One legend for all panels, in rows that fit the narrowest figure of two panels."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(4, len(handles[1])), fontsize=8)
 
 
 def by_network(rows: Sequence[dict]) -> list[list[dict]]:
@@ -138,7 +144,7 @@ def draw_disturbance(results: Results) -> Figure | None:
             names = ["none" if row["disturbance"] == "none" else f"{row['level']:g} {row['unit']}" for row in shown]
         panel.set_xticks(range(len(names)), names, fontsize=7)
         panel.set(ylim=(0, 1.04), title=kind)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bars), fontsize=8)
+    _legend_below(figure)
     return figure
 
 
@@ -158,8 +164,7 @@ def draw_latency(results: Results) -> Figure | None:
         panel.set_xticks(slower, [f"{value:g}" for value in slower])
         panel.minorticks_off()
         panel.set(ylim=(-0.02, 1.02), xlabel="computer slower by", ylabel="success", title=title)
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(handles[1]), fontsize=8)
+    _legend_below(figure)
     return figure
 
 
@@ -177,9 +182,16 @@ def draw_convergence(results: Results) -> Figure | None:
     """Success against training steps, one line per network."""
     if "convergence" not in results:
         return None
-    figure, (axes,) = panels(1)
-    for name, points in convergence_points(results["convergence"]["methods"]).items():
-        axes.plot(list(points), [row["success"] for row in points.values()], "o-", ms=4, lw=1.3, label=name)
-    axes.set(ylim=(-0.02, 1.02), xlabel="training steps", ylabel="success", title="Diffusion Policy: validation")
+    figure, (axes,) = panels(1, width=6.4)
+    points = convergence_points(results["convergence"]["methods"])
+    for name, found in points.items():
+        spread = list(zip(*map(_around, found.values()), strict=True))
+        places, rates = list(found), [row["success"] for row in found.values()]
+        axes.errorbar(places, rates, yerr=spread, fmt="o-", ms=4, lw=1.3, capsize=2, label=name)
+    every = sorted({step for found in points.values() for step in found})
+    axes.set_xscale("log")
+    axes.set_xticks(every, [f"{step:,}" for step in every])
+    axes.minorticks_off()
+    axes.set(ylim=(-0.02, 1.02), xlabel="training steps", ylabel="success", title="Diffusion Policy on MT10")
     axes.legend(loc="lower right", fontsize=8)
     return figure
