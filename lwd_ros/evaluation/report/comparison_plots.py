@@ -13,8 +13,8 @@ LABELS = {
     "lwd_hidden": "LWD, goal hidden",
     "lwd_robust": "LWD, robust",
     "diffusion_policy": "Diffusion Policy",
-    "diffusion_policy_128": "Diffusion Policy of 128 actions",
     "diffusion_policy_160": "Diffusion Policy of 160 actions",
+    "diffusion_policy_160_10k": "Diffusion Policy of 160 actions, 10,000 training steps",
     "diffusion_policy_robust": "Diffusion Policy, robust",
     "regression": "regression hypernetwork",
     "multitask_mlp": "multi-task MLP",
@@ -22,12 +22,12 @@ LABELS = {
 }
 COLOURS = {
     "lwd": "#0072B2", "lwd_hidden": "#56B4E9", "lwd_robust": "#003A5C", "diffusion_policy": "#D55E00",
-    "diffusion_policy_128": "#CC79A7", "diffusion_policy_160": "#E69F00", "diffusion_policy_robust": "#7A3600",
+    "diffusion_policy_160": "#E69F00", "diffusion_policy_160_10k": "#E69F00", "diffusion_policy_robust": "#7A3600",
     "multitask_mlp": "#009E73",
 }  # fmt: skip
 MARKERS = {
     "lwd": "o", "lwd_hidden": "D", "diffusion_policy": "s", "diffusion_policy_160": "v", "nearest_demonstration": "x",
-    "multitask_mlp": "^",
+    "diffusion_policy_160_10k": "v", "multitask_mlp": "^",
 }  # fmt: skip
 _OTHER = "#555555"
 QUERIED = ("lwd", "lwd_hidden", "diffusion_policy", "diffusion_policy_160")
