@@ -192,6 +192,8 @@ def draw_convergence(results: Results) -> Figure | None:
     axes.set_xscale("log")
     axes.set_xticks(every, [f"{step:,}" for step in every])
     axes.minorticks_off()
-    axes.set(ylim=(-0.02, 1.02), xlabel="training steps", ylabel="success", title="Diffusion Policy on MT10")
+    lowest = min(row["interval"][0] for found in points.values() for row in found.values())
+    axes.set(ylim=(max(-0.02, lowest - 0.3), 1.02), xlabel="training steps", ylabel="success")
+    axes.set_title("Diffusion Policy on MT10")
     axes.legend(loc="lower right", fontsize=8)
     return figure
