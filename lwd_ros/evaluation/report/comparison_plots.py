@@ -134,12 +134,13 @@ def draw_disturbance(results: Results) -> Figure | None:
         for place, (method, horizon) in enumerate(bars):
             mine = [row for row in rows[method] if row["horizon"] == horizon and row["disturbance"] in ("none", kind)]
             shown = [_of_tasks(row, mine[-1]["tasks"]) for row in mine]
+            hatch = "////" if horizon < max(row["horizon"] for row in rows[method]) else ""  # asked more often
             width = 0.8 / len(bars)
             places = [number + width * (place - (len(bars) - 1) / 2) for number in range(len(shown))]
             panel.bar(
                 places, [row["success"] for row in shown], width, yerr=list(zip(*map(_around, shown), strict=True)),
                 color=COLOURS.get(method, _OTHER), label=column_name(method, horizon),
-                error_kw={"elinewidth": 0.8, "capsize": 1.5},
+                hatch=hatch, edgecolor="white", linewidth=0, error_kw={"elinewidth": 0.8, "capsize": 1.5},
             )  # fmt: skip
             names = ["none" if row["disturbance"] == "none" else f"{row['level']:g} {row['unit']}" for row in shown]
         panel.set_xticks(range(len(names)), names, fontsize=7)
