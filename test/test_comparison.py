@@ -374,6 +374,7 @@ def test_quick_has_tasks_of_its_own(methods):
             f"{{a: {{kind: lwd, models: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}",
             "method 'a': found horizon 8 twice, expected one list of seeds for each horizon",
         ),
+        ("{'a, b': {kind: lwd, models: []}}", "found method 'a, b', expected names without commas"),
         ("a: [", "is not YAML"),
     ],
 )

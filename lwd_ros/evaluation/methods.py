@@ -34,6 +34,9 @@ def load_methods(path: str | Path, only: Collection[str] = ()) -> tuple[Method, 
     content = read_yaml(path, "a file of methods", MethodsError)
     if not isinstance(content, Mapping) or not content:
         raise MethodsError(f"{path}: found {content!r}, expected a mapping of methods by name")
+    commas = [name for name in content if "," in str(name)]
+    if commas:
+        raise MethodsError(f"{path}: found method '{commas[0]}', expected names without commas (--only parts at them)")
     unknown = [name for name in only if name not in content]
     if unknown:
         raise MethodsError(f"{path}: found no method '{unknown[0]}', expected one of {', '.join(map(str, content))}")
