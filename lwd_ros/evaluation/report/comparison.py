@@ -47,10 +47,10 @@ def load(folder: Path) -> dict[str, dict]:
     if "convergence" in results and "horizon" in results:
         shorter, longest = results["convergence"], results["horizon"]
         for key in ("first_layout", "episodes_per_task"):
-            found, expected = shorter["protocol"].get(key), longest["protocol"].get(key)
+            found, expected = (result.get("protocol", {}).get(key) for result in (shorter, longest))
             if found != expected:
-                text = f"found {key} {found}, expected {expected}, that of the longest trainings in horizon.json"
-                raise ReportError(f"{paths['convergence']}: {text}")
+                words = f"found {key} {found}, expected {expected}, that of the longest trainings in horizon.json"
+                raise ReportError(f"{paths['convergence']}: {words}")
         for name, (method, horizons) in LONGEST.items():
             rows = [row for horizon in horizons if (row := _at(longest["methods"], method, horizon))]
             shorter["methods"] |= {name: rows} if rows else {}
@@ -299,15 +299,14 @@ def _goals(results: Mapping[str, dict]) -> str:
     if lwd and other:
         name, success = "Diffusion Policy: success at a query every 8 steps", other["success"]
         add(name, "≥", 0.9, success, text.rate(success))
-        for words, bound, cost in (
+        rarer = ((often, row) for horizon, often in RARER if (row := _at(rows, "diffusion_policy", horizon)))
+        asked = [("every 8 steps", other), *((often, row) for often, row in rarer if row["successes"])]
+        for name, bound, cost in (
             ("FLOPs a control step", 45, lambda row: row["flops"]["control_step"]),
             ("diffusion time of an episode that succeeds", 100, lambda row: row["diffusion_ms_per_success"]),
         ):
-            rarer = ((words, row) for h, words in RARER if (row := _at(rows, "diffusion_policy", h)))
-            ratios = [("every 8 steps", cost(other) / cost(lwd))]
-            ratios += [(often, cost(row) / cost(lwd)) for often, row in rarer if row["successes"]]
-            got = ", ".join(f"{_ratio(value, 1.0)} {often}" for often, value in ratios)
-            add(f"{words}, Diffusion Policy over {name_of('lwd')}", "≥", bound, ratios[0][1], got)
+            got = ", ".join(f"{_ratio(cost(row), cost(lwd))} {often}" for often, row in asked)
+            add(f"{name}, Diffusion Policy over {name_of('lwd')}", "≥", bound, cost(other) / cost(lwd), got)
     disturbed = results.get("disturbance", {}).get("methods", {})
     for method in ("lwd", "lwd_hidden", "lwd_robust"):
         found = [
