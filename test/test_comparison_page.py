@@ -285,6 +285,11 @@ def test_the_command_writes_the_pages_that_have_results(folder, tmp_path, monkey
     assert CliRunner().invoke(cli, named).exit_code == 0 and (out / "diffusion_policy.md").exists()
     refused = CliRunner().invoke(cli, [*given, "--results", str(folder)])
     assert refused.exit_code == 2 and "expected --page as well" in refused.output
+    (tmp_path / "empty").mkdir()
+    before = (out / "diffusion_policy.md").read_text()
+    nothing = CliRunner().invoke(cli, [*named[:6], str(tmp_path / "empty")])
+    assert nothing.exit_code == 2 and "found no result in" in nothing.output
+    assert (out / "diffusion_policy.md").read_text() == before
     mistyped = CliRunner().invoke(cli, ["report", "--page", "diffusion_policy", "--results", str(tmp_path / "none")])
     assert mistyped.exit_code == 2 and "does not exist" in mistyped.output
 

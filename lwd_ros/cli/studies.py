@@ -88,7 +88,10 @@ def report(page, results, out, template) -> None:
     makers = {"metaworld": make_report, "diffusion_policy": make_comparison}
     for name in [page] if page else makers:
         folder, prose = results or Path(_PAGES[name]), template or Path(f"docs/benchmarks/{name}.template.md")
-        if not page and not any(folder.glob("*.json")):
+        empty = not any(folder.glob("*.json"))
+        if page and empty:  # a page of nothing would take the place of the one that is there, pictures and all
+            raise click.UsageError(f"--results: found no result in {folder}, expected JSON of 'lwd study'")
+        if empty:
             click.echo(f"no results in {folder}: no page of them")
             continue
         click.echo(f"written to {makers[name](folder, out, prose)}")
