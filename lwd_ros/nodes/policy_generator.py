@@ -153,9 +153,14 @@ class PolicyGeneratorNode(ManagedNode):
             return f"the generator is {self.state}: {self.failure}"
         return f"the generator is {self.state}, not active: configure and activate it first"
 
+    def _how_to_ask(self) -> str:
+        service = self.resolve_service_name("~/generate_policy")
+        text = f'ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: {self._generator.tasks[0]}}}"'
+        return f"this generator has generated no policy since it started; ask for one: {text}"
+
     def _on_get(self, request, response: GetPolicy.Response):
         if self._last is None:
-            response.message = "no policy has been generated yet" if self.is_active else self._why_not()
+            response.message = self._how_to_ask() if self.is_active else self._why_not()
         else:
             response.success, response.policy = True, self._last
         return response
