@@ -110,8 +110,10 @@ def test_another_policy_does_not_end_the_hold(bridge, status, reason):
 
 
 def test_a_policy_that_began_in_another_simulation_never_counts_unasked(bridge):
-    """A bridge that was started again, and a generator's clock that is ahead: the stamps of the new bridge come to those
-    of the old one, and what ran all the time must not be taken for a new policy then."""
+    """A bridge that was started again, and a generator whose clock is ahead.
+
+    The stamps of the new bridge come to those of the old one; what ran all the time is no new policy then.
+    """
     ahead = bridge.gate.sent_ns + 10 * PERIOD_NS
     for _ in range(30):
         assert not bridge.tell(first_ns=ahead)

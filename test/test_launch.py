@@ -26,6 +26,7 @@ OF_RCLPY = {"use_sim_time", "start_type_description_service"}
 DUMP = """
 import importlib, json, os, sys
 import rclpy
+from lwd_ros.nodes.rclpy_private import parameter_overrides
 name, file = sys.argv[1:]
 module = importlib.import_module(f"lwd_ros.nodes.{name}")
 kinds = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
@@ -36,7 +37,7 @@ for key, args in (("plain", []), ("with_file", ["--ros-args", "--params-file", f
     names = node.list_parameters([], 0).names
     result[key] = {n: node.get_parameter(n).value for n in names}
     result["described"] = [n for n in names if node.describe_parameter(n).description]
-    result["unknown"] = [n for n in node._parameter_overrides if not node.has_parameter(n)]
+    result["unknown"] = [n for n in parameter_overrides(node) if not node.has_parameter(n)]
     node.destroy_node()
     rclpy.shutdown()
 print(json.dumps(result))

@@ -200,11 +200,11 @@ class MetaworldBridge(ManagedNode):
         refusal = self._gate.take(place, stamp_ns, frame_id, values, time.monotonic())
         if refusal is not None:
             if refusal.to_log:
-                self.warn(refusal.sentence, lambda: self._publishers(place))
+                self.warn(refusal.sentence, lambda: self._who_publishes(place))
         elif self._lockstep and self._scene is not None and self._gate.fresh:
             self._step()
 
-    def _publishers(self, place: int) -> str:
+    def _who_publishes(self, place: int) -> str:
         """Who publishes command stream number `place`, where it is more than one."""
         topic = self._contract.require_binding().command_streams[place].topic
         nodes = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
