@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import traceback
+from array import array
 from collections.abc import Callable
 
 import rclpy
@@ -50,9 +51,6 @@ class ManagedNode(LifecycleNode):
         self.failure: Exception | None = None
         self._warned: dict[str, float] = {}  # when each kind of sentence was logged last
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
-        simulated = self.get_parameter("use_sim_time").value
-        if not isinstance(simulated, bool):  # rclpy would go on by the clock on the wall
-            raise ParameterError(f"parameter 'use_sim_time': found {simulated!r}, expected true or false")
         self.declare("autostart", True, "configure and activate at start-up, without a lifecycle manager")
         guard_transitions(self, self._refuse_transition)
         self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
@@ -207,7 +205,9 @@ def _converted(name: str, value, default, minimum: float | None, maximum: float)
             fits = fits and minimum <= value <= maximum
         fits = fits and math.isfinite(value)
     if not fits:
-        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        shown = (
+            str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, array) else value)
+        )
         raise ParameterError(f"parameter '{name}': found {shown}, expected {expected}")
     return type(default)(value)
 
