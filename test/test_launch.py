@@ -1,7 +1,7 @@
 """Launch files and parameter files agree with the nodes, with what setup.py installs, and with docs/nodes.md.
 
 Launch files are run against a small stand-in for `launch` and `launch_ros`, which are not on PyPI. Where a ROS 2 is
-sourced, the last test runs the launch files with the real ones as well.
+sourced, `test_launch_real.py` runs them with the real ones as well.
 """
 
 import ast
@@ -394,57 +394,6 @@ def test_docs_name_every_parameter_and_argument(build, declared):
     names = {n for node in NODES for n in declared[node]["plain"]} - OF_RCLPY
     names |= set(build("metaworld").arguments) | set(build("robot").arguments)
     assert [n for n in sorted(names) if f"`{n}`" not in text] == []
-
-
-RUN = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-arguments = [argument.split(":=") for argument in sys.argv[2:]]
-service = LaunchService()
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
-sys.exit(service.run())
-"""
-
-
-@pytest.mark.parametrize("name", STARTS)
-def test_with_the_real_launch(name, tmp_path):
-    """Executables that write down their arguments stand in for the nodes; the rest is launch's own."""
-    if importlib.util.find_spec("launch_ros") is None:
-        pytest.skip("launch_ros is not installed (it is not on PyPI): source a ROS 2 to run this")
-    (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
-    (tmp_path / "share/ament_index/resource_index/packages/lwd_ros").touch()
-    (tmp_path / "share/lwd_ros").mkdir()
-    (tmp_path / "lib/lwd_ros").mkdir(parents=True)
-    for folder in ("launch", "config"):
-        (tmp_path / "share/lwd_ros" / folder).symlink_to(ROOT / folder)
-    for node in NODES:
-        script = tmp_path / "lib/lwd_ros" / node
-        script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/{node}.txt\n')
-        script.chmod(0o755)
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("policy_controller: {ros__parameters: {policy_timeout_s: 1.0}}")
-    given = {**REQUIRED[name], "namespace": "cell", "policy_timeout_s": "5", "params_file": str(mine)}
-    environment = {**os.environ, "ROS_LOG_DIR": str(tmp_path / "log")}
-    environment["AMENT_PREFIX_PATH"] = os.pathsep.join([str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")])
-    command = [sys.executable, "-c", RUN, str(ROOT / "launch" / f"{name}.launch.py")]
-    command += [f"{key}:={value}" for key, value in given.items()]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    written = {path.stem: path.read_text().split() for path in tmp_path.glob("*.txt")}
-    assert set(written) == STARTS[name]
-    for node, words in written.items():
-        assert f"__node:={node}" in words and "__ns:=/cell" in words and "--log-level" in words
-        files = [words[i + 1] for i, word in enumerate(words) if word == "--params-file"]
-        assert files[:2] == [str(tmp_path / "share/lwd_ros/config" / f"{node}.yaml"), str(mine)]
-        # Named after the node, or mine.yaml's section of that name would win over the arguments.
-        assert list(yaml.safe_load(Path(files[2]).read_text())) == [f"/cell/{node}"]
-    controller = written["policy_controller"]
-    arguments = yaml.safe_load(Path(controller[-1]).read_text())["/cell/policy_controller"]["ros__parameters"]
-    assert arguments["policy_timeout_s"] == 5.0 and isinstance(arguments["policy_timeout_s"], float)
-    assert arguments["run_latched"] is (name == "metaworld")
 
 
 def test_docs_of_safety_name_tests_that_exist():
