@@ -18,6 +18,8 @@ from runpy import run_path
 import pytest
 import yaml
 
+from lwd_ros.nodes import start
+
 ROOT = Path(__file__).resolve().parents[1]
 checks = types.SimpleNamespace(**run_path(str(ROOT / "launch" / "checks.py")))
 NODES = ("policy_generator", "policy_controller", "metaworld_bridge")
@@ -208,6 +210,7 @@ def test_setup_installs_every_executable():
     for node in NODES:
         module = ast.parse((ROOT / "lwd_ros" / "nodes" / f"{node}.py").read_text())
         assert "main" in [f.name for f in module.body if isinstance(f, ast.FunctionDef)]
+        assert callable(getattr(start, node))
         assert os.access(ROOT / "scripts" / node, os.X_OK)  # lib/lwd_ros/NODE after a pip install
 
 
