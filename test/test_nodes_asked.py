@@ -1,10 +1,14 @@
 """Pins that nothing moves a simulated arm in a scene that its policy was not asked for (`hold_until_asked`)."""
 
+import importlib
+import re
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nodes_support import Cell, running_cell
@@ -152,6 +156,35 @@ def test_a_policy_that_seems_older_than_the_load_is_named_with_the_difference(tm
         cell.wait("diagnostics", lambda: any(words in sentence for sentence in sentences))
         publisher.publish(policy_to_message(policy, to_stamp(time.time_ns())))
         cell.wait("success", lambda: cell.task.succeeded)
+
+
+def test_the_first_session_of_the_docs_works_as_it_is_typed(tmp_path):
+    """Its service calls, in order, with the launch file's parameters and those that it is started with."""
+    text = (Path(__file__).resolve().parents[1] / "docs" / "nodes.md").read_text(encoding="utf-8")
+    session = text.partition("## A first session")[2].partition("\n## ")[0]
+    timeout_s = float(re.search(r"metaworld.launch.py policy_timeout_s:=(\d+)", session)[1])
+    calls = re.findall(r'^ros2 service call /(\S+) (\w+)/srv/(\w+)(?: "(.*)")?$', session, re.MULTILINE)
+    controller = {"use_sim_time": True, "policy_timeout_s": timeout_s}
+    with running_cell(tmp_path, HELD, {"use_sim_time": True}, controller) as cell:
+        arm, tasks = Arm(cell), []
+        for service, package, kind, given in calls:
+            request = getattr(importlib.import_module(f"{package}.srv"), kind)
+            fields = yaml.safe_load(given or "{}")
+            response = cell.call(request, service, request.Request(**fields))
+            assert response.success, response.message
+            if kind == "LoadTask":
+                cell.wait("the task", lambda fields=fields: cell.task is not None and cell.task.task == fields["task"])
+                assert cell.task.holding
+            elif kind == "GeneratePolicy":
+                cell.wait(f"success of {fields['task']}", lambda: cell.task.succeeded)
+                tasks.append(fields["task"])
+                if len(tasks) == 1:  # a person reads on while its time runs out
+                    cell.wait("the end of its time", lambda: "policy_timeout_s" in cell.controller.reason)
+        assert tasks == [OPEN, CLOSE]
+        cell.wait("the stop", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED)
+        cell.spin(2.0)
+        assert arm.moved(1.0) < 1e-3
+        assert set(cell.stop().values()) == {0}  # Ctrl-C
 
 
 def velocity(stamp_ns: int) -> TwistStamped:
