@@ -136,6 +136,7 @@ def test_every_load_holds_and_the_gripper_keeps_its_command_where_the_state_is_k
     bridge.tell()
     assert bridge.step() == [0.4, 0.0, 0.0, SHUT]
     bridge.load("drawer-close-v3", keep_state)
+    assert bridge.gate.holding
     bridge.command()
     assert bridge.step() == [0.0, 0.0, 0.0, SHUT if keep_state else OPEN]
     assert not bridge.tell(after_s=-3.0, first_ns=PERIOD_NS)
@@ -199,6 +200,8 @@ def test_in_lock_step_half_an_answer_does_not_move_the_simulation(contract):
     assert not bridge.gate.answered_while_held
     bridge.command(streams=(GRIPPER,))
     assert bridge.gate.answered_while_held
+    bridge.step()
+    assert not bridge.gate.answered_while_held  # the next observation is not answered yet
 
 
 def test_without_holding_a_running_policy_goes_on_over_a_load_that_keeps_the_state(free):

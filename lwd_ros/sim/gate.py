@@ -98,8 +98,6 @@ class CommandGate:
             self._stamps = [-1] * len(self._streams)
         if self._asked_only:
             self.wait = Wait(task, stamp_ns, loaded_ns)
-            self._vector[~self._kept] = 0.0
-            self._offers, self._unexplained = [None] * len(self._streams), None
         self.missed, self._answered, self.holding = 0, False, self.wait is not None
 
     def take(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
@@ -170,10 +168,8 @@ class CommandGate:
             return False
         self.wait = None
         self._earliest_ns = max(running.first_stamp_ns, wait.stamp_ns)
-        self._stamps = [-1] * len(self._streams)
-        self._arrivals = [-np.inf] * len(self._streams)
         for place, offer in enumerate(self._offers):
-            if offer is not None and offer[0] >= self._earliest_ns and (not self._lockstep or offer[0] == self.sent_ns):
+            if offer is not None and offer[0] >= self._earliest_ns:
                 self._accept(place, *offer)
         return True
 
