@@ -252,6 +252,15 @@ def test_why_no_command_counts_names_what_is_refused(free):
     assert "found stamp 0.0125 s, expected at least 0.0375 s, that of the last command" in refusal.sentence
 
 
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_the_stream_that_is_silent_is_named(contract, lockstep):
+    bridge = Bridge(contract, lockstep, asked_only=False)
+    bridge.load()
+    bridge.command(streams=(HAND,))
+    bridge.command(streams=(HAND,))  # a repetition is no refusal
+    assert bridge.gate.why_no_command(bridge.now) == "no commands arrive on gripper/command"
+
+
 def test_a_layout_is_not_moved_by_answers_to_the_one_before(free):
     before = free.gate.sent_ns
     free.command()

@@ -202,13 +202,32 @@ def test_commands_of_nobody_who_was_asked_are_refused_in_a_sentence(tmp_path):
         arm = Arm(cell)
         cell.wait("the bridge", lambda: hand.get_subscription_count() > 0 and arm.positions)
         hand.publish(velocity(0))
-        status = f"{cell.namespace}/policy_controller/status shows no policy that runs, expected one"
-        sentence = f"hand/velocity_command: found a command, but {status}"
+        status = f"{cell.namespace}/policy_controller/status"
+        sentence = (
+            f"hand/velocity_command: found a command, but nobody publishes {status}, expected one that does: ignored"
+        )
         cell.wait("the sentence", lambda: line(cell, sentence) == 1)
         assert "(parameter hold_until_asked)" in cell.tail("metaworld_bridge")
         cell.spin(1.0)
         assert line(cell, sentence) == 1
         arm.assert_held()
+        cell.start_node("policy_controller")
+        cell.wait("the controller", lambda: cell.controller is not None)
+        hand.publish(velocity(0))
+        cell.wait("the sentence", lambda: line(cell, f"found a command, but {status} shows no policy that runs") == 1)
+
+
+def test_lock_step_that_waits_says_for_which_stream(tmp_path):
+    with Cell(tmp_path) as cell:
+        cell.start_node("metaworld_bridge", {"mode": "lockstep", "task": OPEN})
+        sentences = diagnostics(cell)
+        hand = cell.node.create_publisher(TwistStamped, "hand/velocity_command", 10)
+        cell.wait("the bridge", lambda: hand.get_subscription_count() > 0 and cell.task is not None)
+        cell.wait("diagnostics", lambda: "no commands arrive: the simulation waits" in sentences)
+        stamp = cell.task.header.stamp
+        hand.publish(velocity(stamp.nanosec))
+        cell.wait("diagnostics", lambda: "no commands arrive on gripper/command: the simulation waits" in sentences)
+        assert cell.task.step == 0
 
 
 def test_a_command_from_the_future_shuts_no_controller_out(tmp_path):

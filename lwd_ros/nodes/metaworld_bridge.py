@@ -214,8 +214,11 @@ class MetaworldBridge(ManagedNode):
     def _name_strangers(self) -> None:
         if topic := self._gate.unexplained(time.monotonic()):
             status = self.resolve_topic_name(self.get_parameter("controller_status_topic").value)
-            found = f"found a command, but {status} shows no policy that runs, expected one"
-            self.warn(f"{topic}: {found}: ignored while the arm is held (parameter hold_until_asked)")
+            found = f"nobody publishes {status}"
+            if self.count_publishers(status):
+                found = f"{status} shows no policy that runs"
+            text = f"found a command, but {found}, expected one that does: ignored while the arm is held"
+            self.warn(f"{topic}: {text} (parameter hold_until_asked)")
 
     def _on_controller(self, status: ControllerStatus) -> None:
         running = None

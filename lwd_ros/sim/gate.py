@@ -243,7 +243,12 @@ class CommandGate:
     def why_no_command(self, now: float) -> str:
         """One sentence on why no command counts now, though the arm is not held since a load."""
         sentence, refused_s = self._refused
-        return f"commands are refused: {sentence}" if now - refused_s < _RECENT_S else "no commands arrive"
+        if now - refused_s < _RECENT_S:
+            return f"commands are refused: {sentence}"
+        pending = [stamp != self.sent_ns for stamp in self._stamps]
+        late = [now - arrived > self._timeout_s for arrived in self._arrivals]
+        silent = [s.topic for s, each in zip(self._streams, pending if self._lockstep else late, strict=True) if each]
+        return "no commands arrive" + (f" on {', '.join(silent)}" if len(silent) < len(self._streams) else "")
 
     def disagreement(self, now: float) -> str:
         """One sentence where streams that all deliver answer observations far apart, '' where they do not."""
