@@ -70,24 +70,26 @@ def test_lifecycle_state_follows_transitions(node):
 
 
 def test_guard_transitions_answers_an_invalid_one_and_lets_valid_ones_through(node, executor):
-    def refuse(request, response, error):
-        refused.append(request.transition.id)
+    def refuse(request, response, reason):
+        refused.append((request.transition.id, request.transition.label, reason))
         response.success = False
         return response
 
-    refused = []
+    refused, expected = [], "expected configure or shutdown"
     guard_transitions(node, refuse)
     client = node.create_client(ChangeState, "watched/change_state")
 
-    def change(transition: int) -> bool:
+    def change(transition: int, label: str = "") -> bool:
         assert client.wait_for_service(timeout_sec=10.0)
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition, label=label)))
         _until(future.done, lambda: executor.spin_once(timeout_sec=0.05))
         return future.result().success
 
     assert not change(Transition.TRANSITION_ACTIVATE)
+    assert not change(0, "activate")
     assert change(Transition.TRANSITION_CONFIGURE)
-    assert refused == [Transition.TRANSITION_ACTIVATE]
+    assert change(0, "activate")
+    assert refused == [(Transition.TRANSITION_ACTIVATE, "", expected), (0, "activate", expected)]
 
 
 def test_take_message_takes_what_waits_without_the_callback(node):

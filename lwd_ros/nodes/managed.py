@@ -57,9 +57,9 @@ class ManagedNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
 
-    def _refuse_transition(self, request, response, error: Exception):
+    def _refuse_transition(self, request, response, reason: str):
         wanted = request.transition.label or request.transition.id
-        self.get_logger().error(f"refused transition {wanted} from state '{self.state}': {_sentence(error)}")
+        self.get_logger().error(f"refused transition {wanted} from state '{self.state}': {reason}")
         response.success = False
         return response
 

@@ -23,18 +23,24 @@ def lifecycle_state(node: LifecycleNode) -> tuple[int, str]:
 
 
 def guard_transitions(node: LifecycleNode, refuse: Callable) -> None:
-    """Let `refuse(request, response, error)` answer a request for a transition that rclpy raises at.
+    """Let `refuse(request, response, reason)` answer a request for a transition that `node` cannot make now.
 
-    An invalid transition raises out of the executor, which would end the process.
+    On Jazzy an invalid transition raises out of the executor, which would end the process; Kilted answers it without a
+    word in the log.
     """
     service = node._service_change_state
     change = service.callback
 
     def guarded(request, response):
+        wanted, valid = request.transition, node._state_machine.available_transitions
+        labels = {label for _, label, *_ in valid}
+        known = wanted.label in labels if wanted.label else wanted.id in {number for number, *_ in valid}
+        if not known:
+            return refuse(request, response, f"expected {' or '.join(sorted(labels))}")
         try:
             return change(request, response)
         except Exception as error:
-            return refuse(request, response, error)
+            return refuse(request, response, f"{type(error).__name__}: {error}")
 
     service.callback = guarded
 
