@@ -73,16 +73,52 @@ def test_non_finite_values_and_wrong_frames_never_enter_an_observation(sync):
 def test_a_clock_that_jumps_back_starts_the_assembly_anew(sync):
     feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
     assert feeder.observation(10_000) is not None
-    for stream in range(STREAMS - 1, 0, -1):
-        assert feeder.message(stream, 1) is None
-    assert feeder.message(0, 1).vector.tolist() == vector_of(1).tolist()  # nothing of stamp 10,000 is left in it
-    assert feeder.observation(2).stamp_ns == 2 * PERIOD
+    found = [feeder.observation(stamp) for stamp in range(1, 8)]
+    assert found[:3] == [None] * 3  # of one message in three another clock may be the sender
+    first = next(observation for observation in found if observation)
+    assert first.stamp_ns in (4 * PERIOD, 5 * PERIOD)
+    assert first.vector.tolist() == vector_of(first.stamp_ns // PERIOD).tolist()  # nothing of stamp 10,000 is in it
+    assert found[-1].stamp_ns == 7 * PERIOD
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+@pytest.mark.parametrize("apart", [2, 2400, 300_000])
+def test_two_clocks_that_come_in_turns_are_answered_as_one(sync, apart):
+    """Two robots on one topic: the one whose clock is ahead counts, whether by 25 ms, 30 s or an hour."""
+    feeder, found = Feeder(ObservationAssembler(control_contract(sync=sync))), []
+    feeder.assembler.take_left_behind()
+    for stamp in range(1, 101):
+        for clock in (0, apart):
+            feeder.now += 0.00625
+            found.append(feeder.observation(stamp + clock))
+    stamps = [observation.stamp_ns // PERIOD for observation in found if observation]
+    assert stamps == [1, *(stamp + apart for stamp in range(1, 101))]
+    behind, received = feeder.assembler.take_left_behind()["hand/pose"]
+    assert (behind, received) == (99, 200)
+    assert feeder.assembler.take_left_behind()["hand/pose"] == (0, 0)
+
+
+@pytest.mark.parametrize("sync", ["same_stamp", "latest"])
+def test_one_observation_of_another_clock_is_left_behind(sync):
+    """One from the future: what is stamped as before goes on after a few periods."""
+    feeder = Feeder(ObservationAssembler(control_contract(sync=sync)))
+    for stamp in range(1, 10):
+        feeder.now += 0.0125
+        assert feeder.observation(stamp) is not None
+    assert feeder.observation(9 + 2400) is not None
+    found = []
+    for stamp in range(10, 20):
+        feeder.now += 0.0125
+        found.append(feeder.observation(stamp))
+        assert feeder.assembler.fault(feeder.now) == ""
+    assert found[3] is not None or found[4] is not None
+    assert found[-1].stamp_ns == 19 * PERIOD
 
 
 def test_after_a_jump_latest_waits_until_every_stream_has_delivered_again():
     feeder = Feeder(ObservationAssembler(control_contract(sync="latest")))
     assert feeder.observation(10_000) is not None
-    assert feeder.message(0, 1) is None  # the others' values are from before the jump
+    assert [feeder.message(0, stamp) for stamp in range(1, 10)] == [None] * 9  # the others' values are from before it
 
 
 @pytest.mark.parametrize("sync", ["same_stamp", "latest"])
@@ -116,7 +152,8 @@ def test_a_clock_that_jumps_back_before_anything_was_complete_does_not_block_wha
     for stamp in range(10_000, 10_020):
         for stream in range(STREAMS - 1):
             feeder.message(stream, stamp)
-    assert [feeder.observation(stamp).stamp_ns for stamp in (1, 2, 3)] == [PERIOD, 2 * PERIOD, 3 * PERIOD]
+    found = [feeder.observation(stamp) for stamp in range(1, 8)]
+    assert [observation.stamp_ns for observation in found[-2:]] == [6 * PERIOD, 7 * PERIOD]
 
 
 # Latest

@@ -8,8 +8,9 @@ from lwd_ros.contract import Contract
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
-_JUMP_NS = 100_000_000  # a stamp further back than this is a clock that was reset, not a late message
-_BACK_S = 0.1  # ... and so is one that is not as far back, on a stream that delivers no other for so long
+_JUMP_NS = 100_000_000  # stamps further back than this are a clock that was set back, or another one's, not late ...
+_JUMPED = 4  # ... and it was set back where so many come in a row: those of two clocks would come in turns
+_BACK_S = 0.1  # a clock was also set back, however little, on a stream that delivers nothing newer for so long
 
 
 class StreamError(ValueError):
@@ -37,7 +38,9 @@ class ObservationAssembler:
     `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
     would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
     dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
-    A late message is late once; a clock that was set back, a little or a lot, stays back.
+    A late message is late once; a clock that was set back, a little or a lot, stays back. Where two publishers of
+    different clocks share a topic, their stamps come in turns: those of the clock that is ahead count, and
+    `take_left_behind` tells of the others.
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
@@ -57,6 +60,7 @@ class ObservationAssembler:
         self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one, s of `_time`
         self._ticked_s = 0.0
         self.last_complete: float | None = None
+        self._received, self._left_behind = [0] * len(self.streams), [0] * len(self.streams)
         self._forget_stamps()
 
     def _forget_stamps(self) -> None:
@@ -64,7 +68,8 @@ class ObservationAssembler:
         self._values = self._empty()
         self._stamps = [-1] * len(self.streams)
         self._newest = -1
-        self._back_since: list[float | None] = [None] * len(self.streams)
+        self._back_since: list[float | None] = [None] * len(self.streams)  # when its stamps fell behind, while they are
+        self._back_count = [0] * len(self.streams)  # of messages in a row
 
     def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
         """Take one message of stream number `stream`; returns the observation that it completes, if it does.
@@ -86,11 +91,13 @@ class ObservationAssembler:
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
         newest = self._stamps[stream] if self._latest else self._newest
+        self._received[stream] += 1
         if stamp_ns >= newest:
-            self._back_since[stream] = None
+            self._back_since[stream], self._back_count[stream] = None, 0
         elif self._is_set_back(stream, newest - stamp_ns, now):
             self._forget_stamps()
         else:
+            self._left_behind[stream] += 1
             return None
         if stamp_ns != self._stamps[stream]:
             self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
@@ -113,7 +120,8 @@ class ObservationAssembler:
         """Whether a stamp behind the newest says that the clock was set back; otherwise the message is late."""
         if self._back_since[stream] is None:
             self._back_since[stream] = now
-        return by_ns > _JUMP_NS or now - self._back_since[stream] > _BACK_S
+        self._back_count[stream] += by_ns > _JUMP_NS
+        return self._back_count[stream] >= _JUMPED or now - self._back_since[stream] > _BACK_S
 
     def _empty(self) -> np.ndarray:
         """float64 [observations] that nothing is known of yet; its age, which no stream carries, is 0."""
@@ -147,6 +155,13 @@ class ObservationAssembler:
                 result.append(f"{stream.topic}: nothing received")
             elif now - arrived > stream.stale_after_s:
                 result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
+        return result
+
+    def take_left_behind(self) -> dict[str, tuple[int, int]]:
+        """By topic since the last call: messages that were left out because their stamps were behind, and all."""
+        counts = zip(self._left_behind, self._received, strict=True)
+        result = {stream.topic: count for stream, count in zip(self.streams, counts, strict=True)}
+        self._received, self._left_behind = [0] * len(self.streams), [0] * len(self.streams)
         return result
 
     def ticked(self) -> None:

@@ -1,13 +1,14 @@
 """A contract's streams as subscriptions and publishers."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from lwd_ros.contract import ContractError, Stream
 from lwd_ros.contract.fields import reader, writer
@@ -25,6 +26,28 @@ def take_one(subscription) -> tuple | None:
     """What waits first in a subscription, (message, info), without its callback; None when nothing waits."""
     with subscription.handle:
         return subscription.handle.take_message(subscription.msg_type, subscription.raw)
+
+
+def node_names(endpoints) -> str:
+    """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
+    names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints}
+    return ", ".join(sorted(names))
+
+
+def _qos_of(event) -> str:
+    """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
+    return qos_policy_name_from_kind(event.last_policy_kind).lower()
+
+
+class MissingStream(NamedTuple):
+    """An observation stream that gives nothing now: its topic as resolved, and why.
+
+    `is_fault`: somebody publishes what cannot be received, so to wait does not help.
+    """
+
+    topic: str
+    reason: str
+    is_fault: bool
 
 
 class StreamSubscriber:
@@ -60,7 +83,7 @@ class StreamSubscriber:
             take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            sentence = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
+            sentence = f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})"
             self.problems[stream.topic] = sentence
             self._refuse(sentence)
 
@@ -79,7 +102,7 @@ class StreamSubscriber:
             if taken is not None:
                 subscription.callback(*taken)
 
-    def explain(self, missing: list[str]) -> list[str]:
+    def explain(self, missing: list[str]) -> list[MissingStream]:
         """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
         result = []
         for entry in missing:
@@ -93,8 +116,12 @@ class StreamSubscriber:
                 entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
             elif not found:
                 entry += " (no publisher)"
-            result.append(entry)
+            result.append(MissingStream(topic, entry, bool(types) or topic in self.problems))
         return result
+
+    def publishers(self, topic: str) -> str:
+        """The nodes that publish on one of the streams' topics."""
+        return node_names(self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic)))
 
     def destroy(self) -> None:
         """End all subscriptions."""
@@ -103,14 +130,19 @@ class StreamSubscriber:
 
 
 class StreamPublisher:
-    """Publishers for several streams; one call sends a whole vector under one stamp."""
+    """Publishers for several streams; one call sends a whole vector under one stamp.
+
+    `problems` maps a topic to why a subscriber of it cannot receive; `refuse` is called with the same sentence.
+    """
 
     def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
-        self._node, self._parts = node, []
+        self._node, self._streams, self._parts = node, streams, []
+        self.problems: dict[str, str] = {}
         for stream in streams:
 
             def incompatible(event, topic=stream.topic) -> None:
-                refuse(f"{topic}: a subscriber's QoS is incompatible ({event.last_policy_kind})")
+                self.problems[topic] = sentence = f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})"
+                refuse(sentence)
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
             publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
@@ -118,6 +150,20 @@ class StreamPublisher:
             message.header.frame_id = stream.frame_id
             write, places = writer(stream.type, stream.fields), list(stream.indices)
             self._parts.append((publisher, message, write, places))
+
+    def mismatched(self) -> list[str]:
+        """One sentence for each topic that somebody subscribes to as another type, by what the ROS graph knows."""
+        result = []
+        for stream in self._streams:
+            found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(stream.topic))
+            others = [info for info in found if info.topic_type != stream.type]
+            if others:
+                types = ", ".join(sorted({info.topic_type for info in others}))
+                result.append(
+                    f"{stream.topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
+                    "which receives nothing"
+                )
+        return result
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
         """Publish each stream's part of `vector`, float64 in the contract's order and units."""
