@@ -86,27 +86,29 @@ class Transition(NamedTuple):
     command: str
 
 
-_SAFE, _NONE, _POLICY = "safe", "none", "the policy's"
+_NONE, _POLICY, _SAFE, _SAFE_AGAIN = "none", "the policy's", "safe", "safe, if anything was commanded before"
 
 TRANSITIONS = (
     Transition(WaitingForPolicy, "a policy is accepted", WaitingForObservation, _NONE),
     Transition(WaitingForObservation, "a complete observation, fresh", Running, _POLICY),
     Transition(WaitingForObservation, "a complete observation beside dead streams", WaitingForObservation, _NONE),
-    Transition(WaitingForObservation, "the policy's first command must not run", Stopped, "safe, if any was sent before"),
-    Transition(WaitingForObservation, "a newer policy is accepted", WaitingForObservation, _NONE),
-    Transition(Running, "a complete observation, fresh", Running, _POLICY),
-    Transition(Running, "the first observation after a newer policy was accepted: the swap", Running, "the new policy's"),
+    Transition(WaitingForObservation, "the policy's first command must not run", Stopped, _SAFE_AGAIN),
+    Transition(Running, "the first observation after another policy was accepted: the swap", Running, _POLICY),
     Transition(Running, "observations are stale, frozen or incomplete, or no tick comes", Holding, _SAFE),
     Transition(Running, "policy_timeout_s, a non-finite command, far outside the training range", Stopped, _SAFE),
     Transition(Holding, "observations are fresh again", Running, _POLICY),
     Transition(Holding, "they are not", Holding, _SAFE),
     Transition(Holding, "policy_timeout_s, a non-finite command, far outside the training range", Stopped, _SAFE),
     Transition(WaitingForPolicy, "~/stop, deactivation", Stopped, _NONE),
-    Transition(WaitingForObservation, "~/stop, deactivation", Stopped, "safe, if any was sent before"),
+    Transition(WaitingForObservation, "~/stop, deactivation", Stopped, _SAFE_AGAIN),
     Transition(Running, "~/stop, deactivation", Stopped, _SAFE),
     Transition(Holding, "~/stop, deactivation", Stopped, _SAFE),
-    Transition(Stopped, "~/stop, deactivation", Stopped, "safe, if any was sent before"),
+    Transition(Stopped, "~/stop, deactivation", Stopped, _SAFE_AGAIN),
     Transition(Stopped, "a policy is accepted", WaitingForObservation, _NONE),
     Transition(Stopped, "activation", WaitingForPolicy, _NONE),
 )
-"""Every change of mode that there is. docs/safety.md shows this table, and tests compare it with what the core does."""
+"""Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
+
+What happens in a mode and changes nothing of it is not here: a tick of the running policy, or a policy that is accepted
+while another one runs.
+"""

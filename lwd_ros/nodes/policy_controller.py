@@ -246,8 +246,10 @@ class PolicyController(ManagedNode):
         if not self._report.has_changed():
             return
         sentence, is_fault = self._report.change(self.now_s())
-        if sentence:
-            (self.get_logger().warning if is_fault else self.get_logger().info)(sentence)
+        if is_fault:  # two lines of code, for rclpy refuses another severity from the same one
+            self.get_logger().warning(sentence)
+        elif sentence:
+            self.get_logger().info(sentence)
         if isinstance(self._core.mode, Stopped):
             self._refuse_older()
         self._publish_status()
