@@ -39,7 +39,7 @@ def vector_of(number: float) -> np.ndarray:
 
 
 class Feeder:
-    """Gives an assembler, or the core that has one, the messages of whole observations; `now` is the steady clock, s."""
+    """Gives an assembler, or the core that has one, whole observations; `now` is the steady clock, s."""
 
     def __init__(self, receiver: ObservationAssembler | ControllerCore):
         self.now = 0.0

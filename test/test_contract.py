@@ -446,7 +446,8 @@ def test_a_quaternion_and_its_negative_are_read_alike(parts, kept):
 
 
 @pytest.mark.parametrize(
-    ("quaternion", "norm"), [((0, 0, 0, 0), "0"), ((0, 0, 0, 0.9), "0.9"), ((1, 1, 0, 0), "1.41"), ((0, 0, 0, np.nan), "nan")]
+    ("quaternion", "norm"),
+    [((0, 0, 0, 0), "0"), ((0, 0, 0, 0.9), "0.9"), ((1, 1, 0, 0), "1.41"), ((0, 0, 0, np.nan), "nan")],
 )
 def test_what_is_no_rotation_is_refused(quaternion, norm):
     read = reader("geometry_msgs/msg/PoseStamped", ["pose.orientation.z"])

@@ -45,7 +45,10 @@ def test_one_stamp_is_not_answered_for_ever(start):
     assert tick(core, feeder, 3).stamp_ns == 3 * PERIOD
     feeder.now += 0.2
     assert tick(core, feeder, 3).stamp_ns == 0
-    assert (core.mode.outcome, core.mode.reason) == (Outcome.HOLD, "hand/pose: one stamp for 1.1 s: does its clock stand still?")
+    assert (core.mode.outcome, core.mode.reason) == (
+        Outcome.HOLD,
+        "hand/pose: one stamp for 1.1 s: does its clock stand still?",
+    )
 
 
 @pytest.mark.parametrize("simulated", [False, True])

@@ -1,4 +1,4 @@
-"""One sign for every rotation: a quaternion and its negative are the same rotation, and a policy must see one of them."""
+"""One sign for every rotation: a quaternion and its negative are the same, and a policy must see one of them."""
 
 import math
 

@@ -87,7 +87,7 @@ class ControllerCore:
         self.activate()
 
     def activate(self) -> None:
-        """Start afresh: no policy, no observation, nothing to report. Slew goes on from what the robot was told last."""
+        """Start afresh: no policy, no observation, no statistics. Slew goes on from what the robot was told last."""
         self._assembler.reset()
         self._slot.clear()
         self._slew.rest()

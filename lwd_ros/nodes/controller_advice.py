@@ -12,11 +12,18 @@ _LEFT_BEHIND_SHARE, _LEFT_BEHIND_LEAST = 0.2, 5  # of a stream's messages in hal
 class ControllerAdvice:
     """The warnings and hints of one activation; `node.warn` keeps those that persist two seconds apart.
 
-    A hint is what a person does next, and is logged once. A warning is what keeps a policy from running, or a robot from
+    A hint is what a person does next, and is logged once. A warning is what keeps a policy from running or a robot from
     receiving: a stream that is silent while nobody wants to run anything is none.
     """
 
-    def __init__(self, node: ManagedNode, core: ControllerCore, observations: StreamSubscriber, commands: StreamPublisher, now: float):
+    def __init__(
+        self,
+        node: ManagedNode,
+        core: ControllerCore,
+        observations: StreamSubscriber,
+        commands: StreamPublisher,
+        now: float,
+    ):
         self._node, self._core, self._observations, self._commands = node, core, observations, commands
         self._began, self._looked_s = now, now
         self._given: set[str] = set()
@@ -53,7 +60,7 @@ class ControllerAdvice:
         service = self._node.resolve_service_name(name.rpartition("/")[0] + "/generate_policy")
         self._once(
             "generate",
-            f"no policy yet; ask for one: ros2 service call {service} lwd_msgs/srv/GeneratePolicy \"{{task: TASK}}\"",
+            f'no policy yet; ask for one: ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: TASK}}"',
         )
 
     def _tell_missing(self, now: float, missing: list[MissingStream]) -> None:
@@ -70,4 +77,3 @@ class ControllerAdvice:
                 self._node.warn(reasons)
         elif reasons or (reasons := self._core.fault(now)):
             self._node.warn(f"'{self._core.accepted.task}' waits: {reasons}")
-

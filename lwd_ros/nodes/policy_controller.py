@@ -124,9 +124,7 @@ class PolicyController(ManagedNode):
     def _subscribe(self, undo: contextlib.ExitStack) -> None:
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
         streams = self._core.contract.require_binding().observation_streams
-        self._observations = StreamSubscriber(
-            self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent
-        )
+        self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent)
         undo.callback(self._observations.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
