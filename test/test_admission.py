@@ -31,7 +31,7 @@ def test_after_a_stop_nothing_older_is_taken():
     assert not admission.wants_older
     assert not admission.admits_older(NEWER)
     assert not admission.admits(NEW, 2000)  # it waited unread when the stop came
-    with pytest.raises(PolicyError, match="it was published 0.000 s before ~/stop was called"):
+    with pytest.raises(PolicyError, match=r"it was published 0\.000 s before ~/stop was called"):
         admission.admits(NEWER, 999)
     assert not admission.admits(NEWER, 2000)  # refused once is refused
     assert admission.admits(Publication("d", 40), 2000)
