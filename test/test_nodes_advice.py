@@ -1,5 +1,6 @@
 """Pins what the controller tells people: what to do next, once; what cannot work as it is connected; nothing untrue."""
 
+import contextlib
 import signal
 
 import numpy as np
@@ -78,13 +79,24 @@ def test_what_was_far_outside_before_a_hold_is_not_repeated_in_it(robot):
     assert robot.cell.controller.outside_training_range == []
 
 
+@contextlib.contextmanager
+def driver(cell: Cell):
+    """Another node of the cell, a DDS participant of its own: one participant has one type a topic."""
+    context = Context()
+    rclpy.init(context=context, domain_id=cell.domain, args=[])
+    node = Node("driver", context=context, namespace=cell.namespace)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
 def test_a_receiver_of_another_type_is_named(robot):
     """The robot wants Twist and the contract sends TwistStamped: nothing arrives there, and DDS says nothing."""
-    cell, context = robot.cell, Context()
-    rclpy.init(context=context, domain_id=cell.domain, args=[])  # one DDS participant has one type a topic
-    driver = Node("driver", context=context, namespace=cell.namespace)
-    try:
-        driver.create_subscription(Twist, "hand/velocity_command", lambda message: None, 10)
+    cell = robot.cell
+    with driver(cell) as node:
+        node.create_subscription(Twist, "hand/velocity_command", lambda message: None, 10)
         cell.wait("the problem", lambda: cell.controller.command_problems, 10.0)
         (sentence,) = cell.controller.command_problems
         assert sentence == (
@@ -92,16 +104,18 @@ def test_a_receiver_of_another_type_is_named(robot):
             f"by {cell.namespace}/driver, which receives nothing"
         )
         cell.wait("the log line", lambda: sentence in log(cell))
-    finally:
-        driver.destroy_node()
-        rclpy.try_shutdown(context=context)
+    cell.wait("the end of it", lambda: not cell.controller.command_problems, 20.0)
 
 
 def test_incompatible_quality_of_service_is_named_in_ros_words(robot):
-    robot.cell.node.create_subscription(TwistStamped, "hand/velocity_command", lambda message: None, LATCHED)
+    cell = robot.cell
     sentence = "hand/velocity_command: a subscriber's QoS is incompatible (durability)"
-    robot.cell.wait("the log line", lambda: sentence in log(robot.cell), 10.0)
-    robot.cell.wait("the status", lambda: sentence in robot.cell.controller.command_problems, 10.0)
+    with driver(cell) as node:
+        node.create_subscription(TwistStamped, "hand/velocity_command", lambda message: None, LATCHED)
+        cell.wait("the log line", lambda: sentence in log(cell), 10.0)
+        whole = [f"{sentence}: {cell.namespace}/driver receives nothing"]
+        cell.wait("the status", lambda: cell.controller.command_problems == whole, 10.0)
+    cell.wait("the end of it", lambda: not cell.controller.command_problems, 20.0)
 
 
 def test_a_quaternion_and_its_negative_give_one_command_and_none_is_a_fault(robot, make_policy):

@@ -46,7 +46,7 @@ class ControllerAdvice:
                 )
         if now - self._looked_s > _MISMATCH_EVERY_S:
             self._looked_s = now
-            self.command_problems = [*self._commands.mismatched(), *self._commands.problems.values()]
+            self.command_problems = self._commands.problems()
             for sentence in self.command_problems:
                 self._node.warn(sentence)
 
@@ -57,7 +57,7 @@ class ControllerAdvice:
 
     def _hint_at_generator(self) -> None:
         name = self._node.get_parameter("get_policy_service").value
-        service = self._node.resolve_service_name(name.rpartition("/")[0] + "/generate_policy")
+        service = self._node.resolve_service_name(name.removesuffix("get_policy") + "generate_policy")
         self._once(
             "generate",
             f'no policy yet; ask for one: ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: TASK}}"',

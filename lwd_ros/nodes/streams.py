@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
-from rclpy.duration import Duration
+from rclpy.duration import Duration, Infinite
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
@@ -39,6 +39,23 @@ def _qos_of(event) -> str:
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
 
 
+def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
+    """What keeps a publisher and a subscription apart, in ROS's words.
+
+    rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
+    """
+    words = []
+    if requested.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
+        words.append("durability")
+    if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
+        words.append("reliability")
+    for word in ("deadline", "liveliness_lease_duration"):
+        spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
+        if spans[0] > spans[1]:
+            words.append(word)
+    return words
+
+
 class MissingStream(NamedTuple):
     """An observation stream that gives nothing now: its topic as resolved, and why.
 
@@ -53,8 +70,8 @@ class MissingStream(NamedTuple):
 class StreamSubscriber:
     """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `problems` maps a
-    topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
+    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `refuse` is called
+    with one sentence on a message that cannot be read, and on a publisher whose messages cannot arrive.
     """
 
     def __init__(
@@ -67,7 +84,7 @@ class StreamSubscriber:
         group: CallbackGroup | None = None,
     ):
         self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
-        self.problems: dict[str, str] = {}
+        self._qos = qos
         self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
 
     def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
@@ -83,9 +100,7 @@ class StreamSubscriber:
             take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            sentence = f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})"
-            self.problems[stream.topic] = sentence
-            self._refuse(sentence)
+            self._refuse(f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         return self._node.create_subscription(
@@ -110,13 +125,19 @@ class StreamSubscriber:
             stream = next(s for s in self._streams if s.topic == topic)
             found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
             types = {info.topic_type for info in found} - {stream.type}
-            if topic in self.problems:
-                entry = self.problems[topic]
+            deaf = {
+                word
+                for info in found
+                if info.topic_type == stream.type
+                for word in _differ(info.qos_profile, self._qos)
+            }
+            if deaf:
+                entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
             elif types:
                 entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
             elif not found:
                 entry += " (no publisher)"
-            result.append(MissingStream(topic, entry, bool(types) or topic in self.problems))
+            result.append(MissingStream(topic, entry, bool(types or deaf)))
         return result
 
     def publishers(self, topic: str) -> str:
@@ -132,17 +153,15 @@ class StreamSubscriber:
 class StreamPublisher:
     """Publishers for several streams; one call sends a whole vector under one stamp.
 
-    `problems` maps a topic to why a subscriber of it cannot receive; `refuse` is called with the same sentence.
+    `refuse` is called with one sentence on a subscriber that cannot receive.
     """
 
     def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
         self._node, self._streams, self._parts = node, streams, []
-        self.problems: dict[str, str] = {}
         for stream in streams:
 
             def incompatible(event, topic=stream.topic) -> None:
-                self.problems[topic] = sentence = f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})"
-                refuse(sentence)
+                refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
             publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
@@ -151,8 +170,8 @@ class StreamPublisher:
             write, places = writer(stream.type, stream.fields), list(stream.indices)
             self._parts.append((publisher, message, write, places))
 
-    def mismatched(self) -> list[str]:
-        """One sentence for each topic that somebody subscribes to as another type, by what the ROS graph knows."""
+    def problems(self) -> list[str]:
+        """One sentence for each topic that a subscriber cannot receive, by what the ROS graph knows now."""
         result = []
         for stream in self._streams:
             found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(stream.topic))
@@ -163,6 +182,11 @@ class StreamPublisher:
                     f"{stream.topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
                     "which receives nothing"
                 )
+            for info in found:
+                words = [] if info in others else _differ(RELIABLE, info.qos_profile)
+                if words:
+                    what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
+                    result.append(f"{stream.topic}: {what}: {node_names([info])} receives nothing")
         return result
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
