@@ -39,16 +39,24 @@ def vector_of(number: float) -> np.ndarray:
 
 
 class Feeder:
-    """Gives an assembler the messages of whole observations; `now` is the steady clock, s."""
+    """Gives an assembler, or the core that has one, whole observations; `now` is the steady clock, s."""
 
-    def __init__(self, assembler: ObservationAssembler):
-        self.assembler, self.now = assembler, 0.0
+    def __init__(self, receiver: ObservationAssembler | ControllerCore):
+        self.now = 0.0
+        if isinstance(receiver, ControllerCore):
+            self._receive, self.streams = receiver.receive, receiver.contract.require_binding().observation_streams
+        else:
+            self.assembler, self._receive, self.streams = receiver, receiver.add, receiver.streams
 
     def message(self, stream: int, stamp: int, vector=None, frame_id="base"):
         """One message of one stream at the stamp `stamp` periods after 0."""
         vector = vector_of(stamp) if vector is None else vector
-        values = vector[np.array(self.assembler.streams[stream].indices)]
-        return self.assembler.add(stream, stamp * PERIOD, frame_id, values, self.now)
+        return self.message_at(stream, stamp * PERIOD, vector, frame_id)
+
+    def message_at(self, stream: int, stamp_ns: int, vector, frame_id="base"):
+        """One message of one stream."""
+        values = vector[np.array(self.streams[stream].indices)]
+        return self._receive(stream, stamp_ns, frame_id, values, self.now)
 
     def observation(self, stamp: int, vector=None) -> Observation:
         """All streams; the observation that the last of them completes."""
@@ -64,6 +72,11 @@ def constant(make_policy, command, contract=None, draw=0, **more):
     return make_policy(draw, layout, weights=np.zeros(layout.parameters), action_offset=command, **changes)
 
 
+def offer(core: ControllerCore, policy) -> None:
+    """Check a policy and accept it, as the node does on two threads; raises PolicyError, and changes nothing then."""
+    core.accept(core.check(policy))
+
+
 def tick(core, feeder, stamp, vector=None):
     """Answer one whole observation at the stamp `stamp` periods after 0, which is the time then at the earliest."""
     feeder.now = max(feeder.now, stamp * PERIOD * 1e-9)
@@ -74,8 +87,8 @@ def started(make_policy, policy=None, timeout=0.0, simulated_time=False, **chang
     """(core, feeder) that have run `policy` for three ticks under a contract with these changes."""
     contract = control_contract(**changes)
     core = ControllerCore(contract, timeout, simulated_time=simulated_time)
-    feeder = Feeder(core.assembler)
-    core.offer(policy or constant(make_policy, [0.5, -0.5, 0.25, -1.0], contract))
+    feeder = Feeder(core)
+    offer(core, policy or constant(make_policy, [0.5, -0.5, 0.25, -1.0], contract))
     for stamp in (1, 2, 3):
         tick(core, feeder, stamp)
     return core, feeder

@@ -49,7 +49,7 @@ class Robot:
     def vector(self) -> np.ndarray:
         """The observation of the present stamp, float64 [21]."""
         number = 0.001 * (self.stamp_ns // PERIOD_NS % 400)
-        vector = np.zeros(21)
+        vector = at_rest(self.contract)
         vector[[0, 18]] = number
         vector[1] = 0.5
         for place, value in self.wrong.items():
@@ -91,6 +91,11 @@ class Robot:
         assert len(self.commands) > before + 20
         self.cell.wait("continue", lambda: self.cell.controller.outcome == ControllerStatus.OUTCOME_CONTINUE, 2.0)
         assert all(abs(x) < 1e-6 for _, x, _ in self.commands)
+
+
+def at_rest(contract) -> np.ndarray:
+    """An observation with everything at 0 and nothing turned, float64 [21]."""
+    return np.array([float(name.endswith("_qw")) for name in contract.observation_names])
 
 
 def difference(names) -> dict:

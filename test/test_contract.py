@@ -8,10 +8,10 @@ import types
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lwd_ros.contract import AGE, CommandLimiter, Contract, ContractError
+from lwd_ros.contract import AGE, CommandLimiter, Contract, ContractError, sign_of
 from lwd_ros.contract.fields import SUPPORTED_TYPES, check_field, reader, writer
 from lwd_ros.resources import share_path
 
@@ -408,7 +408,8 @@ def test_the_round_trip_covers_every_supported_type():
 
 @given(st.data(), st.sampled_from(sorted(_FIELDS)))
 def test_what_is_written_into_a_message_is_read_back(data, message_type):
-    fields = data.draw(st.lists(st.sampled_from(_FIELDS[message_type]), min_size=1, unique=True))
+    plain = [field for field in _FIELDS[message_type] if ".orientation." not in field]  # those have a test of their own
+    fields = data.draw(st.lists(st.sampled_from(plain), min_size=1, unique=True))
     values = data.draw(st.lists(_FINITE, min_size=len(fields), max_size=len(fields)))
     message = _message(message_type)
     writer(message_type, fields)(message, np.array(values))
@@ -417,6 +418,47 @@ def test_what_is_written_into_a_message_is_read_back(data, message_type):
     assert result.tolist() == values
     shuffled = data.draw(st.permutations(list(zip(fields, values, strict=True))))
     assert reader(message_type, [f for f, _ in shuffled])(message).tolist() == [v for _, v in shuffled]
+
+
+_ORIENTATION = [f"pose.orientation.{a}" for a in (*_AXES, "w")]
+
+
+def _turned(quaternion) -> types.SimpleNamespace:
+    message = _message("geometry_msgs/msg/PoseStamped")
+    for axis, value in zip("xyzw", quaternion, strict=True):
+        setattr(message.pose.orientation, axis, float(value))
+    return message
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4), st.integers(1, 15))
+def test_a_quaternion_and_its_negative_are_read_alike(parts, kept):
+    """One sign, whichever was sent, and whichever of its parts are bound: w above 0."""
+    norm = np.linalg.norm(parts)
+    assume(norm > 0.1)
+    quaternion = np.array(parts) / norm
+    fields = ["pose.position.x", *(f for place, f in enumerate(_ORIENTATION) if kept >> place & 1)]
+    read = reader("geometry_msgs/msg/PoseStamped", fields)
+    found, flipped = read(_turned(quaternion)), read(_turned(-quaternion))
+    assert found.tolist() == flipped.tolist()
+    expected = quaternion if quaternion[3] > 0 else -quaternion
+    if quaternion[3] != 0:
+        assert found[1:].tolist() == [v for place, v in enumerate(expected) if kept >> place & 1]
+
+
+@pytest.mark.parametrize(
+    ("quaternion", "norm"),
+    [((0, 0, 0, 0), "0"), ((0, 0, 0, 0.9), "0.9"), ((1, 1, 0, 0), "1.41"), ((0, 0, 0, np.nan), "nan")],
+)
+def test_what_is_no_rotation_is_refused(quaternion, norm):
+    read = reader("geometry_msgs/msg/PoseStamped", ["pose.orientation.z"])
+    with pytest.raises(ContractError, match=f"pose.orientation: found a quaternion of norm {norm}, expected 1"):
+        read(_turned(quaternion))
+    # A pose whose orientation is not bound may have any.
+    assert reader("geometry_msgs/msg/PoseStamped", ["pose.position.x"])(_turned(quaternion)).tolist() == [0.0]
+
+
+def test_the_sign_is_decided_even_where_w_is_zero():
+    assert [sign_of(*q) for q in ((1, 0, 0, 0), (-1, 0, 0, 0), (0, -1, 0, 0), (0, 0, -1, -0.0))] == [1, -1, -1, -1]
 
 
 @given(st.permutations(["gripper", "elbow", "wrist"]))

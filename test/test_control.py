@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from control_support import PERIOD, STREAMS, Feeder, constant, control_contract, started, tick
+from control_support import PERIOD, STREAMS, Feeder, constant, control_contract, offer, started, tick
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lwd_ros
 from lwd_ros.contract import AGE
-from lwd_ros.control import ControllerCore, Outcome, Pacer, TickStatistics
+from lwd_ros.control import ControllerCore, Outcome, Pacer, TickStatistics, WaitingForPolicy
 from lwd_ros.policy import PolicyError, PolicyLayout
 
 
@@ -29,26 +29,26 @@ def test_outcomes_are_those_of_the_status_message():
 
 def test_waiting_commands_nothing():
     core = ControllerCore(control_contract())
-    feeder = Feeder(core.assembler)
-    assert (core.outcome, core.reason) == (Outcome.WAITING, "no policy yet")
+    feeder = Feeder(core)
+    assert (core.mode.outcome, core.mode.reason) == (Outcome.WAITING, "no policy yet")
     assert tick(core, feeder, 1) is None
     assert core.watch(100.0) is None
     assert core.stop("asked to", feeder.now) is None
-    assert core.outcome is Outcome.STOPPED
+    assert core.mode.outcome is Outcome.STOPPED
 
 
 def test_an_offered_policy_waits_for_an_observation(make_policy):
     core = ControllerCore(control_contract())
-    core.offer(make_policy())
-    assert (core.outcome, core.reason) == (Outcome.WAITING, "no complete observation yet")
+    offer(core, make_policy())
+    assert (core.mode.outcome, core.mode.reason) == (Outcome.WAITING, "no complete observation yet")
     assert core.watch(100.0) is None
 
 
 def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make_policy):
     policy = make_policy(3)
     core = ControllerCore(control_contract())
-    feeder = Feeder(core.assembler)
-    core.offer(policy)
+    feeder = Feeder(core)
+    offer(core, policy)
     previous, limits, slew = np.zeros(4), core.contract.command_limits, core.contract.command_slew
     for stamp in range(1, 6):
         vector = np.random.default_rng(stamp).normal(size=21)
@@ -57,18 +57,18 @@ def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make
         expected = np.clip(wish, previous - slew, previous + slew)
         assert command.stamp_ns == stamp * PERIOD
         np.testing.assert_allclose(command.vector, expected, atol=1e-12)
-        assert (core.outcome, core.reason) == (Outcome.CONTINUE, "")
+        assert (core.mode.outcome, core.mode.reason) == (Outcome.CONTINUE, "")
         previous = command.vector
     assert core.first_stamp_ns == PERIOD
-    assert core.slot.active is policy
+    assert core.active is policy
 
 
 def test_hold_stops_the_hand_and_keeps_the_gripper(start):
     core, feeder = start(on_fault="hold")
     assert core.watch(feeder.now + 0.09) is None
     command = core.watch(feeder.now + 0.11)
-    assert (core.outcome, command.vector.tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0, -1.0])
-    assert "hand/pose: silent for 0.11 s" in core.reason
+    assert (core.mode.outcome, command.vector.tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0, -1.0])
+    assert "hand/pose: silent for 0.11 s" in core.mode.reason
     assert core.watch(feeder.now + 5.0).vector.tolist() == [0.0, 0.0, 0.0, -1.0]  # for as long as it lasts
     assert command.stamp_ns == 0  # it answers no observation
 
@@ -76,17 +76,17 @@ def test_hold_stops_the_hand_and_keeps_the_gripper(start):
 def test_zero_stops_the_gripper_too(start):
     core, feeder = start(on_fault="zero")
     command = core.watch(feeder.now + 0.11)
-    assert (core.outcome, command.vector.tolist()) == (Outcome.ZERO, [0.0, 0.0, 0.0, 0.0])
+    assert (core.mode.outcome, command.vector.tolist()) == (Outcome.ZERO, [0.0, 0.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("on_fault", ["hold", "zero"])
 def test_the_policy_goes_on_when_observations_return(start, on_fault):
     core, feeder = start(on_fault=on_fault)
-    policy = core.slot.active
+    policy = core.active
     core.watch(feeder.now + 0.11)
     feeder.now += 0.2
     assert tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
-    assert (core.outcome, core.slot.active, core.slot.swaps) == (Outcome.CONTINUE, policy, 1)
+    assert (core.mode.outcome, core.active, core.take_statistics().swaps) == (Outcome.CONTINUE, policy, 1)
 
 
 @pytest.mark.parametrize(("on_fault", "gripper"), [("hold", 0.0), ("zero", 1.0)])
@@ -94,64 +94,64 @@ def test_slew_starts_from_the_safe_command(start, make_policy, on_fault, gripper
     # One period changes a velocity by 0.8 m/s and the gripper by 1: what is in reach tells where it started.
     core, feeder = start(on_fault=on_fault)
     core.watch(feeder.now + 0.11)
-    core.offer(constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
+    offer(core, constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
     assert tick(core, feeder, 4).vector.tolist() == [-0.5, 0.5, -0.75, gripper]
 
 
 def test_latest_does_not_move_on_dead_streams(make_policy):
     """The pacing stream alone completes observations; the others' silence is a fault all the same."""
     core = ControllerCore(control_contract(sync="latest"))
-    feeder = Feeder(core.assembler)
-    core.offer(constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    feeder = Feeder(core)
+    offer(core, constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
     assert tick(core, feeder, 1) is not None
     for stamp in range(2, 40):
         feeder.now += 1e-9 * PERIOD
         observation = feeder.message(0, stamp)
         command = core.tick(observation, feeder.now)
         if feeder.now > 0.13:
-            assert core.outcome is Outcome.HOLD
+            assert core.mode.outcome is Outcome.HOLD
             assert command.vector[:3].tolist() == [0.0, 0.0, 0.0]
-            assert "goal: silent" in core.reason
+            assert "goal: silent" in core.mode.reason
 
 
 def test_latest_with_streams_that_died_before_moves_nothing(make_policy):
     core = ControllerCore(control_contract(sync="latest"))
-    feeder = Feeder(core.assembler)
+    feeder = Feeder(core)
     feeder.observation(1)
     feeder.now += 5.0
-    core.offer(constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
+    offer(core, constant(make_policy, [0.5, 0.5, 0.5, 1.0]))
     assert core.tick(feeder.message(0, 2), feeder.now) is None
-    assert core.outcome is Outcome.WAITING and "goal: silent" in core.reason
+    assert core.mode.outcome is Outcome.WAITING and "goal: silent" in core.mode.reason
 
 
 def test_stop_repeats_the_safe_command_for_a_second_and_then_nothing_until_a_new_policy(start, make_policy):
     core, feeder = start()
     command = core.stop("~/stop was called", feeder.now)
     assert command.vector.tolist() == [0.0, 0.0, 0.0, -1.0]
-    assert (core.outcome, core.reason, core.slot.active) == (Outcome.STOPPED, "~/stop was called", None)
+    assert (core.mode.outcome, core.mode.reason, core.active) == (Outcome.STOPPED, "~/stop was called", None)
     assert tick(core, feeder, 4) is None
     assert core.watch(feeder.now + 0.9).vector.tolist() == [0.0, 0.0, 0.0, -1.0]
     assert core.watch(feeder.now + 100.0) is None
-    assert core.outcome is Outcome.STOPPED
-    core.offer(make_policy(5))
-    assert core.outcome is Outcome.WAITING
+    assert core.mode.outcome is Outcome.STOPPED
+    offer(core, make_policy(5))
+    assert core.mode.outcome is Outcome.WAITING
     feeder.now += 100.0
     assert tick(core, feeder, 5) is not None
-    assert (core.outcome, core.first_stamp_ns) == (Outcome.CONTINUE, 5 * PERIOD)
-    assert core.statistics.starved_ticks == 0  # without a policy no period is starved
+    assert (core.mode.outcome, core.first_stamp_ns) == (Outcome.CONTINUE, 5 * PERIOD)
+    assert core.take_statistics().starved_ticks == 0  # without a policy no period is starved
 
 
 def test_a_refused_policy_does_not_end_a_stop_and_keeps_the_running_one(start, make_policy):
     core, feeder = start()
-    running, foreign = core.slot.active, make_policy(5, contract_digest="c" * 64)
+    running, foreign = core.active, make_policy(5, contract_digest="c" * 64)
     with pytest.raises(PolicyError, match="contract_digest"):
-        core.offer(foreign)
-    assert (core.outcome, core.slot.newest) == (Outcome.CONTINUE, running)
+        offer(core, foreign)
+    assert (core.mode.outcome, core.accepted) == (Outcome.CONTINUE, running)
     assert tick(core, feeder, 4).vector.tolist() == [0.5, -0.5, 0.25, -1.0]
     core.stop("asked to", feeder.now)
     with pytest.raises(PolicyError):
-        core.offer(foreign)
-    assert core.outcome is Outcome.STOPPED
+        offer(core, foreign)
+    assert core.mode.outcome is Outcome.STOPPED
 
 
 def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
@@ -161,10 +161,10 @@ def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
         assert core.watch(feeder.now) is None
     tick(core, feeder, 82)
     command = core.watch(feeder.now)
-    assert (core.outcome, command.vector.tolist()) == (Outcome.STOPPED, [0.0, 0.0, 0.0, -1.0])
-    assert core.reason == "the policy ran for policy_timeout_s = 1 s"
+    assert (core.mode.outcome, command.vector.tolist()) == (Outcome.STOPPED, [0.0, 0.0, 0.0, -1.0])
+    assert core.mode.reason == "the policy ran for policy_timeout_s = 1 s"
     assert tick(core, feeder, 83) is None
-    core.offer(make_policy(5))
+    offer(core, make_policy(5))
     assert tick(core, feeder, 84) is not None
     assert core.watch(feeder.now + 0.05) is None
 
@@ -172,12 +172,12 @@ def test_a_policy_times_out_unless_a_successor_is_offered(start, make_policy):
 def test_a_successor_that_waits_for_an_observation_is_not_thrown_away_by_the_timeout(start, make_policy):
     core, feeder = start(timeout=1.0)
     successor = make_policy(5)
-    core.offer(successor)
+    offer(core, successor)
     safe = core.watch(feeder.now + 2.0)  # observations are gone as well
-    assert (core.outcome, safe.vector[:3].tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0])
+    assert (core.mode.outcome, safe.vector[:3].tolist()) == (Outcome.HOLD, [0.0, 0.0, 0.0])
     feeder.now += 2.0
     tick(core, feeder, 4)
-    assert (core.outcome, core.slot.active) == (Outcome.CONTINUE, successor)
+    assert (core.mode.outcome, core.active) == (Outcome.CONTINUE, successor)
     assert core.watch(feeder.now + 0.05) is None
 
 
@@ -190,68 +190,69 @@ def test_a_non_finite_command_stops_the_policy(make_policy):
         observation_std=[1e-30],
     )
     core = ControllerCore(control_contract())
-    feeder = Feeder(core.assembler)
-    core.offer(overflows)
+    feeder = Feeder(core)
+    offer(core, overflows)
     vector = np.full(21, 1e300)
     with np.errstate(over="ignore"):
         command = tick(core, feeder, 1, vector)
     assert command is None  # nothing was ever commanded, so there is nothing to stop
-    assert (core.outcome, core.reason) == (Outcome.STOPPED, "the policy computed a non-finite command")
+    assert (core.mode.outcome, core.mode.reason) == (Outcome.STOPPED, "the policy computed a non-finite command")
     assert tick(core, feeder, 2) is None
 
 
 def test_reactivation_knows_nothing_of_the_activation_before(start, make_policy):
     core, feeder = start()
     core.activate()
-    assert (core.outcome, core.slot.active, core.slot.newest, core.slot.swaps) == (Outcome.WAITING, None, None, 0)
+    assert (core.mode, core.active, core.accepted) == (WaitingForPolicy(), None, None)
+    assert core.take_statistics() == TickStatistics()
     assert core.watch(feeder.now + 100.0) is None
     assert core.stop("asked to", feeder.now) is None  # no stale command
     core.activate()
-    core.offer(make_policy(5))
+    offer(core, make_policy(5))
     for stream in range(STREAMS - 1):
         assert feeder.message(stream, 4) is None
     core.activate()
-    core.offer(constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
+    offer(core, constant(make_policy, [-0.5, 0.5, -0.75, 1.0]))
     assert feeder.message(STREAMS - 1, 4) is None  # the rest of stamp 4 came before the activation
     feeder.now += 100.0
     command = tick(core, feeder, 3)  # the very stamp that was answered before: computed anew, from rest
-    assert command.vector.tolist() == [-0.5, 0.5, -0.75, 1.0]
-    assert core.statistics.starved_ticks == 0
+    assert command.vector.tolist() == [-0.5, 0.5, -0.75, 0.0]  # the gripper was kept at -1, and 1 a period is its slew
+    assert core.take_statistics().starved_ticks == 0
 
 
 def test_slew_holds_across_swaps(make_policy):
     core = ControllerCore(control_contract())
-    feeder = Feeder(core.assembler)
+    feeder = Feeder(core)
     previous, slew = np.zeros(4), core.contract.command_slew + 1e-12
     for stamp in range(1, 40):
         if stamp % 3 == 1:  # from one extreme to the other
-            core.offer(constant(make_policy, [0.8, -0.8, 0.8, 1.0] if stamp % 2 else [-0.8, 0.8, -0.8, -1.0]))
+            offer(core, constant(make_policy, [0.8, -0.8, 0.8, 1.0] if stamp % 2 else [-0.8, 0.8, -0.8, -1.0]))
         command = tick(core, feeder, stamp).vector
         assert (np.abs(command - previous) <= slew).all()
         previous = command
-    assert core.slot.swaps == 13
+    assert core.take_statistics().swaps == 13
     assert abs(previous[0]) == 0.8
 
 
 def test_a_swap_takes_effect_with_the_next_observation(start, make_policy):
     core, feeder = start()
-    old, new = core.slot.active, constant(make_policy, [0.1, 0.1, 0.1, 0.1])
-    core.offer(new)
-    assert core.slot.active is old
+    old, new = core.active, constant(make_policy, [0.1, 0.1, 0.1, 0.1])
+    offer(core, new)
+    assert core.active is old
     assert core.first_stamp_ns == PERIOD
     tick(core, feeder, 4)
-    assert (core.slot.active, core.first_stamp_ns, core.slot.swaps) == (new, 4 * PERIOD, 2)
+    assert (core.active, core.first_stamp_ns, core.take_statistics().swaps) == (new, 4 * PERIOD, 2)
 
 
 def test_starved_ticks_count_the_periods_without_an_observation(start):
     core, feeder = start()
-    assert core.statistics.starved_ticks == 0
+    assert core.take_statistics().starved_ticks == 0
     feeder.now += 0.0125 * 1.4  # late, but none is missing
     core.tick(feeder.observation(4), feeder.now)
-    assert core.statistics.starved_ticks == 0
+    assert core.take_statistics().starved_ticks == 0
     feeder.now += 0.0125 * 4
     core.tick(feeder.observation(8), feeder.now)
-    assert core.statistics.starved_ticks == 3
+    assert core.take_statistics().starved_ticks == 3
 
 
 @given(st.lists(st.floats(0.0, 0.05), max_size=12), st.integers(0, 12))
@@ -278,11 +279,11 @@ def test_on_time_the_newest_observation_is_answered_again_and_counts_as_starved(
     feeder.now += 0.0125
     again = core.tick_on_time(feeder.now)
     assert (first.stamp_ns, again.stamp_ns) == (4 * PERIOD, 4 * PERIOD)
-    assert core.statistics.starved_ticks == 1
+    assert core.take_statistics().starved_ticks == 1
     feeder.now += 0.0125
     core.observe(feeder.observation(5))
     assert core.tick_on_time(feeder.now).stamp_ns == 5 * PERIOD
-    assert core.statistics.starved_ticks == 1
+    assert core.take_statistics().starved_ticks == 0
 
 
 def test_on_time_the_slew_is_for_the_time_since_the_last_tick(start, make_policy):
@@ -290,7 +291,7 @@ def test_on_time_the_slew_is_for_the_time_since_the_last_tick(start, make_policy
     core.observe(feeder.observation(4))
     feeder.now += 0.0125
     before = core.tick_on_time(feeder.now).vector.copy()
-    core.offer(constant(make_policy, [0.8, 0.0, 0.0, 0.0]))
+    offer(core, constant(make_policy, [0.8, 0.0, 0.0, 0.0]))
     feeder.now += 0.0125 / 2
     assert core.tick_on_time(feeder.now).vector[0] - before[0] == pytest.approx(0.4)  # half of 64 m/s2 * 12.5 ms
 
@@ -300,27 +301,27 @@ def test_on_time_nothing_stale_is_answered_and_a_stop_forgets_the_observation(st
     core.observe(feeder.observation(4))
     feeder.now += 0.2
     assert core.tick_on_time(feeder.now).stamp_ns == 0
-    assert core.outcome is Outcome.HOLD
+    assert core.mode.outcome is Outcome.HOLD
     core.observe(feeder.observation(5))
     core.stop("asked to", feeder.now)
     assert core.tick_on_time(feeder.now) is None
-    core.offer(make_policy(5))
+    offer(core, make_policy(5))
     assert core.tick_on_time(feeder.now) is None  # not before a new observation
 
 
 @pytest.mark.parametrize("stops", [True, False])
 def test_far_outside_the_training_range_a_policy_is_stopped_if_that_is_wanted(make_policy, stops):
     core = ControllerCore(control_contract(), stop_outside_training_range=stops)
-    feeder = Feeder(core.assembler)
-    core.offer(make_policy())  # was trained on -1 to 1
+    feeder = Feeder(core)
+    offer(core, make_policy())  # was trained on -1 to 1
     inside, outside = np.zeros(21), np.zeros(21)
     outside[2] = 7.0
     assert tick(core, feeder, 1, inside).stamp_ns == PERIOD
     command = tick(core, feeder, 2, outside)
     assert core.outside_training_range() == ([] if stops else ["hand_z"])  # a stopped policy observes nothing
-    assert core.outcome is (Outcome.STOPPED if stops else Outcome.CONTINUE)
+    assert core.mode.outcome is (Outcome.STOPPED if stops else Outcome.CONTINUE)
     assert command.stamp_ns == (0 if stops else 2 * PERIOD)
-    assert core.reason == ("far outside what 'reach-v3' was trained on: hand_z" if stops else "")
+    assert core.mode.reason == ("far outside what 'reach-v3' was trained on: hand_z" if stops else "")
 
 
 @given(st.lists(st.floats(0.0, 0.05), max_size=30))
@@ -345,14 +346,14 @@ def test_a_policy_is_told_how_old_the_observation_is(make_policy, sync):
     contract = control_contract(sync=sync, age=0.1)
     clock = [0]
     core = ControllerCore(contract, stamp_clock_ns=lambda: clock[0])
-    feeder = Feeder(core.assembler)
+    feeder = Feeder(core)
     weights = np.zeros((4, 22))
     weights[0, 21] = 1.0  # the first command is the age
     layout = PolicyLayout((22, 4))
     plain = {"observation_mean": np.zeros(22), "observation_std": np.ones(22), "action_scale": np.ones(4)}
     plain |= {"action_offset": np.zeros(4), "observation_maximum": np.full(22, 1e6)}
     weights = np.concatenate([weights.ravel(), np.zeros(4)])
-    core.offer(make_policy(0, layout, np.arange(22), weights=weights, contract_digest=contract.digest, **plain))
+    offer(core, make_policy(0, layout, np.arange(22), weights=weights, contract_digest=contract.digest, **plain))
     found = {}
     for stamp, age_s in enumerate((0.0, 0.03, 0.099, 0.2, -0.005, -0.5), start=1):
         clock[0] = stamp * PERIOD + round(age_s * 1e9)
@@ -383,9 +384,9 @@ def test_a_policy_is_told_how_old_the_observation_is(make_policy, sync):
 def test_a_policy_that_does_not_read_the_age_is_not_judged_by_it(make_policy):
     contract = control_contract(age=0.1)
     core = ControllerCore(contract, stop_outside_training_range=True, stamp_clock_ns=lambda: 10**12)
-    feeder = Feeder(core.assembler)
+    feeder = Feeder(core)
     wide = {"observation_minimum": np.full(21, -1e9), "observation_maximum": np.full(21, 1e9)}
-    core.offer(constant(make_policy, [0.1, 0, 0, 0], contract, **wide))
+    offer(core, constant(make_policy, [0.1, 0, 0, 0], contract, **wide))
     assert all(tick(core, feeder, stamp) is not None for stamp in range(1, 40))
     assert core.outside_training_range() == [] and core.told_age_s is None
 
@@ -393,15 +394,15 @@ def test_a_policy_that_does_not_read_the_age_is_not_judged_by_it(make_policy):
 def test_an_age_beyond_the_limit_stops_a_policy_if_that_is_wanted(make_policy):
     contract = control_contract(age=0.1)
     core = ControllerCore(contract, stop_outside_training_range=True, stamp_clock_ns=lambda: 10**12)
-    feeder = Feeder(core.assembler)
+    feeder = Feeder(core)
     ones, zeros = np.ones(22), np.zeros(22)
     reads = {"observation_mean": zeros, "observation_std": ones, "observation_maximum": 1e9 * ones}
     reads |= {"action_scale": np.ones(4), "action_offset": np.zeros(4), "weights": np.zeros(92)}
     layout = PolicyLayout((22, 4))
-    core.offer(make_policy(0, layout, np.arange(22), contract_digest=contract.digest, **reads))
+    offer(core, make_policy(0, layout, np.arange(22), contract_digest=contract.digest, **reads))
     answers = [tick(core, feeder, stamp) for stamp in range(1, 30)]
     assert answers[0] is not None and answers[-1] is None
-    assert (core.outcome, core.reason) == (
+    assert (core.mode.outcome, core.mode.reason) == (
         Outcome.STOPPED, "far outside what 'reach-v3' was trained on: observation_age"
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.srv import GetState
 from nodes_support import Cell, running_cell
-from robot_support import HOUR_NS, PERIOD_NS, Robot
+from robot_support import HOUR_NS, PERIOD_NS, Robot, at_rest
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
@@ -143,7 +143,7 @@ def test_an_activation_that_fails_leaves_nothing_behind_that_could_move_the_robo
     with Cell(tmp_path) as cell:
         streams = contract.require_binding().observation_streams
         observations = StreamPublisher(cell.node, streams, lambda sentence: None)
-        commands, vector = [], np.zeros(21)
+        commands, vector = [], at_rest(contract)
         cell.subscribe(TwistStamped, "hand/velocity_command", commands.append, 1000)
         policies = cell.node.create_publisher(PolicyWeights, "policy", LATCHED)
         policies.publish(policy_to_message(make_policy(), Time(sec=1)))
@@ -231,7 +231,7 @@ def test_of_two_latched_policies_the_newer_one_comes_back(tmp_path, contract, ma
         streams = contract.require_binding().observation_streams
         observations = StreamPublisher(cell.node, streams, lambda sentence: None)
         stamps = iter(range(HOUR_NS, 2 * HOUR_NS, PERIOD_NS))
-        cell.node.create_timer(0.0125, lambda: observations.send(np.zeros(21), next(stamps)))
+        cell.node.create_timer(0.0125, lambda: observations.send(at_rest(contract), next(stamps)))
         for _ in range(3):
             cell.controller = None
             cell.start_node("policy_controller")

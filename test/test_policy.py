@@ -257,34 +257,20 @@ def test_the_training_range_has_a_margin(make_policy, place, side):
 # The slot
 
 
-def test_a_swap_takes_effect_at_take_and_not_before(make_policy, contract):
-    slot, first, second = PolicySlot(contract), make_policy(1), make_policy(2)
-    assert slot.take() is slot.active is slot.newest is None
-    slot.replace(slot.check(first))
-    assert (slot.active, slot.newest, slot.swaps) == (None, first, 0)
-    assert slot.take() is first
-    assert slot.take() is first
-    assert (slot.active, slot.swaps) == (first, 1)
-    slot.replace(slot.check(second))
-    assert (slot.active, slot.newest, slot.swaps) == (first, second, 1)
-    assert slot.take() is second
-    assert (slot.active, slot.swaps) == (second, 2)
-    slot.clear()
-    assert slot.take() is slot.active is slot.newest is None
-
-
-def test_the_last_of_several_offers_wins(make_policy, contract):
+def test_the_slot_holds_the_last_policy_that_passed_its_check(make_policy, contract):
     slot, policies = PolicySlot(contract), [make_policy(seed) for seed in range(3)]
+    assert slot.newest is None
     for policy in policies:
-        slot.replace(slot.check(policy))
-    assert slot.take() is policies[-1]
-    assert slot.swaps == 1
+        assert slot.check(policy) is policy
+        assert slot.newest is not policy
+        slot.replace(policy)
+        assert slot.newest is policy
+    slot.clear()
+    assert slot.newest is None
 
 
 def test_a_bad_offer_changes_nothing(make_policy, contract):
-    slot, running, waiting = PolicySlot(contract), make_policy(1), make_policy(2)
-    slot.replace(slot.check(running))
-    slot.take()
+    slot, waiting = PolicySlot(contract), make_policy(2)
     slot.replace(slot.check(waiting))
     wide = Contract.from_dict(
         {
@@ -304,8 +290,8 @@ def test_a_bad_offer_changes_nothing(make_policy, contract):
     )
     with pytest.raises(PolicyError, match=r"expected .* of contract 'metaworld_sawyer'"):
         slot.replace(slot.check(overflows))
-    assert (slot.active, slot.newest) == (running, waiting)
+    assert slot.newest is waiting
     other = PolicySlot(wide)
     with pytest.raises(PolicyError, match="non-finite command for a finite observation"), np.errstate(over="ignore"):
         other.replace(other.check(overflows))
-    assert other.take() is None
+    assert other.newest is None

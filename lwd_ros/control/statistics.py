@@ -43,6 +43,7 @@ class Moments:
 class TickStatistics:
     """Counts, and seconds as `Moments`, of a stretch of ticks; `a + b` is the statistics of both stretches.
 
+    swaps: policies that began to command.
     starved_ticks: periods without a new complete observation.
     overruns: ticks whose lateness and work together took longer than the control period, and deadlines missed.
     work: from the tick's start (observation complete, or deadline come) to the command sent.
@@ -53,6 +54,7 @@ class TickStatistics:
     interval: between the starts of two ticks that followed each other.
     """
 
+    swaps: int = 0
     starved_ticks: int = 0
     overruns: int = 0
     work: Moments = field(default_factory=Moments)

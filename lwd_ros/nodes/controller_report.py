@@ -6,9 +6,9 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from lwd_msgs.msg import ControllerStatus
-from lwd_ros.control import ControllerCore, Outcome, TickStatistics
+from lwd_ros.control import ControllerCore, Holding, Mode, Outcome, Stopped, TickStatistics
 from lwd_ros.nodes.conversions import to_stamp
-from lwd_ros.nodes.streams import StreamSubscriber
+from lwd_ros.nodes.streams import MissingStream, StreamSubscriber
 from lwd_ros.policy import Policy
 
 _DISCOVERY_S = 1.0  # topics need a moment to be discovered; before that, "missing" would be noise
@@ -32,7 +32,7 @@ class ControllerReport:
     def __init__(self, core: ControllerCore, now: float, thresholds: Thresholds):
         self._core, self._began, self._thresholds = core, now, thresholds
         self._total, self._status_window, self._diagnostics_window = (TickStatistics() for _ in range(3))
-        self._reported: tuple[Policy | None, Outcome | None] = (None, None)
+        self._reported: tuple[Policy | None, Mode | None] = (None, None)
         self._stamps: dict[str, Time] = {}
         self._rejected: tuple[str, Time, str] = ("", Time(), "")
         self._rejections = 0
@@ -49,51 +49,66 @@ class ControllerReport:
 
     def has_changed(self) -> bool:
         """Whether policy or outcome are not those of the last status."""
-        policy, outcome = self._reported
-        return self._core.slot.active is not policy or self._core.outcome is not outcome
+        return self._core.active is not self._reported[0] or self._outcome_has_changed()
 
-    def outcome_has_changed(self) -> bool:
-        """Whether the outcome is not that of the last status."""
-        return self._core.outcome is not self._reported[1]
+    def _outcome_has_changed(self) -> bool:
+        before = self._reported[1]
+        return before is None or self._core.mode.outcome is not before.outcome
+
+    def change(self, now: float) -> tuple[str, bool]:
+        """What to log of a change since the last status, '' for nothing, and whether it is a fault or a stop."""
+        before, mode = self._reported[1], self._core.mode
+        if not self._outcome_has_changed():
+            return "", False
+        if isinstance(mode, (Holding, Stopped)):
+            return f"{mode.outcome.name.lower()}: {mode.reason}", True
+        if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
+            name, held_s = before.outcome.name.lower(), now - before.since_s
+            return f"{name} ended after {held_s:.2f} s: '{mode.policy.task}' goes on", False
+        return "", False
 
     def _active_id(self) -> str:
-        active = self._core.slot.active
+        active = self._core.active
         return active.policy_id if active else ""
 
     def _fold(self) -> None:
-        window, self._core.statistics = self._core.statistics, TickStatistics()
+        window = self._core.take_statistics()
         self._total += window
         self._status_window += window
         self._diagnostics_window += window
 
-    def status(self, now: float, observations: StreamSubscriber) -> ControllerStatus:
+    def missing(self, now: float, observations: StreamSubscriber) -> list[MissingStream]:
+        """Observation streams that give nothing, once there was time to discover them."""
+        entries = self._core.missing(now) if now - self._began > _DISCOVERY_S else []
+        return observations.explain(entries) if entries else []
+
+    def status(self, now: float, missing: list[MissingStream], command_problems: list[str]) -> ControllerStatus:
         """The status message, but for its stamp; begins a new window."""
         self._fold()
         core, total, window = self._core, self._total, self._status_window
         self._status_window = TickStatistics()
-        policy = core.slot.active
-        self._reported = (policy, core.outcome)
-        missing = core.assembler.missing(now) if now - self._began > _DISCOVERY_S else []
-        completed = core.assembler.last_complete
+        policy, age_s = core.active, core.observation_age_s(now)
+        self._reported = (policy, core.mode)
         message = ControllerStatus(
             contract_name=core.contract.name,
             contract_digest=core.contract.digest,
-            outcome=int(core.outcome),
-            reason=core.reason,
+            outcome=int(core.mode.outcome),
+            reason=core.mode.reason,
             rejected_policy_id=self._rejected[0],
             rejected_stamp=self._rejected[1],
             rejected_reason=self._rejected[2],
-            swaps=core.slot.swaps,
+            swaps=total.swaps,
             rejections=self._rejections,
             ticks=total.ticks,
             starved_ticks=total.starved_ticks,
             overruns=total.overruns,
             window_ticks=window.ticks,
             window_intervals=window.interval.count,
-            observation_age_s=-1.0 if completed is None else now - completed,
+            observation_age_s=-1.0 if age_s is None else age_s,
             control_period_s=core.contract.period_s,
-            missing_streams=[entry.partition(":")[0] for entry in missing],
-            missing_reasons=observations.explain(missing),
+            missing_streams=[each.topic for each in missing],
+            missing_reasons=[each.reason for each in missing],
+            command_problems=command_problems,
             outside_training_range=core.outside_training_range(),
         )
         for name, moments in (
@@ -118,15 +133,15 @@ class ControllerReport:
         self._fold()
         core, total, window = self._core, self._total, self._diagnostics_window
         self._diagnostics_window = TickStatistics()
-        policy = core.slot.active
+        policy = core.active
         values = {
-            "outcome": core.outcome.name.lower(),
+            "outcome": core.mode.outcome.name.lower(),
             "policy_id": self._active_id(),
             "task": policy.task if policy else "",
             "ticks": total.ticks,
             "overruns": total.overruns,
             "starved_ticks": total.starved_ticks,
-            "swaps": core.slot.swaps,
+            "swaps": total.swaps,
             "rejections": self._rejections,
             "rate_hz": f"{1 / window.interval.mean:.2f}" if window.interval.count else "",
         }
@@ -139,11 +154,11 @@ class ControllerReport:
                 f"{name}_deviation_s": f"{moments.deviation:.6f}",
                 f"{name}_max_s": f"{moments.maximum:.6f}",
             }
-        if core.outcome is Outcome.CONTINUE:
+        if core.mode.outcome is Outcome.CONTINUE:
             level, sentences = self._judge(window)
             return level, "; ".join([f"running '{values['task']}'", *sentences]), values
-        level = DiagnosticStatus.WARN if core.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
-        return level, "; ".join([core.reason, *core.assembler.missing(now)]), values
+        level = DiagnosticStatus.WARN if core.mode.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
+        return level, "; ".join([core.mode.reason, *core.missing(now)]), values
 
     def _judge(self, window: TickStatistics) -> tuple[bytes, list[str]]:
         """ros2_control's two questions to a controller: does it run as often as it should, and as briefly?"""

@@ -1,7 +1,6 @@
 """The policy controller: observations in, commands out, policies swapped between two ticks."""
 
 import contextlib
-import math
 import sys
 import threading
 import time
@@ -14,33 +13,37 @@ from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GetPolicy
 from lwd_ros.contract import Contract
 from lwd_ros.control import (
+    Admission,
     Command,
     ControllerCore,
     InterpreterGuard,
-    Outcome,
     Pacer,
     PolicyIntake,
+    Publication,
+    Stopped,
     StreamError,
+    Turns,
     request_scheduling,
 )
+from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
-from lwd_ros.policy import Policy
+from lwd_ros.policy import Policy, PolicyError
 from lwd_ros.resources import share_path
 
 _ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
 _ACKNOWLEDGE = Duration(seconds=0.2)
-_REST_EVERY_S = 0.05  # services, status and diagnostics wait this long at most for a gap between two ticks ...
-_REST_AT_LAST_S = 0.1  # ... and this long where there is none
-_GAP_S = 0.001  # what such a gap needs before a tick is due, unless the control period is shorter than twice that
 
 
 class PolicyController(ManagedNode):
-    """Runs the latest valid policy closed loop. See docs/nodes.md for parameters, topics and services."""
+    """Runs the latest valid policy closed loop. See docs/nodes.md for parameters, topics and services.
+
+    What to command is the core's to decide (`lwd_ros.control`); this node connects it to topics, services and logs.
+    """
 
     def __init__(self):
         super().__init__("policy_controller")
@@ -59,7 +62,6 @@ class PolicyController(ManagedNode):
             self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
         )
         self._core: ControllerCore | None = None
-        self._pacer: Pacer | None = None
         self._urgent = MutuallyExclusiveCallbackGroup()
         clock = self.resolve_topic_name("/clock")
         self._clocks = [each for each in self.subscriptions if each.topic_name == clock]  # there with `use_sim_time`
@@ -87,7 +89,7 @@ class PolicyController(ManagedNode):
             undo.callback(self.destroy_service, stop)
             judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
             undo.callback(self.destroy_guard_condition, judged)
-            self._intake = PolicyIntake(lambda message: core.slot.check(message_to_policy(message)), judged.trigger)
+            self._intake = PolicyIntake(lambda message: core.check(message_to_policy(message)), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
             self._configuration = undo.pop_all()
@@ -103,26 +105,26 @@ class PolicyController(ManagedNode):
         return [int(part) for part in parts]
 
     def activate(self) -> None:
-        core = self._core
+        core, now = self._core, self.now_s()
         core.activate()
         self._intake.forget()
-        self._report = ControllerReport(core, self.now_s(), self.thresholds)
-        self._asked_s = self.now_s()
-        self._newest, self._answered, self._draining, self._ticked_s = ("", 0), None, False, -math.inf
-        self._accept_older = self.get_parameter("run_latched").value
-        self._stop_ns = 0  # when ~/stop was called last, ns of the system clock
+        self._admission = Admission(self.get_parameter("run_latched").value)
+        steady_timer = self._timed and not core.simulated_time
+        self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
+        self._report = ControllerReport(core, now, self.thresholds)
+        self._asked_s, self._draining = now, False
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
             self._subscribe(undo)
             self._start_timers(undo)
+            self._advice = ControllerAdvice(self, core, self._observations, self._commands, now)
             self._interpreter.settle()
             undo.callback(self._interpreter.release)
             self._activation = undo.pop_all()
 
     def _subscribe(self, undo: contextlib.ExitStack) -> None:
         # Subscribing here and not in configure gives each activation the latched policy anew, and no old observation.
-        self._observations = StreamSubscriber(
-            self, self._core.assembler.streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent
-        )
+        streams = self._core.contract.require_binding().observation_streams
+        self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent)
         undo.callback(self._observations.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
@@ -135,29 +137,30 @@ class PolicyController(ManagedNode):
         undo.callback(self.destroy_client, self._get_policy)
 
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
-        core = self._core
-        watch_s = min(stream.stale_after_s for stream in core.assembler.streams) / 4
+        contract = self._core.contract
+        watch_s = min(stream.stale_after_s for stream in contract.require_binding().observation_streams) / 4
         timers = [
             self.create_timer(watch_s, self._watch, clock=self.steady, callback_group=self._urgent),
-            self.create_timer(0.5, self._publish_status, clock=self.steady),
+            self.create_timer(0.5, self._on_status_timer, clock=self.steady),
             self.create_timer(_ASK_EVERY_S, self._ask_for_older_policy, clock=self.steady),
         ]
-        if self._timed and self.get_parameter("use_sim_time").value:
-            timers.append(self.create_timer(core.contract.period_s, self._tick_by_clock, callback_group=self._urgent))
-        elif self._timed:
-            self._pacer, self._missed = Pacer(core.contract.period_s, self.now_s()), 0
+        if self._timed and self._core.simulated_time:
+            timers.append(self.create_timer(contract.period_s, self._tick_by_clock, callback_group=self._urgent))
         for timer in timers:
             undo.callback(self.destroy_timer, timer)
 
     def deactivate(self) -> None:
-        self._stop("the controller is being deactivated", repeats=_SAFE_REPEATS)
+        command = self._core.stop("the controller is being deactivated", self.now_s())
+        if command is not None:  # otherwise nothing was commanded, and to warn of a stop would only alarm
+            for _ in range(_SAFE_REPEATS):
+                self._send(command)
+            self._report_change()
+        self._refuse_older()
         self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
-        self._pacer = None
         self._activation.close()
 
     def cleanup(self) -> None:
-        self._pacer = None
         self._activation.close()  # after a deactivation that failed
         self._configuration.close()
         self._core = None
@@ -169,48 +172,33 @@ class PolicyController(ManagedNode):
                 clock.callback(taken[0])
         return self.get_clock().now().nanoseconds
 
+    # The loop
+
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
         executor.urgent = self._urgent
         executor.also_urgent = frozenset(self._clocks)  # they move the timers of `use_sim_time`
-        rest_at = 0.0
         while not stop.is_set():
             if not self.is_active:
                 executor.spin_once(timeout_sec=0.5)
                 continue
-            now = self.now_s()
-            executor.serve(urgent_alone=True, timeout_s=max(0.0, self._next_look(now, rest_at) - now))
+            turns, core = self._turns, self._core
+            wait_s = turns.wait_s(self.now_s(), core.incomplete, checks_wait=self._intake.pending > 0)
+            executor.serve(urgent_alone=True, timeout_s=wait_s)
             if not self.is_active:
                 continue
-            late_s = None if self._pacer is None else self._pacer.due(self.now_s())
+            missed = turns.missed
+            late_s = turns.late_s(self.now_s())
             if late_s is not None:
-                self._tick_on_time(late_s)
+                core.count_missed(turns.missed - missed)
+                start = self.now_s()
+                self._finish(core.tick_on_time(start), start, late_s)
             now = self.now_s()
-            gap = self._in_a_gap(now)
-            if gap:
+            if turns.in_a_gap(now, core.incomplete):
                 self._intake.go()
-            if now >= rest_at and (gap or now >= rest_at + _REST_AT_LAST_S):
-                found = executor.serve(urgent_alone=False, timeout_s=0.0)
-                rest_at = self.now_s() + (0.0 if found else _REST_EVERY_S)
-
-    def _next_look(self, now: float, rest_at: float) -> float:
-        """Until when to wait for the control path alone."""
-        if now >= rest_at and not self._in_a_gap(now):
-            rest_at = min(rest_at + _REST_AT_LAST_S, self._due_s() + self._core.contract.period_s)
-        if self._intake.pending:
-            rest_at = min(rest_at, now + _GAP_S)
-        return rest_at if self._pacer is None else min(rest_at, self._pacer.deadline)
-
-    def _due_s(self) -> float:
-        """When the next tick is expected."""
-        return self._ticked_s + self._core.contract.period_s if self._pacer is None else self._pacer.deadline
-
-    def _in_a_gap(self, now: float) -> bool:
-        """Whether no tick is due soon; without ticks for a while, none is expected."""
-        period_s, due_s = self._core.contract.period_s, self._due_s()
-        if now >= due_s + period_s:
-            return True
-        return due_s - now > min(_GAP_S, 0.5 * period_s) and not self._core.assembler.incomplete
+            if turns.rest_is_due(now, core.incomplete):
+                served = executor.serve(urgent_alone=False, timeout_s=0.0)
+                turns.rested(self.now_s(), served)
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
         start = self.now_s()
@@ -218,7 +206,7 @@ class PolicyController(ManagedNode):
         core = self._core
         try:
             # What waited before it was read, while this process stood still, is as old as it is.
-            observation = core.assembler.add(place, stamp_ns, frame_id, values, start - late_s)
+            observation = core.receive(place, stamp_ns, frame_id, values, start - late_s)
         except StreamError as error:
             self.warn(str(error))
             return
@@ -234,59 +222,17 @@ class PolicyController(ManagedNode):
         else:
             self._finish(core.tick(observation, start), start, late_s)
 
-    def _tick_on_time(self, late_s: float) -> None:
-        start = self.now_s()
-        self._core.statistics.overruns += self._pacer.missed - self._missed
-        self._missed = self._pacer.missed
-        self._finish(self._core.tick_on_time(start), start, late_s)
-
     def _tick_by_clock(self) -> None:
         """A period of simulated time has passed, however long that took."""
         start = self.now_s()
         self._finish(self._core.tick_on_time(start, periods=1.0), start, 0.0)
 
     def _finish(self, command: Command | None, start: float, late_s: float) -> None:
-        core = self._core
-        self._ticked_s = start
+        self._turns.ticked(start)
         if command is not None:
             self._send(command)
-            if core.outcome is Outcome.CONTINUE and command is not self._answered:
-                now = self.now_s()
-                core.statistics.tick(now - start, core.contract.period_s, late_s)
-                core.statistics.answered_age.add(max(0.0, now - core.observation.arrived))
-                self._answered = command
-        self._report_change()
-
-    def _report_change(self) -> None:
-        """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
-        core = self._core
-        if not self._report.has_changed():
-            return
-        if self._report.outcome_has_changed() and core.outcome in (Outcome.HOLD, Outcome.ZERO, Outcome.STOPPED):
-            self.get_logger().warning(f"{core.outcome.name.lower()}: {core.reason}")
-        if core.outcome is Outcome.STOPPED:
-            self._refuse_older()
-        self._publish_status()
-
-    def _refuse_older(self) -> None:
-        """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
-        self._accept_older = False
-        dropped = set()
-        for subscription in self._policies:
-            while (taken := take_one(subscription)) is not None:
-                dropped.add(_identity(taken[0]))
-        dropped.discard(self._newest)
-        count = len(dropped) + self._intake.pending
-        self._intake.forget()
-        if dropped:
-            self._newest = max((self._newest, *dropped), key=_published)
-        if count:
-            self.get_logger().warning(f"{count} policies from before the stop are dropped")
-
-    def _stop(self, reason: str, repeats: int = 1) -> None:
-        command = self._core.stop(reason, self.now_s())
-        for _ in range(repeats if command is not None else 0):
-            self._send(command)
+            if command.is_tick:
+                self._core.count_tick(start, self.now_s(), late_s)
         self._report_change()
 
     def _send(self, command: Command) -> None:
@@ -298,8 +244,48 @@ class PolicyController(ManagedNode):
             self._send(command)
         self._report_change()
 
+    def _report_change(self) -> None:
+        """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
+        if not self._report.has_changed():
+            return
+        sentence, is_fault = self._report.change(self.now_s())
+        if is_fault:  # two lines of code, for rclpy refuses another severity from the same one
+            self.get_logger().warning(sentence)
+        elif sentence:
+            self.get_logger().info(sentence)
+        if isinstance(self._core.mode, Stopped):
+            self._refuse_older()
+        self._publish_status()
+
+    # Stopping
+
+    def _refuse_older(self, called_ns: int = 0) -> None:
+        """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
+        unread = set()
+        for subscription in self._policies:
+            while (taken := take_one(subscription)) is not None:
+                unread.add(_publication(taken[0]))
+        count = self._admission.stop(unread, called_ns) + self._intake.pending
+        self._intake.forget()
+        if count:
+            self.get_logger().warning(f"{count} policies from before the stop are dropped")
+
+    def _on_stop(self, request, response):
+        if not self.is_active:
+            response.message = f"the controller is {self.state}; nothing is commanded"
+            return response
+        self._refuse_older(time.time_ns())
+        command = self._core.stop("~/stop was called", self.now_s())
+        if command is not None:
+            self._send(command)
+        self._report_change()
+        response.success, response.message = True, "stopped; a new policy starts it again"
+        return response
+
+    # Policies
+
     def _ask_for_older_policy(self) -> None:
-        wanted = self._accept_older and self._core.slot.newest is None
+        wanted = self._admission.wants_older and self._core.accepted is None
         if wanted and self.now_s() - self._asked_s > 0.9 * _ASK_EVERY_S and self._get_policy.service_is_ready():
             self._asked_s = self.now_s()
             self._get_policy.call_async(GetPolicy.Request()).add_done_callback(self._on_get_policy)
@@ -308,26 +294,22 @@ class PolicyController(ManagedNode):
         response = future.result()
         if not self.is_active or response is None or not response.success:
             return
-        if self._accept_older and self._core.slot.newest is None and not self._intake.pending:
+        if self._admission.wants_older and self._core.accepted is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
             self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
-    def _on_older_policy(self, message: PolicyWeights, info: dict) -> None:
-        # Of two generators, each latches its own: the older one's must not win because it was delivered last.
-        if self._accept_older and _published(_identity(message)) > _published(self._newest):
-            self._on_policy(message, info)
+    def _on_older_policy(self, message: PolicyWeights) -> None:
+        if self._admission.admits_older(_publication(message)):
+            self._judge(message)
 
     def _on_policy(self, message: PolicyWeights, info: dict) -> None:
-        identity = _identity(message)
-        if identity == self._newest:
-            return  # one publication that came on both subscriptions, or was asked for as well
-        self._newest = identity
-        if (
-            0 < info["source_timestamp"] < self._stop_ns
-        ):  # lost on its way and sent again; 0: the middleware does not tell
-            early_s = 1e-9 * (self._stop_ns - info["source_timestamp"])
-            self._reject(message, f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
-            return
+        try:
+            if self._admission.admits(_publication(message), info["source_timestamp"]):
+                self._judge(message)
+        except PolicyError as error:
+            self._reject(message, str(error))
+
+    def _judge(self, message: PolicyWeights) -> None:
         dropped = self._intake.put(message)
         if dropped is not None:
             self._reject(dropped, "newer policies came faster than policies can be checked")
@@ -345,34 +327,25 @@ class PolicyController(ManagedNode):
             )
 
     def _reject(self, message: PolicyWeights, reason: str) -> None:
-        active = self._core.slot.newest
-        keeps = f"'{active.task}' keeps running" if active else "no policy is running"
+        running = self._core.accepted
+        keeps = f"'{running.task}' keeps running" if running else "no policy is running"
         self._report.rejected(message.policy_id, message.header.stamp, reason)
         self.get_logger().error(f"policy {message.policy_id or '(no id)'} refused: {reason}; {keeps}")
         self._publish_status()
 
-    def _on_stop(self, request, response):
-        if not self.is_active:
-            response.message = f"the controller is {self.state}; nothing is commanded"
-            return response
-        self._refuse_older()
-        self._stop_ns = time.time_ns()
-        self._stop("~/stop was called")
-        response.success, response.message = True, "stopped; a new policy starts it again"
-        return response
+    # What it tells
 
-    def _publish_status(self) -> None:
-        message = self._report.status(self.now_s(), self._observations)
+    def _on_status_timer(self) -> None:
+        message = self._publish_status()
+        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range))
+
+    def _publish_status(self) -> ControllerStatus:
+        now = self.now_s()
+        self._missing = self._report.missing(now, self._observations)
+        message = self._report.status(now, self._missing, self._advice.command_problems)
         message.header.stamp = self.get_clock().now().to_msg()
-        waiting = self._core.slot.newest if self._core.outcome is Outcome.WAITING else None
-        if message.missing_reasons:
-            self.warn("; ".join(message.missing_reasons))
-        elif waiting is not None and (fault := self._core.assembler.fault(self.now_s())):
-            self.warn(f"'{waiting.task}' waits: {fault}")
-        if message.outside_training_range:
-            names = ", ".join(message.outside_training_range)
-            self.warn(f"far outside what '{message.task}' was trained on: {names}")
         self._status.publish(message)
+        return message
 
     def diagnose(self):
         level, sentence, values = self._report.diagnose(self.now_s())
@@ -382,13 +355,8 @@ class PolicyController(ManagedNode):
         return level, sentence, values
 
 
-def _identity(message: PolicyWeights) -> tuple[str, int]:
-    """What tells two publications apart: the policy, and when it was published, ns of the generator's system clock."""
-    return message.policy_id, to_nanoseconds(message.header.stamp)
-
-
-def _published(identity: tuple[str, int]) -> int:
-    return identity[1]
+def _publication(message: PolicyWeights) -> Publication:
+    return Publication(message.policy_id, to_nanoseconds(message.header.stamp))
 
 
 def main(args=None) -> int:

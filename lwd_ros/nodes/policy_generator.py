@@ -112,10 +112,10 @@ class PolicyGeneratorNode(ManagedNode):
             return observation
         if self._assembler is None:
             raise ModelError("the generator was deactivated while it waited for an observation")
-        missing = "; ".join(self._observations.explain(self._assembler.missing(self.now_s())))
+        missing = self._observations.explain(self._assembler.missing(self.now_s()))
         raise ModelError(
             f"{self._generator.path.name} is conditioned on an observation and none came within {timeout:g} s: "
-            f"{missing or 'stamps differ or are older than asked for'}"
+            f"{'; '.join(each.reason for each in missing) or 'stamps differ or are older than asked for'}"
         )
 
     async def _on_generate(self, request: GeneratePolicy.Request, response: GeneratePolicy.Response):

@@ -1,13 +1,14 @@
 """A contract's streams as subscriptions and publishers."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
-from rclpy.duration import Duration
+from rclpy.duration import Duration, Infinite
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from lwd_ros.contract import ContractError, Stream
 from lwd_ros.contract.fields import reader, writer
@@ -27,11 +28,52 @@ def take_one(subscription) -> tuple | None:
         return subscription.handle.take_message(subscription.msg_type, subscription.raw)
 
 
+def node_names(endpoints) -> str:
+    """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
+    names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints}
+    return ", ".join(sorted(names))
+
+
+def _qos_of(event) -> str:
+    """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
+    return qos_policy_name_from_kind(event.last_policy_kind).lower()
+
+
+def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
+    """What keeps a publisher and a subscription apart, in ROS's words.
+
+    rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
+    """
+    words = []
+    if requested.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
+        words.append("durability")
+    if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
+        words.append("reliability")
+    if requested.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC and offered.liveliness != requested.liveliness:
+        words.append("liveliness")
+    for word in ("deadline", "liveliness_lease_duration"):
+        spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
+        if spans[0] > spans[1]:
+            words.append(word)
+    return words
+
+
+class MissingStream(NamedTuple):
+    """An observation stream that gives nothing now: its topic, as the contract has it, and why.
+
+    `is_fault`: somebody publishes what cannot be received, so to wait does not help.
+    """
+
+    topic: str
+    reason: str
+    is_fault: bool
+
+
 class StreamSubscriber:
     """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `problems` maps a
-    topic to why its messages cannot arrive or be read; `refuse` is called with the same sentence.
+    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `refuse` is called
+    with one sentence on a message that cannot be read, and on a publisher whose messages cannot arrive.
     """
 
     def __init__(
@@ -44,7 +86,7 @@ class StreamSubscriber:
         group: CallbackGroup | None = None,
     ):
         self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
-        self.problems: dict[str, str] = {}
+        self._qos = qos
         self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
 
     def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
@@ -60,9 +102,7 @@ class StreamSubscriber:
             take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            sentence = f"{stream.topic}: a publisher's QoS is incompatible ({event.last_policy_kind})"
-            self.problems[stream.topic] = sentence
-            self._refuse(sentence)
+            self._refuse(f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         return self._node.create_subscription(
@@ -79,7 +119,7 @@ class StreamSubscriber:
             if taken is not None:
                 subscription.callback(*taken)
 
-    def explain(self, missing: list[str]) -> list[str]:
+    def explain(self, missing: list[str]) -> list[MissingStream]:
         """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
         result = []
         for entry in missing:
@@ -87,14 +127,30 @@ class StreamSubscriber:
             stream = next(s for s in self._streams if s.topic == topic)
             found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
             types = {info.topic_type for info in found} - {stream.type}
-            if topic in self.problems:
-                entry = self.problems[topic]
+            deaf = {
+                word
+                for info in found
+                if info.topic_type == stream.type
+                for word in _differ(info.qos_profile, self._qos)
+            }
+            if deaf:
+                entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
             elif types:
                 entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
             elif not found:
                 entry += " (no publisher)"
-            result.append(entry)
+            result.append(MissingStream(topic, entry, bool(types or deaf)))
         return result
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The streams' topics, as the contract has them."""
+        return tuple(stream.topic for stream in self._streams)
+
+    def publishers(self, topic: str) -> tuple[int, str]:
+        """How many publish on one of the streams' topics, and the names of their nodes."""
+        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        return len(found), node_names(found)
 
     def destroy(self) -> None:
         """End all subscriptions."""
@@ -103,14 +159,17 @@ class StreamSubscriber:
 
 
 class StreamPublisher:
-    """Publishers for several streams; one call sends a whole vector under one stamp."""
+    """Publishers for several streams; one call sends a whole vector under one stamp.
+
+    `refuse` is called with one sentence on a subscriber that cannot receive.
+    """
 
     def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
-        self._node, self._parts = node, []
+        self._node, self._streams, self._parts = node, streams, []
         for stream in streams:
 
             def incompatible(event, topic=stream.topic) -> None:
-                refuse(f"{topic}: a subscriber's QoS is incompatible ({event.last_policy_kind})")
+                refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
             publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
@@ -118,6 +177,29 @@ class StreamPublisher:
             message.header.frame_id = stream.frame_id
             write, places = writer(stream.type, stream.fields), list(stream.indices)
             self._parts.append((publisher, message, write, places))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The streams' topics, as the contract has them."""
+        return tuple(stream.topic for stream in self._streams)
+
+    def problems(self, topic: str) -> list[str]:
+        """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
+        stream = self._streams[self.topics.index(topic)]
+        found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
+        result, others = [], [info for info in found if info.topic_type != stream.type]
+        if others:
+            types = ", ".join(sorted({info.topic_type for info in others}))
+            result.append(
+                f"{topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
+                "which receives nothing"
+            )
+        for info in found:
+            words = [] if info in others else _differ(RELIABLE, info.qos_profile)
+            if words:
+                what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
+                result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
+        return result
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
         """Publish each stream's part of `vector`, float64 in the contract's order and units."""

@@ -7,24 +7,16 @@ from lwd_ros.policy.policy import Policy
 
 
 class PolicySlot:
-    """Holds the active policy; a swap replaces one reference between two ticks.
+    """Holds the policy of the next tick; a swap replaces one reference between two ticks.
 
     All the work of a swap (checks, warm-up) is done in `check`, which another thread may call; `replace` only puts a
-    reference in place, and a policy that failed its check never gets there. `take`, called at the start of a tick,
-    returns the policy for the whole tick.
+    reference in place, and a policy that failed its check never gets there.
     """
 
     def __init__(self, contract: Contract):
         self._contract = contract
         self._middle = _middle(contract)
         self._next: Policy | None = None
-        self._active: Policy | None = None
-        self.swaps = 0
-
-    @property
-    def active(self) -> Policy | None:
-        """The policy that made the last tick's command."""
-        return self._active
 
     @property
     def newest(self) -> Policy | None:
@@ -45,17 +37,9 @@ class PolicySlot:
         """Make a checked `policy` the next tick's policy; the last one wins."""
         self._next = policy
 
-    def take(self) -> Policy | None:
-        """The policy of this tick, None while there is none."""
-        policy = self._next
-        if policy is not self._active:
-            self._active = policy
-            self.swaps += policy is not None
-        return policy
-
     def clear(self) -> None:
-        """Forget all policies."""
-        self._next = self._active = None
+        """Forget the policy."""
+        self._next = None
 
 
 def _middle(contract: Contract) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""Which publication of a policy may be taken: each once, the newest, and none from before a stop."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lwd_ros.policy import PolicyError
+
+
+class Publication(NamedTuple):
+    """What tells two publications apart: the policy, and when it was generated, ns of the generator's system clock."""
+
+    policy_id: str
+    stamp_ns: int
+
+
+class Admission:
+    """Decides about publications in the order in which they arrive.
+
+    A volatile subscription receives what is published from the activation on (`admits`), a latched one and the
+    generator's `get_policy` also what was published before (`admits_older`). `wants_older` says whether that may run:
+    as `run_latched` says, and never after a stop.
+    """
+
+    def __init__(self, run_latched: bool):
+        self.wants_older = run_latched
+        self._newest = Publication("", 0)
+        self._stopped_ns = 0
+
+    def admits(self, publication: Publication, sent_ns: int) -> bool:
+        """Whether to take a publication; False where it was taken before, by whichever subscription.
+
+        `sent_ns` is when it left its publisher, ns of that computer's system clock; 0: the middleware does not tell.
+
+        Raises:
+            PolicyError: it left before ~/stop was called: it was lost on its way and sent again.
+        """
+        if publication == self._newest:
+            return False
+        self._newest = publication
+        if 0 < sent_ns < self._stopped_ns:
+            early_s = 1e-9 * (self._stopped_ns - sent_ns)
+            raise PolicyError(f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
+        return True
+
+    def admits_older(self, publication: Publication) -> bool:
+        """Whether to take what may be older than the activation.
+
+        Of two generators, each latches its own: the older one's must not win because it was delivered last.
+        """
+        if not self.wants_older or publication.stamp_ns <= self._newest.stamp_ns:
+            return False
+        self._newest = publication
+        return True
+
+    def stop(self, waiting: Iterable[Publication], called_ns: int = 0) -> int:
+        """Nothing older than this may run; returns how many of those that `waiting` holds unread were not known yet.
+
+        `called_ns` is the present time, ns of the system clock, where ~/stop was called.
+        """
+        self.wants_older = False
+        self._stopped_ns = called_ns or self._stopped_ns
+        unread = set(waiting) - {self._newest}
+        if unread:
+            self._newest = max((self._newest, *unread), key=lambda publication: publication.stamp_ns)
+        return len(unread)

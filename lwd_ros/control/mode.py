@@ -1,0 +1,134 @@
+"""What the controller is doing: one frozen value at a time, with what belongs to it, and the table of transitions."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import ClassVar, NamedTuple
+
+from lwd_ros.control.age import ToldAge
+from lwd_ros.policy import Policy
+
+
+class Outcome(IntEnum):
+    """What is commanded; the values are those of lwd_msgs/msg/ControllerStatus."""
+
+    WAITING = 0
+    CONTINUE = 1
+    HOLD = 2
+    ZERO = 3
+    STOPPED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForPolicy:
+    """Nothing is commanded, and nothing was since the activation."""
+
+    outcome: ClassVar[Outcome] = Outcome.WAITING
+    repeat_until_s: ClassVar[None] = None
+    reason: str = "no policy yet"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForObservation:
+    """A policy was accepted and has not answered anything. Nothing is commanded, but the safe command after a stop.
+
+    `repeat_until_s` (s of the steady clock) is until when a stop before repeats the safe command; None where nothing
+    was commanded since the activation.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.WAITING
+    repeat_until_s: float | None
+    reason: str = "no complete observation yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """`policy` commands, since `since_s` (steady clock), when it answered the observation stamped `first_stamp_ns`.
+
+    `age` tells it how old observations are, None where it does not read that.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.CONTINUE
+    reason: ClassVar[str] = ""
+    policy: Policy
+    age: ToldAge | None
+    since_s: float
+    first_stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Observations cannot be trusted since `since_s`: the safe command is sent, and `before` goes on when they can."""
+
+    outcome: Outcome  # HOLD or ZERO, as the contract says
+    reason: str
+    since_s: float
+    before: Running
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The safe command is repeated until `repeat_until_s` (None: nothing was commanded), then nothing is commanded."""
+
+    outcome: ClassVar[Outcome] = Outcome.STOPPED
+    repeat_until_s: float | None
+    reason: str
+
+
+Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped
+
+
+class Event(StrEnum):
+    """What makes the controller change its mode."""
+
+    ACCEPTED = "a policy is accepted"
+    ANSWERED = "a complete, fresh observation is answered"
+    SWAPPED = "the first such observation after another policy was accepted: the swap"
+    UNTRUSTED = "observations are stale, frozen or incomplete, or no tick comes"
+    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range"
+    STOPPED = "`~/stop`, deactivation"
+    ACTIVATED = "activation"
+
+
+class Sent(StrEnum):
+    """What is commanded at a change of mode."""
+
+    NOTHING = "nothing"
+    POLICY = "the policy's command"
+    SAFE = "the safe command"
+    SAFE_AGAIN = "the safe command, if anything was commanded before"
+
+
+class Transition(NamedTuple):
+    """`event` leads from `before` to `after`, and `sent` is commanded."""
+
+    before: type
+    event: Event
+    after: type
+    sent: Sent
+
+
+TRANSITIONS = (
+    Transition(WaitingForPolicy, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(WaitingForPolicy, Event.STOPPED, Stopped, Sent.NOTHING),
+    Transition(WaitingForObservation, Event.ANSWERED, Running, Sent.POLICY),
+    Transition(WaitingForObservation, Event.UNTRUSTED, WaitingForObservation, Sent.NOTHING),
+    Transition(WaitingForObservation, Event.REFUSED, Stopped, Sent.SAFE_AGAIN),
+    Transition(WaitingForObservation, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
+    Transition(Running, Event.SWAPPED, Running, Sent.POLICY),
+    Transition(Running, Event.UNTRUSTED, Holding, Sent.SAFE),
+    Transition(Running, Event.REFUSED, Stopped, Sent.SAFE),
+    Transition(Running, Event.STOPPED, Stopped, Sent.SAFE),
+    Transition(Holding, Event.ANSWERED, Running, Sent.POLICY),
+    Transition(Holding, Event.SWAPPED, Running, Sent.POLICY),
+    Transition(Holding, Event.UNTRUSTED, Holding, Sent.SAFE),
+    Transition(Holding, Event.REFUSED, Stopped, Sent.SAFE),
+    Transition(Holding, Event.STOPPED, Stopped, Sent.SAFE),
+    Transition(Stopped, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(Stopped, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
+    Transition(Stopped, Event.ACTIVATED, WaitingForPolicy, Sent.NOTHING),
+)
+"""Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
+
+What happens in a mode and changes nothing of it is not here: a tick of the running policy, the repetition of the safe
+command after a stop, or a policy that is accepted while another one runs.
+"""

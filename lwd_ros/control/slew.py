@@ -1,0 +1,63 @@
+"""How far commands may move, and how often: limits, slew limits, and the time that they are counted by."""
+
+import numpy as np
+
+from lwd_ros.contract import CommandLimiter, Contract
+
+_SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
+
+
+class SlewBudget:
+    """What the robot was told last, and how many control periods of slew the next command may spend.
+
+    It outlives policies, stops and activations, so none of them can make a command jump. Time passes as the
+    observations' stamps say and, unless `simulated_time`, no faster than the steady clock: what comes in a bunch does
+    not move a robot faster. One period may be saved up, for jitter. A stamp that is behind is another clock's, and says
+    nothing about the time since: it counts for one period, as at the start.
+    """
+
+    def __init__(self, contract: Contract, simulated_time: bool):
+        self._limiter, self._period_s, self._simulated = CommandLimiter(contract), contract.period_s, simulated_time
+        binding = contract.require_binding()
+        holds = binding.on_fault == "hold"
+        self._kept = np.array([holds and name in binding.keep_on_hold for name in contract.command_names])
+        self._saved = 1.0
+
+    def begin(self) -> None:
+        """A policy starts from rest: one period of slew, whatever was saved before."""
+        self._saved = 1.0
+
+    def between(self, stamps_ns: int, elapsed_s: float) -> float | None:
+        """Control periods of slew for an observation stamped `stamps_ns` after the answered one, None: leave it out.
+
+        `elapsed_s` is the time since that answer by the steady clock.
+        """
+        periods = 1e-9 * stamps_ns / self._period_s
+        elapsed = elapsed_s / self._period_s
+        if 0.0 <= periods < _SHORTEST_PERIOD:
+            return None
+        if periods < 0.0 or self.follows(stamps_ns):
+            periods = 1.0
+        if not self._simulated:
+            available = self._saved + elapsed
+            periods = min(periods, available)
+            self._saved = min(1.0, available - periods)
+        return periods
+
+    def follows(self, stamps_ns: int) -> bool:
+        """Whether a stamp so far after the answered one is the next one, but for rounding."""
+        return abs(1e-9 * stamps_ns / self._period_s - 1.0) < 1e-6
+
+    def limit(self, command: np.ndarray, periods: float) -> np.ndarray:
+        """Limit `command` (float64 [commands]) in place, for so many periods since the last one, and return it."""
+        return self._limiter.apply(command, periods)
+
+    def rest(self) -> np.ndarray:
+        """float64 [commands] of the safe command: 0, but those that are kept when holding; slew goes on from here."""
+        vector = np.where(self._kept, self._limiter.previous, 0.0)
+        self._limiter.reset(vector)
+        return vector
+
+    def resume(self, vector: np.ndarray) -> None:
+        """The robot was told `vector` after all: slew goes on from there."""
+        self._limiter.reset(vector)
