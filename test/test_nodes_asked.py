@@ -213,8 +213,12 @@ def test_commands_of_nobody_who_was_asked_are_refused_in_a_sentence(tmp_path):
         arm.assert_held()
         cell.start_node("policy_controller")
         cell.wait("the controller", lambda: cell.controller is not None)
-        hand.publish(velocity(0))
-        cell.wait("the sentence", lambda: line(cell, f"found a command, but {status} shows no policy that runs") == 1)
+
+        def said() -> bool:  # until the bridge has discovered the controller
+            hand.publish(velocity(0))
+            return line(cell, f"found a command, but {status} shows no policy that runs") >= 1
+
+        cell.wait("the sentence", said)
 
 
 def test_lock_step_that_waits_says_for_which_stream(tmp_path):
