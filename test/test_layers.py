@@ -117,7 +117,7 @@ def test_rclpy_is_imported_where_nodes_live_only():
 
 NODES = sorted((PACKAGE / "nodes").glob("*.py"))
 PRIVATE = "rclpy_private.py"
-TO_MOVE = {("executor.py", "_wait_for_ready_callbacks"), ("streams.py", "handle")}
+TO_MOVE = {("executor.py", "_wait_for_ready_callbacks")}
 
 
 def _own(names: str) -> bool:

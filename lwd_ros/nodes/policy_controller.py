@@ -30,7 +30,8 @@ from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
-from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
+from lwd_ros.nodes.rclpy_private import take_message
+from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
 from lwd_ros.resources import share_path
 
@@ -168,7 +169,7 @@ class PolicyController(ManagedNode):
     def _clock_ns(self) -> int:
         """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
         for clock in self._clocks:
-            while (taken := take_one(clock)) is not None:
+            while (taken := take_message(clock)) is not None:
                 clock.callback(taken[0])
         return self.get_clock().now().nanoseconds
 
@@ -263,7 +264,7 @@ class PolicyController(ManagedNode):
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
         for subscription in self._policies:
-            while (taken := take_one(subscription)) is not None:
+            while (taken := take_message(subscription)) is not None:
                 unread.add(_publication(taken[0]))
         count = self._admission.stop(unread, called_ns) + self._intake.pending
         self._intake.forget()
