@@ -50,14 +50,33 @@ for command in (baseline, study, report):
     help="Seed of the first layout; demonstrations use 0 to 99,999.",
 )
 @click.option("--seed", type=FROM_ZERO, default=0, help="Seed of the noise.")
+@click.option(
+    "--anywhere",
+    type=FROM_ZERO,
+    default=0,
+    help="Further starts a task with a reverse, from wherever the task before, a hold or a wandering left the hand.",
+)
+@click.option(
+    "--drift-steps",
+    type=FROM_ZERO,
+    default=800,
+    help="With --anywhere: the task before drives on for up to so many control steps of 12.5 ms.",
+)
 @CONTRACT
 @WORKERS
 @needs("sim")
-def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) -> None:
+def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers) -> None:
     """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
     from lwd_ros.sim.collect import CollectSettings, collect
 
-    settings = CollectSettings(episodes=episodes, noise=noise, first_layout=first_layout, seed=seed)
+    settings = CollectSettings(
+        episodes=episodes,
+        noise=noise,
+        first_layout=first_layout,
+        seed=seed,
+        anywhere=anywhere,
+        drift_steps=drift_steps,
+    )
     loaded = Contract.load(contract or share_path("config", "metaworld.yaml"))
     meta = collect(out, tasks_of(tasks), loaded, settings, workers_of(workers))
     frames = sum(count["frames"] for count in meta["counts"].values())
