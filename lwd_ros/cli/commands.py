@@ -126,6 +126,13 @@ def export(folder, out) -> None:
 @click.option("--expert", is_flag=True, help="Instead of a model: the scripted experts, undisturbed.")
 @click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
+@click.option(
+    "--drift-s",
+    type=click.FloatRange(min=0),
+    help="With --chain: each policy but the first is asked for so many seconds after its task began; meanwhile the one "
+    "before drives on, on the new task's goal.  [default: at once]",
+)
+@click.option("--hold", is_flag=True, help="With --drift-s: meanwhile the arm stands still instead.")
 @click.option("--episodes", type=COUNT, default=50, help="Episodes a task.")
 @click.option(
     "--first-layout",
@@ -143,9 +150,11 @@ def export(folder, out) -> None:
 )
 @click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
 @needs("sim")
-def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers, backend, scheduler) -> None:
+def evaluate(
+    model, expert, tasks, chain, drift_s, hold, episodes, first_layout, path, workers, backend, scheduler
+) -> None:
     """Success per task on unseen layouts, one generated policy per episode."""
-    from lwd_ros.evaluation.chains import evaluate_chain
+    from lwd_ros.evaluation.chains import Pause, evaluate_chain
     from lwd_ros.evaluation.evaluate import evaluate, write_json
     from lwd_ros.evaluation.expert import evaluate_expert
     from lwd_ros.evaluation.parallel import backend as running_on
@@ -155,10 +164,17 @@ def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers,
         raise click.UsageError("--expert: expected --tasks with names, mt10 or mt50, and neither --model nor --chain")
     if not expert and not model:
         raise click.UsageError("found neither --model nor --expert, expected one of them")
+    if drift_s is not None and not chain:
+        raise click.UsageError("--drift-s: is a pause between tasks, expected --chain with it")
+    if hold and drift_s is None:
+        raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
     names = PolicyGenerator(model).tasks if tasks == "all" else tasks_of(tasks, repeats=chain)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
-    run = evaluate_expert if expert else functools.partial(evaluate_chain if chain else evaluate, model)
+    run = evaluate_expert if expert else functools.partial(evaluate, model)
+    if chain:
+        pause = None if drift_s is None else Pause(drift_s, hold)
+        run = functools.partial(evaluate_chain, model, pause=pause)
     with running_on(backend, workers_of(workers), scheduler):
         result = run(names, episodes, first_layout, workers or -1 if scheduler else workers_of(workers))
     rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())

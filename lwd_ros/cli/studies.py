@@ -264,3 +264,48 @@ def latency(**options) -> None:
 
     slower = SLOWER[:2] if options["quick"] else SLOWER
     _compare(functools.partial(study_latency, slower=slower), "latency", **options)
+
+
+@study.command()
+@click.option(
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Model file; name the option again for another. Rows of models that are not named stay as they are.",
+)
+@click.option("--tasks", default="", help="Only these second tasks.  [default: all whose reverse the model knows]")
+@click.option("--pauses-s", default="0,1,3,8,10", help="Pauses before the second policy is asked for, comma-separated.")
+@click.option("--episodes", type=click.IntRange(min=1), default=50, help="Episodes a row.")
+@click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("bench/results/handover/handover.json"),
+    help="Write it here.",
+)
+@WORKERS
+@needs("sim")
+def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> None:
+    """Success of a second task against how late its policy is asked for, the arm driving on or held meanwhile."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.handover import Rules, merged, study_handover
+
+    try:
+        pauses = tuple(sorted({float(text) for text in pauses_s.split(",")}))
+    except ValueError:
+        pauses = ()
+    if not pauses or not 0.0 <= pauses[0] <= pauses[-1] <= 3600.0:
+        raise click.UsageError(f"--pauses-s: found '{pauses_s}', expected seconds from 0 to 3600, comma-separated")
+    rules = Rules(episodes, first_layout, pauses)
+    merged(path, {}, rules)  # not after an hour of work
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for model in models:
+        result = study_handover(model, rules, workers_of(workers), tasks_of(tasks) if tasks else ())
+        for row in result["rows"]:
+            counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
+            click.echo(f"{row['task']:16} after {row['pause_s']:4g} s, {row['meanwhile']:52} {counts}")
+        write_json(merged(path, {model.stem: result}, rules), path)
+    click.echo(f"written to {path}")

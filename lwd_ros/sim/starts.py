@@ -26,7 +26,7 @@ HOLD_STEPS = 40
 
 @dataclass(frozen=True)
 class Left:
-    """How a hand was left: `how` names what happened, for the column `after`; `done`, whether the task was done by it."""
+    """How a hand was left: `how` is what happened, for the column `after`; `done`, whether the task was done by it."""
 
     how: tuple[str, ...]
     done: bool
@@ -64,7 +64,7 @@ def drift(scene: Scene, task: str, steps: int, noise: float, rng: np.random.Gene
 
 
 def hold(scene: Scene, steps: int, gripper: float) -> bool:
-    """The hand stands still for `steps` control steps, as the bridge holds it: velocities 0; whether the task is done."""
+    """The hand stands still for `steps` control steps, at velocities 0; whether the task is done."""
     command, done = scene.command(np.zeros(3), gripper), False
     for _ in range(steps):
         done = scene.step(command)
