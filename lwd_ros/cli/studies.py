@@ -59,7 +59,11 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
 
-_PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benchmarks/results"}
+_PAGES = {
+    "metaworld": "bench/results/metaworld",
+    "diffusion_policy": "docs/benchmarks/results",
+    "handover": "bench/results/handover",
+}
 """Names of benchmark pages, and where their results lie."""
 
 
@@ -74,7 +78,7 @@ _PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benc
 @click.option(
     "--template",
     type=click.Path(path_type=Path),
-    help="With --page: its prose, with markers; PAGE_failures.md stands beside it.  "
+    help="With --page: its prose, with markers; PAGE_failures.md stands beside those that have one.  "
     "[default: docs/benchmarks/PAGE.template.md]",
 )
 @needs("demo")
@@ -82,10 +86,11 @@ def report(page, results, out, template) -> None:
     """Write the benchmark pages and their plots from results; the same results give the same bytes."""
     from lwd_ros.evaluation.report.comparison import make_comparison
     from lwd_ros.evaluation.report.document import make_report
+    from lwd_ros.evaluation.report.handover import make_handover
 
     if (results or template) and not page:
         raise click.UsageError("--results and --template are of one page: expected --page as well")
-    makers = {"metaworld": make_report, "diffusion_policy": make_comparison}
+    makers = {"metaworld": make_report, "diffusion_policy": make_comparison, "handover": make_handover}
     for name in [page] if page else makers:
         folder, prose = results or Path(_PAGES[name]), template or Path(f"docs/benchmarks/{name}.template.md")
         empty = not any(folder.glob("*.json"))
