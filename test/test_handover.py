@@ -68,7 +68,7 @@ def test_results_of_other_models_stay_and_other_protocols_are_refused(tmp_path, 
     path.write_text(json.dumps(merged(path, {"a": studied}, rules)))
     both = merged(path, {"b": studied}, rules)
     assert list(both["models"]) == ["a", "b"]
-    with pytest.raises(ModelError, match="found protocol .* name another file"):
+    with pytest.raises(ModelError, match=r"found protocol .* name another file"):
         merged(path, {}, Rules(3, FIRST, (0.0, 0.5)))
     path.write_text("{}")
     with pytest.raises(ModelError, match="is no result of 'lwd study handover'"):
