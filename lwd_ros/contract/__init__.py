@@ -4,6 +4,7 @@ from lwd_ros.contract.binding import Binding, Stream
 from lwd_ros.contract.contract import AGE, CommandScalar, Contract, ObservationScalar
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.contract.limits import CommandLimiter
+from lwd_ros.contract.quaternions import sign_of
 
 __all__ = [
     "AGE",
@@ -14,4 +15,5 @@ __all__ = [
     "ContractError",
     "ObservationScalar",
     "Stream",
+    "sign_of",
 ]

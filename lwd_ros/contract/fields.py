@@ -8,6 +8,7 @@ from operator import attrgetter
 import numpy as np
 
 from lwd_ros.contract.errors import ContractError
+from lwd_ros.contract.quaternions import sign_of
 
 _VECTOR3 = ("x", "y", "z")
 _SCALAR_FIELDS = {
@@ -20,6 +21,7 @@ _SCALAR_FIELDS = {
 SUPPORTED_TYPES = tuple(_SCALAR_FIELDS)
 """Message types that a stream can have, by their ROS names."""
 
+_QUATERNION = ".orientation."
 _JOINT_FIELD = re.compile(r"(position|velocity|effort)\[([^\[\]]+)\]")
 
 
@@ -35,10 +37,14 @@ def check_field(message_type: str, field: str) -> None:
 def reader(message_type: str, fields: Sequence[str]) -> Callable[[object], np.ndarray]:
     """A function that reads `fields` from a message into float64 [len(fields)], or raises ContractError.
 
-    A joint is found by its name, so the order of a JointState does not matter.
+    A joint is found by its name, so the order of a JointState does not matter. An orientation is a unit quaternion of
+    one sign, whichever of the two was sent (see `sign_of`).
     """
     if message_type != "sensor_msgs/msg/JointState":
         getters = [attrgetter(field) for field in fields]
+        turned = np.array([_QUATERNION in field for field in fields])
+        if turned.any():
+            return _reader_of_orientation(getters, turned)
         return lambda message: np.array([get(message) for get in getters], dtype=np.float64)
     parts = [_JOINT_FIELD.match(field).groups() for field in fields]
 
@@ -52,6 +58,23 @@ def reader(message_type: str, fields: Sequence[str]) -> Callable[[object], np.nd
             if place >= len(entries):
                 raise ContractError(f"'{array}' has {len(entries)} entries for {len(message.name)} joints")
             values[i] = entries[place]
+        return values
+
+    return read
+
+
+def _reader_of_orientation(getters, turned: np.ndarray):
+    orientation = attrgetter("pose.orientation")
+
+    def read(message) -> np.ndarray:
+        values = np.array([get(message) for get in getters], dtype=np.float64)
+        found = orientation(message)
+        try:
+            sign = sign_of(found.x, found.y, found.z, found.w)
+        except ContractError as error:
+            raise ContractError(f"pose.orientation: {error}") from error
+        if sign < 0.0:
+            values[turned] = -values[turned]
         return values
 
     return read

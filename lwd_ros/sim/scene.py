@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from lwd_ros.contract import AGE, Contract, ContractError
+from lwd_ros.contract import AGE, Contract, ContractError, sign_of
 from lwd_ros.sim.tasks import SCALAR_FIRST_QUATERNIONS
 
 ACTION_SCALE_M = 0.01
@@ -228,10 +228,11 @@ class Scene:
         return np.clip(np.asarray(raw, dtype=np.float64), space.low, space.high)
 
     def _quaternion(self, values: np.ndarray) -> np.ndarray:
-        """xyzw as ROS has it; the identity where Metaworld pads with zeros."""
+        """xyzw as ROS has it, of the sign that contracts ask for; the identity where Metaworld pads with zeros."""
         if not values.any():
             return np.array([0.0, 0.0, 0.0, 1.0])
-        return np.roll(values, -1) if self.task in SCALAR_FIRST_QUATERNIONS else values
+        rolled = np.roll(values, -1) if self.task in SCALAR_FIRST_QUATERNIONS else values
+        return sign_of(*rolled.tolist()) * rolled
 
 
 def _places(wanted, available, kind: str) -> np.ndarray:
