@@ -114,3 +114,15 @@ def test_the_page_says_what_the_results_say():
 def test_a_folder_without_the_study_is_named(tmp_path):
     with pytest.raises(ReportError, match=r"handover\.json: found no study"):
         page.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", page.PAIRS["mt10"] + page.PAIRS["mt50"])
+def test_shipped_models_are_those_that_the_results_judge(name):
+    model, results = ROOT / "models" / f"{name}.onnx", ROOT / "bench/results/handover"
+    digest = PolicyGenerator(model).digest
+    study = json.loads((results / "handover.json").read_text())
+    assert study["models"][name]["model_digest"] == digest
+    assert study["protocol"]["first_layout"] >= 200_000
+    if name.endswith("anywhere"):
+        assert json.loads((results / f"{name}.json").read_text())["model_digest"] == digest
+        assert model.stat().st_size < 10e6

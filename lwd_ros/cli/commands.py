@@ -218,7 +218,7 @@ def describe(model) -> None:
     help="Folder; results of an earlier run there are replaced.",
 )
 @click.option("--layout", type=FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
-@click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
+@click.option("--model", default="", help="Model file; default: the shipped metaworld_mt10_anywhere.")
 @click.option("--contract", default="", help="Contract that the model was trained for; default: the shipped one.")
 @click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
 @needs("demo")
