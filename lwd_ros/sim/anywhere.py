@@ -1,8 +1,8 @@
 """Experts that cope with any pose a hand can be left in: behind the handle, beside it, against something.
 
-Metaworld's experts, and ours of `experts.py`, cut corners that fresh starts never show. These rise straight where
-something may stand in the way, since nothing in these scenes hangs over a hand, and only then go across. Like the
-others they have no memory: an action follows from the present observation alone.
+Metaworld's experts, and ours of `experts.py`, cut corners that fresh starts never show. Where something may
+stand in the way, these come out from under it, rise straight, and only then go across. Like the others they have no
+memory: an action follows from the present observation alone.
 """
 
 import numpy as np

@@ -126,15 +126,13 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
             chain = [[reverse], [task, reverse]][int(rng.integers(2))]
         episode = _demonstration(scenes, task, chain, layout, rng, settings, left)
         attempt += 1
-        if episode == "done":
-            counts["done"] = counts.get("done", 0) + 1
+        if isinstance(episode, Episode):
+            episodes.append(episode)
             continue
-        if episode == "failed":
-            counts["failed"] += 1
-            if counts["failed"] > wanted + 10:
-                raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}")
-            continue
-        episodes.append(episode)
+        counts[episode] = counts.get(episode, 0) + 1
+        if counts["failed"] + counts.get("done", 0) > wanted + 10:
+            done = f", and {counts['done']} starts had it done already" if "done" in counts else ""
+            raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}{done}")
     counts["episodes"], counts["frames"] = len(episodes), sum(len(e.action) for e in episodes)
     file.write(task, index, contract.period_s, episodes, {**described, "counts": counts})
     return counts
@@ -178,7 +176,7 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
     """
     for task in tasks:
         require_task(task)
-    # Every expert may fail as often as it succeeds, and 10 times.
+    # As many attempts may come to nothing as to a demonstration, and 10 more.
     last = settings.first_layout + 4 * settings.episodes + 2 * settings.anywhere + 11
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
         raise DatasetError(
