@@ -40,6 +40,8 @@ PIECES = {
         ("diagnostics", "lwd_ros.nodes.managed", "ManagedNode._publish_diagnostics"),
         ("an observation's message: assembly, tick, command", "lwd_ros.nodes.policy_controller", "PolicyController._on_observation"),
         ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve"),
+        ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_urgent"),
+        ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_all"),
     ),
     "policy_generator": (
         *_POLICY,

@@ -171,15 +171,19 @@ class PolicyController(ManagedNode):
 
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
-        executor.urgent = self._urgent
-        executor.also_urgent = frozenset(self._clocks)  # they move the timers of `use_sim_time`
+        watched = None
         while not stop.is_set():
             if not self.is_active:
+                executor.forget()
+                watched = None
                 executor.spin_once(timeout_sec=0.5)
                 continue
             turns, core = self._turns, self._core
+            if turns is not watched:  # another activation, with other subscriptions and timers
+                executor.watch(self._urgent, self._clocks)  # the clocks move the timers of `use_sim_time`
+                watched = turns
             wait_s = turns.wait_s(self.now_s(), core.incomplete, checks_wait=self._intake.pending > 0)
-            executor.serve(urgent_alone=True, timeout_s=wait_s)
+            executor.serve_urgent(wait_s)
             if not self.is_active:
                 continue
             missed = turns.missed
@@ -189,10 +193,11 @@ class PolicyController(ManagedNode):
                 start = self.now_s()
                 self._finish(core.tick_on_time(start), start, late_s)
             now = self.now_s()
-            if turns.in_a_gap(now, core.incomplete):
-                self._intake.go()
+            gap_until_s = turns.gap_until_s(now, core.incomplete)
+            if gap_until_s is not None:
+                self._intake.go(gap_until_s)
             if turns.rest_is_due(now, core.incomplete):
-                served = executor.serve(urgent_alone=False, timeout_s=0.0)
+                served = executor.serve_all(0.0)
                 turns.rested(self.now_s(), served)
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
