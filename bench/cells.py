@@ -138,7 +138,11 @@ class Cell:
             self.requests = Requests(self.robot, every)
             self.requests.wait_for_service()
             self.requests.ask()
-            self.robot.connect()
+            try:
+                self.robot.connect()
+            except TimeoutError as error:
+                logs = "\n".join(self.supervisor.tail(name) for name in NODES)
+                raise click.ClickException(f"{error}; the nodes' last lines are\n{logs}") from error
             self._undo = undo.pop_all()
 
     def start_node(self, name: str, parameters: dict) -> None:

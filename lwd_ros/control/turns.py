@@ -53,11 +53,11 @@ class Turns:
 
         The next gap begins with the next tick, which ends the wait anyway, or where that tick does not come.
         """
-        until, gap = self._rest_at_s, self.in_a_gap(now, incomplete)
-        if now >= until and not gap:
-            until = min(until + _REST_AT_LAST_S, self._due_s() + self._period_s)
-        if checks_wait and not gap:
-            until = min(until, self._due_s() + self._period_s)
+        until, idle_at_s = self._rest_at_s, self._due_s() + self._period_s
+        if now >= until and not self.in_a_gap(now, incomplete):
+            until = min(until + _REST_AT_LAST_S, idle_at_s)
+        if checks_wait:
+            until = min(until, max(idle_at_s, now + _GAP_S))
         if self._pacer is not None:
             until = min(until, self._pacer.deadline)
         return max(0.0, until - now)

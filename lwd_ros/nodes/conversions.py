@@ -1,16 +1,21 @@
 """Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
 
 import array
+import struct
 from importlib import import_module
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import Stream
+from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
 from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
 
+_LITTLE_ENDIAN = b"\x00\x01"  # how a message in plain CDR, the middleware's encoding, begins on nearly every computer
+_HEAD, _LENGTH = struct.Struct("<iII"), struct.Struct("<I")
 _TEXTS = ("task", "contract_digest", "model_digest", "latent_digest")
 
 
@@ -51,6 +56,42 @@ def message_to_policy(message: PolicyWeights) -> Policy:
             f"policy_id: found {message.policy_id!r}, expected {policy.policy_id!r}: the content was changed on the way"
         )
     return policy
+
+
+def bytes_to_policy(content: bytes) -> Policy:
+    """Decode a PolicyWeights as it came from the middleware, check it and build it.
+
+    Raises:
+        PolicyError: it is no whole PolicyWeights, or `message_to_policy` refuses it.
+    """
+    return message_to_policy(_decode(content))
+
+
+def _decode(content: bytes) -> PolicyWeights:
+    try:
+        return deserialize_message(content, PolicyWeights)
+    except RuntimeError as error:  # RMWError is one
+        raise PolicyError(f"policy: found {len(content)} bytes, expected a PolicyWeights ({error})") from error
+
+
+def publication_of(content: bytes | PolicyWeights) -> Publication:
+    """Which publication a PolicyWeights is, decoded or as it came; of the latter, only the beginning is read.
+
+    Raises:
+        PolicyError: it is no whole PolicyWeights.
+    """
+    if isinstance(content, bytes) and content[:2] != _LITTLE_ENDIAN:
+        content = _decode(content)
+    if not isinstance(content, bytes):
+        return Publication(content.policy_id, to_nanoseconds(content.header.stamp))
+    try:
+        seconds, nanoseconds, length = _HEAD.unpack_from(content, 4)  # header.stamp, length of header.frame_id
+        start = 16 + (length + 3 & ~3)
+        (length,) = _LENGTH.unpack_from(content, start)
+        policy_id = content[start + 4 : start + 3 + length].decode()  # its last byte is a 0
+    except (struct.error, UnicodeDecodeError) as error:
+        raise PolicyError(f"policy: found {len(content)} bytes, expected a PolicyWeights ({error})") from error
+    return Publication(policy_id, seconds * 1_000_000_000 + nanoseconds)
 
 
 def to_nanoseconds(stamp: Time) -> int:

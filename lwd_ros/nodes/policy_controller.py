@@ -4,9 +4,11 @@ import contextlib
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
+from rclpy.logging import LoggingSeverity
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
@@ -27,8 +29,8 @@ from lwd_ros.control import (
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
-from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
-from lwd_ros.nodes.executor import ControlExecutor
+from lwd_ros.nodes.conversions import bytes_to_policy, message_to_policy, publication_of, to_stamp
+from lwd_ros.nodes.executor import ControlExecutor, Unwatched, log
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
 from lwd_ros.policy import Policy, PolicyError
@@ -89,7 +91,7 @@ class PolicyController(ManagedNode):
             undo.callback(self.destroy_service, stop)
             judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
             undo.callback(self.destroy_guard_condition, judged)
-            self._intake = PolicyIntake(lambda message: core.check(message_to_policy(message)), judged.trigger)
+            self._intake = PolicyIntake(lambda parcel: core.check(parcel.policy()), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
             self._configuration = undo.pop_all()
@@ -129,8 +131,15 @@ class PolicyController(ManagedNode):
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
         self._policies = []
-        for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, OF_ALL_LATCHED)):
-            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
+        # Both give bytes, which are decoded once, on the worker; and the latched one brings again what the volatile one
+        # has brought, so it is not waited for, but looked into now and then.
+        for taken, qos, group in (
+            (self._on_policy, RELIABLE, self._urgent),
+            (self._on_older_policy, OF_ALL_LATCHED, Unwatched()),
+        ):
+            policies = self.create_subscription(
+                PolicyWeights, "policy", taken, qos, callback_group=group, raw=True
+            )
             undo.callback(self.destroy_subscription, policies)
             self._policies.append(policies)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
@@ -197,6 +206,7 @@ class PolicyController(ManagedNode):
             if gap_until_s is not None:
                 self._intake.go(gap_until_s)
             if turns.rest_is_due(now, core.incomplete):
+                self._take_older()
                 served = executor.serve_all(0.0)
                 turns.rested(self.now_s(), served)
 
@@ -270,7 +280,8 @@ class PolicyController(ManagedNode):
         unread = set()
         for subscription in self._policies:
             while (taken := take_one(subscription)) is not None:
-                unread.add(_publication(taken[0]))
+                with contextlib.suppress(PolicyError):
+                    unread.add(publication_of(taken[0]))
         count = self._admission.stop(unread, called_ns) + self._intake.pending
         self._intake.forget()
         if count:
@@ -301,39 +312,54 @@ class PolicyController(ManagedNode):
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
             self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
-    def _on_older_policy(self, message: PolicyWeights) -> None:
-        if self._admission.admits_older(_publication(message)):
-            self._judge(message)
+    def _take_older(self) -> None:
+        """Look whether the latched subscription has something new."""
+        while self._admission.wants_older and (taken := take_one(self._policies[1])) is not None:
+            self._on_older_policy(taken[0])
 
-    def _on_policy(self, message: PolicyWeights, info: dict) -> None:
+    def _on_older_policy(self, content: bytes) -> None:
+        parcel = self._parcel(content)
+        if parcel is not None and self._admission.admits_older(parcel.publication):
+            self._judge(parcel)
+
+    def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
+        parcel = self._parcel(content)
+        if parcel is None:
+            return
         try:
-            if self._admission.admits(_publication(message), info["source_timestamp"]):
-                self._judge(message)
+            if self._admission.admits(parcel.publication, info["source_timestamp"]):
+                self._judge(parcel)
         except PolicyError as error:
-            self._reject(message, str(error))
+            self._reject(parcel.publication, str(error))
 
-    def _judge(self, message: PolicyWeights) -> None:
-        dropped = self._intake.put(message)
+    def _parcel(self, content: bytes | PolicyWeights) -> "_Parcel | None":
+        try:
+            return _Parcel(publication_of(content), content)
+        except PolicyError as error:
+            self._reject(Publication("", 0), str(error))
+            return None
+
+    def _judge(self, parcel: "_Parcel") -> None:
+        dropped = self._intake.put(parcel)
         if dropped is not None:
-            self._reject(dropped, "newer policies came faster than policies can be checked")
+            self._reject(dropped.publication, "newer policies came faster than policies can be checked")
 
     def _on_verdicts(self) -> None:
-        for message, verdict in self._intake.verdicts():
+        for parcel, verdict in self._intake.verdicts():
             if not isinstance(verdict, Policy):
-                self._reject(message, str(verdict) or type(verdict).__name__)
+                self._reject(parcel.publication, str(verdict) or type(verdict).__name__)
                 continue
             self._core.accept(verdict)
-            self._report.accepted(verdict, message.header.stamp)
+            self._report.accepted(verdict, to_stamp(parcel.publication.stamp_ns))
             self._report_change()
-            self.get_logger().info(
-                f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
-            )
+            sentence = f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
+            log(self.get_logger(), LoggingSeverity.INFO, sentence)
 
-    def _reject(self, message: PolicyWeights, reason: str) -> None:
+    def _reject(self, publication: Publication, reason: str) -> None:
         running = self._core.accepted
         keeps = f"'{running.task}' keeps running" if running else "no policy is running"
-        self._report.rejected(message.policy_id, message.header.stamp, reason)
-        self.get_logger().error(f"policy {message.policy_id or '(no id)'} refused: {reason}; {keeps}")
+        self._report.rejected(publication.policy_id, to_stamp(publication.stamp_ns), reason)
+        self.get_logger().error(f"policy {publication.policy_id or '(no id)'} refused: {reason}; {keeps}")
         self._publish_status()
 
     # What it tells
@@ -358,8 +384,15 @@ class PolicyController(ManagedNode):
         return level, sentence, values
 
 
-def _publication(message: PolicyWeights) -> Publication:
-    return Publication(message.policy_id, to_nanoseconds(message.header.stamp))
+class _Parcel(NamedTuple):
+    """A policy that arrived, as bytes or decoded."""
+
+    publication: Publication
+    content: bytes | PolicyWeights
+
+    def policy(self) -> Policy:
+        """The policy in it; raises PolicyError."""
+        return bytes_to_policy(self.content) if isinstance(self.content, bytes) else message_to_policy(self.content)
 
 
 def main(args=None) -> int:
