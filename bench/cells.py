@@ -5,6 +5,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -30,6 +32,18 @@ SETTLE_S = 0.5
 
 NODES = ("policy_generator", "policy_controller")
 _ANSWER_S = 5.0  # for the answers that are still under way when a block ends
+
+
+@contextlib.contextmanager
+def loaded(cores: int):
+    """So many processes that do nothing but compute."""
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
 
 
 @contextlib.contextmanager
@@ -69,6 +83,7 @@ class Requests:
         self._client = robot.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         self.asked: list[tuple[int, int]] = []  # stamp of the observation sent last, system clock in ns
         self.answers: list[GeneratePolicy.Response] = []
+        self.answered_ns: list[int] = []  # when each response came, system clock
         self.first_stamps: dict[str, int] = {}  # by policy: the first observation that it answered
         self.failed = Counter()
         robot.node.create_subscription(ControllerStatus, "policy_controller/status", self._on_status, 1000)
@@ -100,6 +115,7 @@ class Requests:
     def _on_answer(self, future) -> None:
         response = future.result()
         self.answers.append(response)
+        self.answered_ns.append(self._robot.now_ns())
         if not response.success:
             self.failed[response.message] += 1
 
@@ -182,7 +198,7 @@ class Cell:
         """One block with swaps: latencies around them, ticks lost, request to first command in ms, usage."""
         requests = self.requests
         self.robot.run(SETTLE_S)
-        requests.asked, requests.answers = [], []
+        requests.asked, requests.answers, requests.answered_ns = [], [], []
         before = self._usage()
         exchange = self.robot.run(seconds, requests.between)
         spent = self._since(before)
@@ -201,6 +217,10 @@ class Cell:
             "lost": exchange.lost(),
             "swaps": swaps,
             "to_command_ms": to_command,
+            "to_response_ms": [
+                (answered - asked) * 1e-6
+                for (_, asked), answered in zip(requests.asked, requests.answered_ns, strict=True)
+            ],
             "usage": spent,
         }
 

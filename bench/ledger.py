@@ -31,10 +31,9 @@ def usage(process: int) -> Usage:
             name = (thread / "comm").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
+        kind = "middleware" if name.startswith("dds.") else "other"
         if thread.name == str(process):
             kind = "main"
-        else:
-            kind = "middleware" if name.startswith("dds.") else "other"
         result.used_ns[kind] += int(used)
         result.waited_ns[kind] += int(waited)
     return result

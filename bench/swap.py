@@ -1,6 +1,7 @@
 """Policies swapped while a 500 Hz loop runs, against the same loop without swaps: `python bench/swap.py --json F`.
 
-Two checkouts in one run, on this machine and on a slower one: `python bench/swap.py --before TREE --share 1 --share 0.5`.
+Two checkouts in one run, on this machine and on a slower one:
+`python bench/swap.py --before TREE --share 1 --share 0.5`.
 """
 
 import contextlib
@@ -113,8 +114,15 @@ def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int,
 @click.option("--every", default=50, show_default=True, help="observations from one request to the next")
 @click.option("--realtime-priority", default=20, show_default=True, help="of the controller; measured beside normal")
 @click.option("--before", type=click.Path(path_type=Path), help="a checkout to compare with, both at normal priority")
-@click.option("--share", "shares", multiple=True, type=click.FloatRange(0.05, 1.0), default=(1.0,), show_default=True,
-              help="of each core's time that is left to all that is measured; needs --before")
+@click.option(
+    "--share",
+    "shares",
+    multiple=True,
+    type=click.FloatRange(0.05, 1.0),
+    default=(1.0,),
+    show_default=True,
+    help="of each core's time that is left to all that is measured; needs --before",
+)
 @click.option("--quota", "by_quota", is_flag=True, help="hold by the kernel's CPU quota, which pauses for milliseconds")
 def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by_quota) -> None:
     """Swaps by the real generator, asked for by service calls, under a robot that waits for no one.

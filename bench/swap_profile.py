@@ -93,8 +93,15 @@ def _pieces(node: str, calls: list, windows: dict, swaps: int) -> list[dict]:
 @click.option("--rate-hz", default=200.0, show_default=True)
 @click.option("--every", default=25, show_default=True, help="observations from one request to the next")
 @click.option("--swaps", default=100, show_default=True)
-@click.option("--share", "shares", multiple=True, type=click.FloatRange(0.05, 1.0), default=(1.0, 0.5),
-              show_default=True, help="of each core's time that is left to all that is measured")
+@click.option(
+    "--share",
+    "shares",
+    multiple=True,
+    type=click.FloatRange(0.05, 1.0),
+    default=(1.0, 0.5),
+    show_default=True,
+    help="of each core's time that is left to all that is measured",
+)
 @click.option("--quota", "by_quota", is_flag=True, help="hold by the kernel's CPU quota, which pauses for milliseconds")
 @click.option("--tree", type=click.Path(path_type=Path), help="another checkout, to profile its nodes")
 def main(path: Path | None, rate_hz: float, every: int, swaps: int, shares, by_quota: bool, tree: Path | None) -> None:

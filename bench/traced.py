@@ -40,7 +40,7 @@ PIECES = {
         ("status: fill", "lwd_ros.nodes.controller_report", "ControllerReport.status"),
         ("status: publish", "lwd_ros.nodes.policy_controller", "PolicyController._publish_status"),
         ("diagnostics", "lwd_ros.nodes.managed", "ManagedNode._publish_diagnostics"),
-        ("an observation's message: assembly, tick, command", "lwd_ros.nodes.policy_controller", "PolicyController._on_observation"),
+        ("observations and ticks", "lwd_ros.nodes.policy_controller", "PolicyController._on_observation"),
         ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve"),
         ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_urgent"),
         ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_all"),

@@ -1,4 +1,4 @@
-"""What needs rclpy's private members: an executor that serves the control path first, and log lines that cost little."""
+"""What needs rclpy's private members: an executor that serves the control path first, and log lines at little cost."""
 
 import contextlib
 import sys

@@ -137,9 +137,7 @@ class PolicyController(ManagedNode):
             (self._on_policy, RELIABLE, self._urgent),
             (self._on_older_policy, OF_ALL_LATCHED, Unwatched()),
         ):
-            policies = self.create_subscription(
-                PolicyWeights, "policy", taken, qos, callback_group=group, raw=True
-            )
+            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=group, raw=True)
             undo.callback(self.destroy_subscription, policies)
             self._policies.append(policies)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
