@@ -32,7 +32,7 @@ PIECES = {
         ("open the gate of the check", "lwd_ros.control.intake", "PolicyIntake.go"),
         ("decode on the worker", "lwd_ros.nodes.conversions", "_decode"),
         ("message to policy", "lwd_ros.nodes.policy_controller", "message_to_policy"),
-        ("message to policy", "lwd_ros.nodes.policy_controller", "bytes_to_policy"),
+        ("message to policy", "lwd_ros.nodes.conversions", "message_to_policy"),
         ("contract and warm-up", "lwd_ros.policy.slot", "PolicySlot.check"),
         ("take the verdict", "lwd_ros.nodes.policy_controller", "PolicyController._on_verdicts"),
         ("log line and /rosout", "rclpy.impl.rcutils_logger", "RcutilsLogger.log"),

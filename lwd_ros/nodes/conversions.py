@@ -3,6 +3,7 @@
 import array
 import struct
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -58,40 +59,46 @@ def message_to_policy(message: PolicyWeights) -> Policy:
     return policy
 
 
-def bytes_to_policy(content: bytes) -> Policy:
-    """Decode a PolicyWeights as it came from the middleware, check it and build it.
+class Parcel(NamedTuple):
+    """A policy that arrived, as the middleware's bytes or decoded, and which publication it is."""
 
-    Raises:
-        PolicyError: it is no whole PolicyWeights, or `message_to_policy` refuses it.
-    """
-    return message_to_policy(_decode(content))
+    publication: Publication
+    content: bytes | PolicyWeights
+
+    @classmethod
+    def of(cls, content: bytes | PolicyWeights) -> "Parcel":
+        """Read which publication it is; of bytes, only the beginning is read.
+
+        Raises:
+            PolicyError: it is no whole PolicyWeights.
+        """
+        if isinstance(content, PolicyWeights):
+            return cls(Publication(content.policy_id, to_nanoseconds(content.header.stamp)), content)
+        if content[:2] != _LITTLE_ENDIAN:
+            return cls(cls.of(_decode(content)).publication, content)
+        try:
+            seconds, nanoseconds, length = _HEAD.unpack_from(content, 4)  # header.stamp, length of header.frame_id
+            start = 16 + (length + 3 & ~3)
+            (length,) = _LENGTH.unpack_from(content, start)
+            policy_id = content[start + 4 : start + 3 + length].decode()  # its last byte is a 0
+        except (struct.error, UnicodeDecodeError) as error:
+            raise _no_policy(content, error) from error
+        return cls(Publication(policy_id, seconds * 1_000_000_000 + nanoseconds), content)
+
+    def open(self) -> Policy:
+        """Decode the policy, check it and build it; raises PolicyError like `message_to_policy`."""
+        return message_to_policy(_decode(self.content) if isinstance(self.content, bytes) else self.content)
 
 
 def _decode(content: bytes) -> PolicyWeights:
     try:
         return deserialize_message(content, PolicyWeights)
     except RuntimeError as error:  # RMWError is one
-        raise PolicyError(f"policy: found {len(content)} bytes, expected a PolicyWeights ({error})") from error
+        raise _no_policy(content, error) from error
 
 
-def publication_of(content: bytes | PolicyWeights) -> Publication:
-    """Which publication a PolicyWeights is, decoded or as it came; of the latter, only the beginning is read.
-
-    Raises:
-        PolicyError: it is no whole PolicyWeights.
-    """
-    if isinstance(content, bytes) and content[:2] != _LITTLE_ENDIAN:
-        content = _decode(content)
-    if not isinstance(content, bytes):
-        return Publication(content.policy_id, to_nanoseconds(content.header.stamp))
-    try:
-        seconds, nanoseconds, length = _HEAD.unpack_from(content, 4)  # header.stamp, length of header.frame_id
-        start = 16 + (length + 3 & ~3)
-        (length,) = _LENGTH.unpack_from(content, start)
-        policy_id = content[start + 4 : start + 3 + length].decode()  # its last byte is a 0
-    except (struct.error, UnicodeDecodeError) as error:
-        raise PolicyError(f"policy: found {len(content)} bytes, expected a PolicyWeights ({error})") from error
-    return Publication(policy_id, seconds * 1_000_000_000 + nanoseconds)
+def _no_policy(content: bytes, error: Exception) -> PolicyError:
+    return PolicyError(f"policy: found {len(content)} bytes that are no PolicyWeights ({error}), expected one")
 
 
 def to_nanoseconds(stamp: Time) -> int:

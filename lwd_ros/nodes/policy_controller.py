@@ -4,7 +4,7 @@ import contextlib
 import sys
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Callable
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
@@ -29,7 +29,7 @@ from lwd_ros.control import (
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
-from lwd_ros.nodes.conversions import bytes_to_policy, message_to_policy, publication_of, to_stamp
+from lwd_ros.nodes.conversions import Parcel, to_stamp
 from lwd_ros.nodes.executor import ControlExecutor, Unwatched, log
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
@@ -91,7 +91,7 @@ class PolicyController(ManagedNode):
             undo.callback(self.destroy_service, stop)
             judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
             undo.callback(self.destroy_guard_condition, judged)
-            self._intake = PolicyIntake(lambda parcel: core.check(parcel.policy()), judged.trigger)
+            self._intake = PolicyIntake(lambda parcel: core.check(parcel.open()), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
             self._configuration = undo.pop_all()
@@ -279,7 +279,7 @@ class PolicyController(ManagedNode):
         for subscription in self._policies:
             while (taken := take_one(subscription)) is not None:
                 with contextlib.suppress(PolicyError):
-                    unread.add(publication_of(taken[0]))
+                    unread.add(Parcel.of(taken[0]).publication)
         count = self._admission.stop(unread, called_ns) + self._intake.pending
         self._intake.forget()
         if count:
@@ -316,28 +316,21 @@ class PolicyController(ManagedNode):
             self._on_older_policy(taken[0])
 
     def _on_older_policy(self, content: bytes) -> None:
-        parcel = self._parcel(content)
-        if parcel is not None and self._admission.admits_older(parcel.publication):
-            self._judge(parcel)
+        self._admit(content, lambda publication: self._admission.admits_older(publication))
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
-        parcel = self._parcel(content)
-        if parcel is None:
-            return
+        self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
+
+    def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> None:
+        publication = Publication("", 0)
         try:
-            if self._admission.admits(parcel.publication, info["source_timestamp"]):
+            publication, _ = parcel = Parcel.of(content)
+            if admits(publication):
                 self._judge(parcel)
         except PolicyError as error:
-            self._reject(parcel.publication, str(error))
+            self._reject(publication, str(error))
 
-    def _parcel(self, content: bytes | PolicyWeights) -> "_Parcel | None":
-        try:
-            return _Parcel(publication_of(content), content)
-        except PolicyError as error:
-            self._reject(Publication("", 0), str(error))
-            return None
-
-    def _judge(self, parcel: "_Parcel") -> None:
+    def _judge(self, parcel: Parcel) -> None:
         dropped = self._intake.put(parcel)
         if dropped is not None:
             self._reject(dropped.publication, "newer policies came faster than policies can be checked")
@@ -380,17 +373,6 @@ class PolicyController(ManagedNode):
         if self.refusals:
             values["refused"] = "; ".join(self.refusals)
         return level, sentence, values
-
-
-class _Parcel(NamedTuple):
-    """A policy that arrived, as bytes or decoded."""
-
-    publication: Publication
-    content: bytes | PolicyWeights
-
-    def policy(self) -> Policy:
-        """The policy in it; raises PolicyError."""
-        return bytes_to_policy(self.content) if isinstance(self.content, bytes) else message_to_policy(self.content)
 
 
 def main(args=None) -> int:
