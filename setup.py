@@ -51,6 +51,6 @@ setup(
         "dev": [*CLUSTER, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
     },
     entry_points={
-        "console_scripts": ["lwd = lwd_ros.cli:main", *[f"{node} = lwd_ros.nodes.{node}:main" for node in NODES]],
+        "console_scripts": ["lwd = lwd_ros.cli:main", *[f"{node} = lwd_ros.nodes.start:{node}" for node in NODES]],
     },
 )

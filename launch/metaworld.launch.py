@@ -6,6 +6,8 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 """
 
 from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
@@ -15,15 +17,19 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+checks = SimpleNamespace(**run_path(str(Path(__file__).with_name("checks.py"))))
+
 FLAG = ["true", "false"]
-# The parameters of the bridge that launch arguments set, with their types; the other nodes' are in robot.launch.py.
+# The parameters of the bridge that launch arguments set, with their types; of numbers also the range.
+# Those of the other nodes are in robot.launch.py.
 PARAMETERS = {
     "contract_file": str,
     "mode": str,
     "task": str,
-    "layout": int,
+    "layout": (int, 0, 2**62),
     "record_file": str,
-    "observation_delay_s": float,
+    "observation_delay_s": (float, 0, 1),
+    "hold_until_asked": bool,
     "autostart": bool,
 }
 
@@ -51,6 +57,13 @@ def arguments():
             default_value="",
             description=f"realtime: observations leave so long after their stamp, s, 0 to 1; {from_file}",
         ),
+        DeclareLaunchArgument(
+            "hold_until_asked",
+            default_value="true",
+            choices=FLAG,
+            description="after each load hold the arm until a policy that was generated since then commands; "
+            "this argument decides, not params_file",
+        ),
         # The robot's arguments with what suits a simulation.
         DeclareLaunchArgument(
             "contract_file", default_value="", description=f"contract between policy and robot (YAML); {from_file}"
@@ -73,27 +86,16 @@ def arguments():
     ]
 
 
-def check(context):
-    layout = LaunchConfiguration("layout").perform(context)
-    if layout and not layout.isdecimal():
-        raise RuntimeError(f"argument layout: found '{layout}', expected a number (int) of at least 0")
-    delay = LaunchConfiguration("observation_delay_s").perform(context)
-    try:
-        float(delay or 0)
-    except ValueError:
-        text = f"found '{delay}', expected a number (float)"
-        raise RuntimeError(f"argument observation_delay_s: {text}") from None
+def given(context, names):
+    """Parameters from those of the arguments that are not empty."""
+    texts = {name: LaunchConfiguration(name).perform(context) for name in names}
+    values = {name: checks.converted(name, text, PARAMETERS[name]) for name, text in texts.items() if text}
+    return {name: ParameterValue(value, value_type=kind) for name, (value, kind) in values.items()}
 
 
 def bridge(context):
-    arguments = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, "params_file")}
-    params_file = arguments.pop("params_file")
+    params_file = LaunchConfiguration("params_file").perform(context)
     config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
-    given = {
-        name: ParameterValue(text == "true" if kind is bool else kind(text), value_type=kind)
-        for name, kind in PARAMETERS.items()
-        if (text := arguments[name])
-    }
     return [
         Node(
             package="lwd_ros",
@@ -101,10 +103,15 @@ def bridge(context):
             # Both name and namespace, so that arguments also win over a section of params_file named after the node.
             name="metaworld_bridge",
             namespace=LaunchConfiguration("namespace"),
-            parameters=[str(config / "metaworld_bridge.yaml"), *([params_file] if params_file else []), given],
+            parameters=[
+                str(config / "metaworld_bridge.yaml"),
+                *([params_file] if params_file else []),
+                given(context, PARAMETERS),
+            ],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             respawn=LaunchConfiguration("use_respawn"),
             respawn_delay=2.0,
+            on_exit=checks.end_all,
             output="screen",
         )
     ]
@@ -112,10 +119,17 @@ def bridge(context):
 
 def generate_launch_description():
     robot = PathJoinSubstitution([FindPackageShare("lwd_ros"), "launch", "robot.launch.py"])
-    return LaunchDescription(
+    own = arguments()
+
+    def check(context):  # before anything starts: an error later would leave the nodes running
+        names = [argument.name for argument in description.get_launch_arguments()]
+        checks.require_known(context, __file__, names)
+        given(context, [argument.name for argument in own if argument.name in PARAMETERS])
+
+    description = LaunchDescription(
         [
-            *arguments(),
-            OpaqueFunction(function=check),  # before anything starts: an error later would leave the nodes running
+            *own,
+            OpaqueFunction(function=check),
             # Declares the other arguments (namespace, params_file, log_level, ...), so it comes before the bridge.
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(robot),
@@ -124,3 +138,4 @@ def generate_launch_description():
             OpaqueFunction(function=bridge),
         ]
     )
+    return description

@@ -6,6 +6,8 @@ Parameters, later ones win: config/NODE.yaml, then params_file, then what is giv
 """
 
 from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -14,20 +16,23 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+checks = SimpleNamespace(**run_path(str(Path(__file__).with_name("checks.py"))))
+
 FLAG = ["true", "false"]
+SECONDS = (float, 0, 10**9)
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
-# The parameters that launch arguments set, by node, with their types.
+# The parameters that launch arguments set, by node, with their types; of numbers also the range.
 PARAMETERS = {
     "policy_generator": {
         "contract_file": str,
         "model_file": str,
-        "observation_timeout_s": float,
+        "observation_timeout_s": SECONDS,
         "autostart": bool,
         "use_sim_time": bool,
     },
     "policy_controller": {
         "contract_file": str,
-        "policy_timeout_s": float,
+        "policy_timeout_s": SECONDS,
         "run_latched": bool,
         "autostart": bool,
         "use_sim_time": bool,
@@ -80,19 +85,13 @@ def arguments():
 
 
 def given(context, types):
-    """Parameters from the arguments that are not empty.
-
-    Converted here and not by launch_ros, which does so one node after another: an error at the second one would end
-    `ros2 launch` and leave the first one running.
-    """
+    """Parameters from the arguments that are not empty."""
     result = {}
     for name, kind in types.items():
         text = LaunchConfiguration(name).perform(context)
-        try:
-            if text:
-                result[name] = ParameterValue(text == "true" if kind is bool else kind(text), value_type=kind)
-        except ValueError:
-            raise RuntimeError(f"argument {name}: found '{text}', expected a number ({kind.__name__})") from None
+        if text:
+            value, value_type = checks.converted(name, text, kind)
+            result[name] = ParameterValue(value, value_type=value_type)
     return result
 
 
@@ -113,6 +112,7 @@ def nodes(context):
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             respawn=LaunchConfiguration("use_respawn"),
             respawn_delay=2.0,
+            on_exit=checks.end_all,
             output="screen",
         )
         for name in PARAMETERS
@@ -120,4 +120,11 @@ def nodes(context):
 
 
 def generate_launch_description():
-    return LaunchDescription([*arguments(), OpaqueFunction(function=nodes)])
+    description = LaunchDescription(arguments())
+
+    def check(context):
+        checks.require_known(context, __file__, [argument.name for argument in description.get_launch_arguments()])
+
+    description.add_action(OpaqueFunction(function=check))
+    description.add_action(OpaqueFunction(function=nodes))
+    return description

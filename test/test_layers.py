@@ -1,6 +1,7 @@
 """Pins who may import whom: layers point down only, and the small processes never load the large libraries."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,63 @@ def test_rclpy_is_imported_where_nodes_live_only():
         if place not in allowed:
             found = {module.split(".")[0] for module in _imports(path)} & ros
             assert not found, f"{path.relative_to(ROOT)} imports {sorted(found)}"
+
+
+NODES = sorted((PACKAGE / "nodes").glob("*.py"))
+PRIVATE = "rclpy_private.py"
+TO_MOVE = {("executor.py", "_wait_for_ready_callbacks"), ("streams.py", "handle")}
+
+
+def _own(names: str) -> bool:
+    return names.startswith("_") and not names.startswith("__")
+
+
+def _defined(tree: ast.AST) -> set[str]:
+    """Private names that this file gives its objects: methods, and attributes that it assigns."""
+    functions = {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    stores = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+    return {name for name in functions | stores if _own(name)}
+
+
+def test_private_members_of_rclpy_are_used_in_one_file():
+    trees = {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in NODES}
+    ours = set().union(*(_defined(tree) for name, tree in trees.items() if name != PRIVATE))
+    found = set()
+    for file, tree in trees.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or file == PRIVATE:
+                continue
+            of_python = isinstance(node.value, ast.Name) and node.value.id in sys.stdlib_module_names  # os._exit
+            foreign = _own(node.attr) and node.attr not in ours and not of_python
+            if foreign or node.attr == "handle":  # the C++ object behind a subscription, in no documentation
+                found.add((file, node.attr))
+    assert found == TO_MOVE
+
+
+def _classes(paths) -> dict[str, ast.ClassDef]:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "known"),
+    [
+        (
+            {"ManagedNode", "MetaworldBridge", "PolicyController", "PolicyGeneratorNode"},
+            {"Node", "LifecycleNodeMixin", "LifecycleNode"},
+            {"_publishers", "_parameter_overrides", "_state_machine"},
+        ),
+        ({"ControlExecutor"}, {"SingleThreadedExecutor", "Executor"}, {"_wait_for_ready_callbacks"}),
+    ],
+)
+def test_our_classes_hide_no_private_member_of_rclpys(ours, theirs, known):
+    """Two attributes of one name on one object would be one attribute: rclpy keeps its publishers in `_publishers`."""
+    folder = Path(importlib.util.find_spec("rclpy").submodule_search_locations[0])
+    here, there = _classes(NODES), _classes([folder / "node.py", folder / "lifecycle/node.py", folder / "executors.py"])
+    names = set().union(*(_defined(there[name]) for name in theirs))
+    assert known <= names
+    for name in ours:
+        assert not _defined(here[name]) & names, name
 
 
 def _loaded(statement: str) -> set[str]:

@@ -323,8 +323,66 @@ def test_bridge_refuses_a_contract_that_metaworld_cannot_keep(tmp_path):
 def test_a_recording_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     (tmp_path / "file").write_text("")
     with Cell(tmp_path) as cell:
-        assert cell.start_node("metaworld_bridge", {"record_file": tmp_path / "file" / "states.npz"}).wait(30) == 1
-        assert "configure failed" in cell.tail("metaworld_bridge") and "Traceback" not in cell.tail("metaworld_bridge")
+        for file, reason in (
+            ("file/states.npz", "Not a directory"),
+            ("no/x.npz", "No such file"),
+            ("", "Is a directory"),
+        ):
+            assert cell.start_node("metaworld_bridge", {"record_file": tmp_path / file}).wait(30) == 1
+            log = cell.tail("metaworld_bridge")
+            assert f"configure failed: parameter 'record_file': found '{tmp_path / file}' ({reason}" in log
+            assert "expected a file in a folder that exists and can be written" in log and "Traceback" not in log
+    assert not (tmp_path / "no").exists()
+
+
+CRASHES = """
+import sys
+from lwd_ros.nodes import managed, policy_generator
+
+class Generator(policy_generator.PolicyGeneratorNode):
+    def activate(self):
+        self.create_timer(0.1, lambda: 1 / 0, clock=self.steady)
+
+sys.exit(managed.run(Generator))
+"""
+
+
+def test_a_crash_has_an_exit_status_of_its_own():
+    """Status 1 says that starting the node again is no use; `ros2 launch` would not respawn it."""
+    command = [sys.executable, "-c", CRASHES]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 70
+    assert "ended by an error that is ours" in done.stderr and "ZeroDivisionError" in done.stderr
+    assert "shutdown done" in done.stderr  # through the lifecycle, as ever
+
+
+IMPORTS_FOR_EVER = """
+import importlib, time
+from lwd_ros.nodes import start
+
+def import_module(name):
+    print("importing", name, flush=True)
+    time.sleep(60)
+
+importlib.import_module = import_module
+start.{node}()
+"""
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_python_still_imports_ends_in_silence(node, end):
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORTS_FOR_EVER.format(node=node)],
+        env=isolated_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == f"importing lwd_ros.nodes.{node}\n"
+    process.send_signal(end)
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
 
 
 def test_an_argument_that_no_node_reads_is_not_ignored():

@@ -110,7 +110,16 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
             {"mode": "lockstep", "observation_delay_s": 0.1},
             "found a delay in mode 'lockstep', expected 0",
         ),
-        ("metaworld_bridge", {"observation_delay_s": 2.0}, "Parameter observation_delay_s out of range"),
+        (
+            "metaworld_bridge",
+            {"observation_delay_s": 2.0},
+            "parameter 'observation_delay_s': found 2.0, expected a number from 0 to 1",
+        ),
+        (
+            "metaworld_bridge",
+            {"layout": "9" * 20},
+            f"parameter 'layout': found 1e+20, expected a whole number from 0 to {2**62}",
+        ),
         (
             "policy_controller",
             {"trigger": "sometimes"},
@@ -126,7 +135,11 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
             {"cpu_affinity": "-1"},
             "parameter 'cpu_affinity': found '-1', expected core numbers as in 2,3",
         ),
-        ("policy_controller", {"realtime_priority": 100}, "Parameter realtime_priority out of range"),
+        (
+            "policy_controller",
+            {"realtime_priority": 100},
+            "parameter 'realtime_priority': found 100, expected a whole number from 0 to 99",
+        ),
     ],
 )
 def test_a_parameter_that_cannot_be_used_ends_the_node(tmp_path, node, parameters, sentence):

@@ -38,7 +38,7 @@ def _relative_files(root, pattern):
     return {str(path.relative_to(root)) for path in root.rglob(pattern) if path.is_file() and path.suffix != ".pyc"}
 
 
-@pytest.mark.parametrize("folder, pattern", [("launch", "*.launch.py"), ("config", "*"), ("models", "*.onnx")])
+@pytest.mark.parametrize("folder, pattern", [("launch", "*.py"), ("config", "*"), ("models", "*.onnx")])
 def test_share_holds_every_data_file(installed, folder, pattern):
     shipped = _relative_files(ROOT / folder, pattern)
     share = installed[0] / "share" / "lwd_ros" / folder

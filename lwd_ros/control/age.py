@@ -8,18 +8,30 @@ from lwd_ros.contract import Contract
 
 
 class ToldAge:
-    """Writes an observation's age into it, for one policy that reads it; a new policy begins with a new one.
+    """Writes an observation's age into it, for one policy that reads it; each policy has one of its own.
 
     A late tick makes one observation older, and a burst many; clocks that are apart do so for good. `is_unknown` says
     the latter: for longer than `patience_s` every age was beyond what policies may be told.
     """
 
-    def __init__(self, contract: Contract, patience_s: float, clock_ns: Callable[[], int]):
-        """`contract` has an age; `clock_ns` is the time that observations are stamped with."""
+    def __init__(
+        self, contract: Contract, patience_s: float, clock_ns: Callable[[], int], before: "ToldAge | None" = None
+    ):
+        """Make one.
+
+        Args:
+            contract: with an age.
+            patience_s: how long ages may be unknown.
+            clock_ns: the time that observations are stamped with.
+            before: that of the policy that this one replaces while it runs. Clocks that are apart do not come together
+                at a swap, so its count goes on.
+        """
         self._place = contract.age_place
         self._longest_s = contract.observation[self._place].maximum
         self._period_s, self._patience_s, self._clock_ns = contract.period_s, patience_s, clock_ns
-        self._unknown = 0  # ticks since the age was last within what policies may be told
+        self._unknown = (
+            before._unknown if before else 0
+        )  # ticks since the age was last within what policies may be told
         self.newest_s: float | None = None
         """The last age, s, before it was cut off; None before the first."""
 

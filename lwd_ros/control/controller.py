@@ -131,7 +131,7 @@ class ControllerCore:
         periods = self._slew.between(stamps_ns, elapsed_s)
         if periods is None:
             return None
-        if periods == 1.0 and isinstance(self.mode, Holding) and self.simulated_time:
+        if self.simulated_time and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
             self._slew.resume(self._last.command.vector)  # in lock step the answer was executed, and no hold since
         return self._answer(observation, periods, now, starved=max(0, int(elapsed_s / self.contract.period_s - 0.5)))
 
@@ -198,7 +198,8 @@ class ControllerCore:
             return present
         age = None
         if self.contract.age_place is not None and self.contract.age_place in policy.observation_indices:
-            age = ToldAge(self.contract, self._assembler.patience_s, self._stamp_clock_ns)
+            before = present.age if present else None
+            age = ToldAge(self.contract, self._assembler.patience_s, self._stamp_clock_ns, before)
         return Running(policy, age, now, observation.stamp_ns)
 
     @staticmethod
@@ -312,6 +313,6 @@ class ControllerCore:
         taken, self._statistics = self._statistics, TickStatistics()
         return taken
 
-    def take_left_behind(self) -> dict[str, tuple[int, int]]:
-        """As `ObservationAssembler.take_left_behind`."""
-        return self._assembler.take_left_behind()
+    def take_left_out(self) -> dict[str, tuple[int, int]]:
+        """As `ObservationAssembler.take_left_out`."""
+        return self._assembler.take_left_out()

@@ -1,7 +1,7 @@
 """What the controller is doing: one frozen value at a time, with what belongs to it, and the table of transitions."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
 from lwd_ros.control.age import ToldAge
@@ -29,7 +29,7 @@ class WaitingForPolicy:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForObservation:
-    """A policy was accepted and has not answered anything; nothing but the safe command after a stop is commanded.
+    """A policy was accepted and has not answered anything. Nothing is commanded, but the safe command after a stop.
 
     `repeat_until_s` (s of the steady clock) is until when a stop before repeats the safe command; None where nothing
     was commanded since the activation.
@@ -77,38 +77,58 @@ class Stopped:
 Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped
 
 
+class Event(StrEnum):
+    """What makes the controller change its mode."""
+
+    ACCEPTED = "a policy is accepted"
+    ANSWERED = "a complete, fresh observation is answered"
+    SWAPPED = "the first such observation after another policy was accepted: the swap"
+    UNTRUSTED = "observations are stale, frozen or incomplete, or no tick comes"
+    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range"
+    STOPPED = "`~/stop`, deactivation"
+    ACTIVATED = "activation"
+
+
+class Sent(StrEnum):
+    """What is commanded at a change of mode."""
+
+    NOTHING = "nothing"
+    POLICY = "the policy's command"
+    SAFE = "the safe command"
+    SAFE_AGAIN = "the safe command, if anything was commanded before"
+
+
 class Transition(NamedTuple):
-    """`event` leads from `before` to `after`; what is commanded at that moment is `command`."""
+    """`event` leads from `before` to `after`, and `sent` is commanded."""
 
     before: type
-    event: str
+    event: Event
     after: type
-    command: str
+    sent: Sent
 
-
-_NONE, _POLICY, _SAFE, _SAFE_AGAIN = "none", "the policy's", "safe", "safe, if anything was commanded before"
 
 TRANSITIONS = (
-    Transition(WaitingForPolicy, "a policy is accepted", WaitingForObservation, _NONE),
-    Transition(WaitingForObservation, "a complete observation, fresh", Running, _POLICY),
-    Transition(WaitingForObservation, "a complete observation beside dead streams", WaitingForObservation, _NONE),
-    Transition(WaitingForObservation, "the policy's first command must not run", Stopped, _SAFE_AGAIN),
-    Transition(Running, "the first observation after another policy was accepted: the swap", Running, _POLICY),
-    Transition(Running, "observations are stale, frozen or incomplete, or no tick comes", Holding, _SAFE),
-    Transition(Running, "policy_timeout_s, a non-finite command, far outside the training range", Stopped, _SAFE),
-    Transition(Holding, "observations are fresh again", Running, _POLICY),
-    Transition(Holding, "they are not", Holding, _SAFE),
-    Transition(Holding, "policy_timeout_s, a non-finite command, far outside the training range", Stopped, _SAFE),
-    Transition(WaitingForPolicy, "~/stop, deactivation", Stopped, _NONE),
-    Transition(WaitingForObservation, "~/stop, deactivation", Stopped, _SAFE_AGAIN),
-    Transition(Running, "~/stop, deactivation", Stopped, _SAFE),
-    Transition(Holding, "~/stop, deactivation", Stopped, _SAFE),
-    Transition(Stopped, "~/stop, deactivation", Stopped, _SAFE_AGAIN),
-    Transition(Stopped, "a policy is accepted", WaitingForObservation, _NONE),
-    Transition(Stopped, "activation", WaitingForPolicy, _NONE),
+    Transition(WaitingForPolicy, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(WaitingForPolicy, Event.STOPPED, Stopped, Sent.NOTHING),
+    Transition(WaitingForObservation, Event.ANSWERED, Running, Sent.POLICY),
+    Transition(WaitingForObservation, Event.UNTRUSTED, WaitingForObservation, Sent.NOTHING),
+    Transition(WaitingForObservation, Event.REFUSED, Stopped, Sent.SAFE_AGAIN),
+    Transition(WaitingForObservation, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
+    Transition(Running, Event.SWAPPED, Running, Sent.POLICY),
+    Transition(Running, Event.UNTRUSTED, Holding, Sent.SAFE),
+    Transition(Running, Event.REFUSED, Stopped, Sent.SAFE),
+    Transition(Running, Event.STOPPED, Stopped, Sent.SAFE),
+    Transition(Holding, Event.ANSWERED, Running, Sent.POLICY),
+    Transition(Holding, Event.SWAPPED, Running, Sent.POLICY),
+    Transition(Holding, Event.UNTRUSTED, Holding, Sent.SAFE),
+    Transition(Holding, Event.REFUSED, Stopped, Sent.SAFE),
+    Transition(Holding, Event.STOPPED, Stopped, Sent.SAFE),
+    Transition(Stopped, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(Stopped, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
+    Transition(Stopped, Event.ACTIVATED, WaitingForPolicy, Sent.NOTHING),
 )
 """Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
 
-What happens in a mode and changes nothing of it is not here: a tick of the running policy, or a policy that is accepted
-while another one runs.
+What happens in a mode and changes nothing of it is not here: a tick of the running policy, the repetition of the safe
+command after a stop, or a policy that is accepted while another one runs.
 """

@@ -8,9 +8,9 @@ from lwd_ros.contract import Contract
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
-_JUMP_NS = 100_000_000  # stamps further back than this are a clock that was set back, or another one's, not late ...
-_JUMPED = 4  # ... and it was set back where so many come in a row: those of two clocks would come in turns
-_BACK_S = 0.1  # a clock was also set back, however little, on a stream that delivers nothing newer for so long
+_JUMP_NS = 100_000_000  # a stamp further back than this, or that far ahead of a fresh one, is of another clock ...
+_JUMPED = 4  # ... which counts from now on where so many come in a row: those of two clocks would come in turns ...
+_SILENT_S = 0.1  # ... or where nothing of the clock before has come for so long; so it does, if only a little behind
 
 
 class StreamError(ValueError):
@@ -37,10 +37,10 @@ class ObservationAssembler:
     With `sync: same_stamp` an observation is complete when every stream has delivered one stamp, in any order; with
     `latest` the first stream sets the pace and the others give what they delivered last. Messages older than what they
     would replace (the newest complete stamp; with `latest` the stream's own newest, since sensors differ in delay) are
-    dropped; the newest stamp may be asked for again. When a stream's stamps jump back, everything is gathered anew.
-    A late message is late once; a clock that was set back, a little or a lot, stays back. Where two publishers of
-    different clocks share a topic, their stamps come in turns: those of the clock that is ahead count, and
-    `take_left_behind` tells of the others.
+    dropped; the newest stamp may be asked for again. When a stream's stamps jump, back or ahead, and stay there,
+    everything is gathered anew. A late message is late once; a clock that was set back, a little or a lot, stays back.
+    Where two publishers of different clocks share a topic, those of the clock that was there first count while it
+    delivers, and `take_left_out` tells of the others.
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
@@ -60,7 +60,7 @@ class ObservationAssembler:
         self._advanced = [0.0] * len(self.streams)  # when a stream's stamp was last another one, s of `_time`
         self._ticked_s = 0.0
         self.last_complete: float | None = None
-        self._received, self._left_behind = [0] * len(self.streams), [0] * len(self.streams)
+        self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
         self._forget_stamps()
 
     def _forget_stamps(self) -> None:
@@ -68,8 +68,10 @@ class ObservationAssembler:
         self._values = self._empty()
         self._stamps = [-1] * len(self.streams)
         self._newest = -1
-        self._back_since: list[float | None] = [None] * len(self.streams)  # when its stamps fell behind, while they are
-        self._back_count = [0] * len(self.streams)  # of messages in a row
+        self._off_since: list[float | None] = [None] * len(
+            self.streams
+        )  # when stamps fell behind or jumped, if they did
+        self._jumped = [0] * len(self.streams)  # messages of another clock in a row
 
     def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
         """Take one message of stream number `stream`; returns the observation that it completes, if it does.
@@ -90,14 +92,9 @@ class ObservationAssembler:
         if not np.isfinite(values).all():
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
-        newest = self._stamps[stream] if self._latest else self._newest
         self._received[stream] += 1
-        if stamp_ns >= newest:
-            self._back_since[stream], self._back_count[stream] = None, 0
-        elif self._is_set_back(stream, newest - stamp_ns, now):
-            self._forget_stamps()
-        else:
-            self._left_behind[stream] += 1
+        if self._is_off(stream, stamp_ns, now):
+            self._left_out[stream] += 1
             return None
         if stamp_ns != self._stamps[stream]:
             self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
@@ -116,12 +113,23 @@ class ObservationAssembler:
             del self._pending[next(iter(self._pending))]  # the first to arrive: stamps may have jumped back since
         return None
 
-    def _is_set_back(self, stream: int, by_ns: int, now: float) -> bool:
-        """Whether a stamp behind the newest says that the clock was set back; otherwise the message is late."""
-        if self._back_since[stream] is None:
-            self._back_since[stream] = now
-        self._back_count[stream] += by_ns > _JUMP_NS
-        return self._back_count[stream] >= _JUMPED or now - self._back_since[stream] > _BACK_S
+    def _is_off(self, stream: int, stamp_ns: int, now: float) -> bool:
+        """Whether to leave out a stamp that is behind or of another clock; where that one stays, begin anew."""
+        newest = self._stamps[stream] if self._latest else self._newest
+        last, arrived = self._stamps[stream], self._arrived[stream]
+        jumped = newest - stamp_ns > _JUMP_NS
+        if last >= 0 and arrived is not None:
+            jumped |= stamp_ns - last > _JUMP_NS + 1e9 * (self.streams[stream].stale_after_s + now - arrived)
+        if not jumped and stamp_ns >= newest:
+            self._off_since[stream], self._jumped[stream] = None, 0
+            return False
+        if self._off_since[stream] is None:
+            self._off_since[stream] = now
+        self._jumped[stream] += jumped
+        if self._jumped[stream] < _JUMPED and now - self._off_since[stream] <= _SILENT_S:
+            return True
+        self._forget_stamps()
+        return False
 
     def _empty(self) -> np.ndarray:
         """float64 [observations] that nothing is known of yet; its age, which no stream carries, is 0."""
@@ -157,11 +165,11 @@ class ObservationAssembler:
                 result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
         return result
 
-    def take_left_behind(self) -> dict[str, tuple[int, int]]:
-        """By topic since the last call: messages that were left out because their stamps were behind, and all."""
-        counts = zip(self._left_behind, self._received, strict=True)
+    def take_left_out(self) -> dict[str, tuple[int, int]]:
+        """By topic since the last call: messages that were left out because of their stamps, and all."""
+        counts = zip(self._left_out, self._received, strict=True)
         result = {stream.topic: count for stream, count in zip(self.streams, counts, strict=True)}
-        self._received, self._left_behind = [0] * len(self.streams), [0] * len(self.streams)
+        self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
         return result
 
     def ticked(self) -> None:

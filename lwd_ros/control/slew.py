@@ -5,7 +5,6 @@ import numpy as np
 from lwd_ros.contract import CommandLimiter, Contract
 
 _SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
-_LEAP_S = 1.0  # a stamp further ahead than this does not follow the one before
 
 
 class SlewBudget:
@@ -13,9 +12,8 @@ class SlewBudget:
 
     It outlives policies, stops and activations, so none of them can make a command jump. Time passes as the
     observations' stamps say and, unless `simulated_time`, no faster than the steady clock: what comes in a bunch does
-    not move a robot faster. One period may be saved up, for jitter. A stamp that does not follow the one before (it is
-    behind, or a second ahead) is another clock's: it says nothing about the time since, and comes no sooner than a
-    period after, whatever the time is simulated by.
+    not move a robot faster. One period may be saved up, for jitter. A stamp that is behind is another clock's, and says
+    nothing about the time since: it counts for one period, as at the start.
     """
 
     def __init__(self, contract: Contract, simulated_time: bool):
@@ -38,17 +36,17 @@ class SlewBudget:
         elapsed = elapsed_s / self._period_s
         if 0.0 <= periods < _SHORTEST_PERIOD:
             return None
-        if periods < 0.0 or 1e-9 * stamps_ns > _LEAP_S:
-            if elapsed < _SHORTEST_PERIOD:
-                return None
-            periods = 1.0
-        elif abs(periods - 1.0) < 1e-6:
+        if periods < 0.0 or self.follows(stamps_ns):
             periods = 1.0
         if not self._simulated:
             available = self._saved + elapsed
             periods = min(periods, available)
             self._saved = min(1.0, available - periods)
         return periods
+
+    def follows(self, stamps_ns: int) -> bool:
+        """Whether a stamp so far after the answered one is the next one, but for rounding."""
+        return abs(1e-9 * stamps_ns / self._period_s - 1.0) < 1e-6
 
     def limit(self, command: np.ndarray, periods: float) -> np.ndarray:
         """Limit `command` (float64 [commands]) in place, for so many periods since the last one, and return it."""

@@ -5,15 +5,15 @@ from lwd_ros.nodes.managed import ManagedNode
 from lwd_ros.nodes.streams import MissingStream, StreamPublisher, StreamSubscriber
 
 _HINT_S = 2.0  # a policy that was published before, or a generator that was asked for it, needs about a second
-_MISMATCH_EVERY_S = 1.0  # the ROS graph is asked for every command topic
-_LEFT_BEHIND_SHARE, _LEFT_BEHIND_LEAST = 0.2, 5  # of a stream's messages in half a second: more is no jitter
+_LEFT_OUT_SHARE, _LEFT_OUT_LEAST = 0.2, 5  # of a stream's messages since the last look: more is no jitter
 
 
 class ControllerAdvice:
     """The warnings and hints of one activation; `node.warn` keeps those that persist two seconds apart.
 
     A hint is what a person does next, and is logged once. A warning is what keeps a policy from running or a robot from
-    receiving: a stream that is silent while nobody wants to run anything is none.
+    receiving: a stream that is silent while nobody wants to run anything is none. The ROS graph is asked about one
+    observation topic and one command topic a call, for it may take a millisecond, and a robot is driven meanwhile.
     """
 
     def __init__(
@@ -25,10 +25,14 @@ class ControllerAdvice:
         now: float,
     ):
         self._node, self._core, self._observations, self._commands = node, core, observations, commands
-        self._began, self._looked_s = now, now
+        self._began, self._looks = now, 0
         self._given: set[str] = set()
-        self.command_problems: list[str] = []
-        """One sentence for each command topic that somebody cannot receive."""
+        self._problems: dict[str, list[str]] = {}
+
+    @property
+    def command_problems(self) -> list[str]:
+        """One sentence for each receiver of a command topic that cannot receive."""
+        return [sentence for sentences in self._problems.values() for sentence in sentences]
 
     def give(self, now: float, missing: list[MissingStream], outside_training_range: list[str]) -> None:
         """Say what there is to say now; `missing` and `outside_training_range` are those of the status."""
@@ -38,17 +42,26 @@ class ControllerAdvice:
         if outside_training_range:
             names, task = ", ".join(outside_training_range), self._core.active.task
             self._node.warn(f"far outside what '{task}' was trained on: {names}")
-        for topic, (behind, received) in self._core.take_left_behind().items():
-            if behind >= _LEFT_BEHIND_LEAST and behind > _LEFT_BEHIND_SHARE * received:
+        for topic, (left_out, received) in self._core.take_left_out().items():
+            if left_out >= _LEFT_OUT_LEAST and left_out > _LEFT_OUT_SHARE * received:
                 self._node.warn(
-                    f"{topic}: {behind} of {received} messages are left out, for their stamps are behind those of the "
-                    f"others; it is published by {self._observations.publishers(topic)}, expected one clock"
+                    f"{topic}: {left_out} of {received} messages are left out, for their stamps are of another clock "
+                    f"or late; it is published by {self._observations.publishers(topic)[1]}, expected one clock"
                 )
-        if now - self._looked_s > _MISMATCH_EVERY_S:
-            self._looked_s = now
-            self.command_problems = self._commands.problems()
-            for sentence in self.command_problems:
-                self._node.warn(sentence)
+        self._look_at_graph()
+
+    def _look_at_graph(self) -> None:
+        topic = self._commands.topics[self._looks % len(self._commands.topics)]
+        self._problems[topic] = self._commands.problems(topic)
+        for sentence in self._problems[topic]:
+            self._node.warn(sentence)
+        topic = self._observations.topics[self._looks % len(self._observations.topics)]
+        count, names = self._observations.publishers(topic)
+        if count > 1:
+            self._once(
+                f"publishers of {topic} {names}", f"{topic} has {count} publishers, {names}: is one of them meant?"
+            )
+        self._looks += 1
 
     def _once(self, key: str, sentence: str) -> None:
         if key not in self._given:
@@ -57,6 +70,8 @@ class ControllerAdvice:
 
     def _hint_at_generator(self) -> None:
         name = self._node.get_parameter("get_policy_service").value
+        if not name.endswith("get_policy"):
+            return  # not our generator's; its owner knows how it is asked
         service = self._node.resolve_service_name(name.removesuffix("get_policy") + "generate_policy")
         self._once(
             "generate",
@@ -69,9 +84,10 @@ class ControllerAdvice:
             for each in missing:
                 if each.is_fault:
                     self._node.warn(each.reason)
-            waits = [each.reason for each in missing if not each.is_fault]
+            waits = "; ".join(each.reason for each in missing if not each.is_fault)
             if waits:
-                self._once("streams", f"no observations yet: {'; '.join(waits)}")
+                when = "yet" if isinstance(mode, WaitingForPolicy) else "since the stop"
+                self._once(f"streams {when}", f"no complete observations {when}: {waits}")
         elif mode.outcome is not Outcome.WAITING:
             if missing:
                 self._node.warn(reasons)

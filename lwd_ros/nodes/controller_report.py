@@ -64,14 +64,11 @@ class ControllerReport:
         return before is None or self._core.mode.outcome is not before.outcome
 
     def change(self, now: float) -> tuple[str, bool]:
-        """What to log of a change since the last status, '' for nothing, and whether it is a fault or a stop.
-
-        Nothing was stopped where nothing had been commanded, as by Ctrl-C before the first policy.
-        """
+        """What to log of a change since the last status, '' for nothing, and whether it is a fault or a stop."""
         before, mode = self._reported[1], self._core.mode
         if not self._outcome_has_changed():
             return "", False
-        if isinstance(mode, Holding) or (isinstance(mode, Stopped) and mode.repeat_until_s is not None):
+        if isinstance(mode, (Holding, Stopped)):
             return f"{mode.outcome.name.lower()}: {mode.reason}", True
         if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
             name, held_s = before.outcome.name.lower(), now - before.since_s

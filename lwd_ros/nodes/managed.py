@@ -6,6 +6,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
+from array import array
+from collections.abc import Callable
 
 import rclpy
 import rclpy.utilities
@@ -21,9 +24,11 @@ from rclpy.signals import SignalHandlerOptions
 
 from lwd_ros.contract import ContractError
 from lwd_ros.nodes.executor import ControlExecutor
+from lwd_ros.nodes.rclpy_private import guard_transitions, lifecycle_state, parameter_overrides
 
 _WARN_EVERY_S = 2.0
 _WARNINGS_KEPT = 100
+_BUG = 70  # EX_SOFTWARE of sysexits.h; Python would end with 1, which says that the node cannot be used
 _NUMBER = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
 
 
@@ -47,31 +52,26 @@ class ManagedNode(LifecycleNode):
         self._warned: dict[str, float] = {}  # when each kind of sentence was logged last
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.declare("autostart", True, "configure and activate at start-up, without a lifecycle manager")
-        # rclpy (Jazzy) raises out of spin on an invalid transition, which would kill the node.
-        service = self._service_change_state
-        change = service.callback
-
-        def guarded(request, response):
-            try:
-                return change(request, response)
-            except Exception as error:
-                wanted = request.transition.label or request.transition.id
-                self.get_logger().error(f"refused transition {wanted} from state '{self.state}': {_sentence(error)}")
-                response.success = False
-                return response
-
-        service.callback = guarded
+        guard_transitions(self, self._refuse_transition)
+        self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
 
+    def _refuse_transition(self, request, response, reason: str):
+        wanted = request.transition.label or request.transition.id
+        self.get_logger().error(f"refused transition {wanted} from state '{self.state}': {reason}")
+        response.success = False
+        return response
+
     def declare(self, name: str, default, description: str, minimum: float | None = None, maximum: float = 1e9):
-        """Declare a parameter with its description, read-only after start-up, with a range where one is given."""
-        given = self._parameter_overrides.get(name)
-        if isinstance(default, float) and given is not None and given.type_ is Parameter.Type.INTEGER:
-            # `-p policy_timeout_s:=5` means 5.0 to everybody but rclpy.
-            self._parameter_overrides[name] = Parameter(name, value=float(given.value))
-        if isinstance(default, str) and given is not None and given.type_ is Parameter.Type.INTEGER:
-            self._parameter_overrides[name] = Parameter(name, value=str(given.value))  # -p cpu_affinity:=2
+        """Declare a parameter with its description, read-only after start-up, with a range where one is given.
+
+        Raises ParameterError where the value that the node was started with is of another type or out of the range.
+        """
+        overrides = parameter_overrides(self)
+        if name in overrides:
+            value = _converted(name, overrides[name].value, default, minimum, maximum)
+            overrides[name] = Parameter(name, value=value)
         descriptor = ParameterDescriptor(description=description, read_only=True)
         if minimum is not None and isinstance(default, float):
             limits = FloatingPointRange(from_value=float(minimum), to_value=float(maximum), step=0.0)
@@ -90,19 +90,21 @@ class ManagedNode(LifecycleNode):
     @property
     def state(self) -> str:
         """The lifecycle state's name: unconfigured, inactive, active, finalized, or a transition's."""
-        return self._state_machine.current_state[1]
+        return lifecycle_state(self)[1]
 
     @property
     def is_active(self) -> bool:
         """Whether the node is in the state 'active'."""
-        return self._state_machine.current_state[0] == State.PRIMARY_STATE_ACTIVE
+        return lifecycle_state(self)[0] == State.PRIMARY_STATE_ACTIVE
 
     def now_s(self) -> float:
         """Seconds of the steady clock."""
         return time.monotonic()
 
-    def warn(self, sentence: str) -> None:
+    def warn(self, sentence: str, more: Callable[[], str] | None = None) -> None:
         """Log a warning, every two seconds at most; sentences that differ in more than their numbers count apart.
+
+        `more` gives the sentence's end, where finding it takes long; it is asked when the sentence is logged.
 
         rclpy's own throttle counts by the line of code, so one stream that is wrong at 80 Hz would silence all others.
         """
@@ -112,7 +114,7 @@ class ManagedNode(LifecycleNode):
         if len(self._warned) >= _WARNINGS_KEPT:
             self._warned.clear()
         self._warned[kind] = now
-        self.get_logger().warning(sentence)
+        self.get_logger().warning(sentence + (more() if more is not None else ""))
 
     def configure(self) -> None:
         """Load what the node needs; raise to refuse."""
@@ -176,13 +178,38 @@ class ManagedNode(LifecycleNode):
         status.hardware_id = self.get_namespace()
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
+        array.header.stamp = self._wall.now().to_msg()  # whatever the nodes' clocks, /diagnostics has one
         self._diagnostics.publish(array)
 
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve callbacks until `stop`; nodes with a loop of their own override this."""
         while not stop.is_set():
             executor.spin_once(timeout_sec=0.5)
+
+
+def _converted(name: str, value, default, minimum: float | None, maximum: float):
+    """`value` as the type of `default`: a whole number does for any number, and for a text (`-p cpu_affinity:=2`).
+
+    rclpy would refuse it in its own words, and would take nan for a number within any range.
+    """
+    if isinstance(default, bool):
+        expected, fits = "true or false", isinstance(value, bool)
+    elif isinstance(default, str):
+        expected, fits = "a text", isinstance(value, (str, int)) and not isinstance(value, bool)
+    else:
+        whole = isinstance(default, int)
+        expected = "a whole number" if whole else "a number"
+        fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if minimum is not None:
+            expected += f" from {minimum:.12g} to {int(maximum) if maximum == int(maximum) else maximum}"
+            fits = fits and minimum <= value <= maximum
+        fits = fits and math.isfinite(value)
+    if not fits:
+        shown = (
+            str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, array) else value)
+        )
+        raise ParameterError(f"parameter '{name}': found {shown}, expected {expected}")
+    return type(default)(value)
 
 
 def _sentence(error: BaseException) -> str:
@@ -196,7 +223,7 @@ def run(node_class, args=None) -> int:
 
     The node is shut down through its lifecycle, so a robot is told to stand still before the process ends. A contract
     that is wrong ends an autostarted node with status 1: there is nothing that it could do. So do ROS arguments and
-    parameters that cannot be read.
+    parameters that cannot be read. Status 1 says that starting the node again is no use; a bug ends it with status 70.
     """
     stop, executor = threading.Event(), None
 
@@ -215,11 +242,15 @@ def run(node_class, args=None) -> int:
             rclpy.try_shutdown()
             return 2
         node = node_class()
-    except (RuntimeError, ParameterException) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
+    except (
+        RuntimeError,
+        ParameterException,
+        ParameterError,
+    ) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
         rclpy.logging.get_logger(node_class.__name__).fatal(f"cannot start: {_sentence(error)}")
         rclpy.try_shutdown()
         return 1
-    unknown = [name for name in node._parameter_overrides if not node.has_parameter(name)]
+    unknown = [name for name in parameter_overrides(node) if not node.has_parameter(name)]
     if unknown:  # rclpy is silent, and a misspelt policy_timeout_s would never stop a robot
         node.get_logger().warning(f"ignored, for this node has no such parameter: {', '.join(sorted(unknown))}")
     executor = ControlExecutor()
@@ -235,6 +266,9 @@ def run(node_class, args=None) -> int:
         node.spin(executor, stop)
     except ExternalShutdownException:
         node.get_logger().info("the ROS context was shut down from outside")
+    except Exception:
+        node.get_logger().fatal(f"ended by an error that is ours: {traceback.format_exc()}")
+        status = _BUG
     finally:
         if rclpy.ok() and node.state in ("unconfigured", "inactive", "active"):
             node.trigger_shutdown()

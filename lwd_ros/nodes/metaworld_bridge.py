@@ -12,21 +12,23 @@ from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import Trigger
 
-from lwd_msgs.msg import TaskStatus
+from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.nodes.camera import Camera
-from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.resources import share_path
+from lwd_ros.sim.gate import CommandGate, RunningPolicy
 from lwd_ros.sim.recording import Recorder
 from lwd_ros.sim.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
 
 MODES = ("realtime", "lockstep")
 _REPUBLISH_S = 0.04  # lock step: an observation that nobody answered is sent again this often, before it goes stale
 _SERVED_WHEN_LATE = 8  # callbacks between two steps where there is no time to wait for any
-_GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
+_LOOK_S = 0.25  # how often to look for commands of a held arm that no policy explains
+_STUCK_S = 1.0  # lock step: diagnostics say what is missing when no step came for so long
 
 
 class MetaworldBridge(ManagedNode):
@@ -41,6 +43,8 @@ class MetaworldBridge(ManagedNode):
         self.declare("task", "", "task loaded at start-up, e.g. drawer-open-v3; empty: wait for ~/load_task")
         self.declare("layout", 0, "seed of the first layout; 0 draws one", 0, 2**62)
         self.declare("command_timeout_s", 0.1, "realtime: hold the arm when no command came for this long, s", 0.0)
+        self.declare("hold_until_asked", False, "after each load hold the arm until a policy generated since commands")
+        self.declare("controller_status_topic", "policy_controller/status", "where a controller tells what it runs")
         self.declare("observation_delay_s", 0.0, "realtime: observations leave so long after their stamp, s", 0.0, 1.0)
         self.declare("image_rate_hz", 10.0, "highest rate of ~/image while somebody listens, Hz", 0.1, 100.0)
         self.declare("record_file", "", "write all states here (.npz) when the node ends; empty: off")
@@ -60,18 +64,14 @@ class MetaworldBridge(ManagedNode):
             text = "found a delay in mode 'lockstep', expected 0: each step waits for the answer to its observation"
             raise ParameterError(f"parameter 'observation_delay_s': {text}")
         self._taken: deque[tuple[np.ndarray, int]] = deque()  # observations that have not left yet, with their stamps
-        self._command = np.zeros(len(contract.command))
-        self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
-        self._streams = binding.command_streams
-        self._command_stamps = [-1] * len(self._streams)
-        self._command_arrivals = [-np.inf] * len(self._streams)
-        self._earliest_stamp_ns = 0
-        self._ignores_safe = [False] * len(self._streams)  # until the controller of the layout before answers this one
+        self._asked_only = self.get_parameter("hold_until_asked").value
+        self._gate = CommandGate(
+            contract, self._lockstep, self.get_parameter("command_timeout_s").value, self._asked_only
+        )
         self._period_ns = round(contract.period_s * 1e9)
-        self._command_timeout_s = self.get_parameter("command_timeout_s").value
-        self._stamp_ns = self._sent_ns = 0
-        if self.get_parameter("record_file").value:
-            self._recorder = Recorder(Path(self.get_parameter("record_file").value))
+        self._stamp_ns = 0
+        self._named: RunningPolicy | None = None  # the last policy that the log called too old for the loaded task
+        self._recorder = self._new_recorder()
         task = self.get_parameter("task").value
         if task:
             self._load(task, self.get_parameter("layout").value, keep_state=False)
@@ -86,15 +86,27 @@ class MetaworldBridge(ManagedNode):
     def activate(self) -> None:
         binding = self._contract.require_binding()
         self._commands = StreamSubscriber(self, binding.command_streams, self._on_command, self.warn, RELIABLE)
+        self._controllers = []
+        if self._asked_only:
+            topic = self.get_parameter("controller_status_topic").value
+            self._controllers.append(self.create_subscription(ControllerStatus, topic, self._on_controller, RELIABLE))
+        self._timer = self.create_timer(_LOOK_S, self._name_strangers, clock=self.steady)
         self._camera = Camera(self, self.get_parameter("image_rate_hz").value)
         self._published_s = -np.inf
         self._taken.clear()
         self._deadline = time.monotonic()
         if self._scene is not None:
             self._publish()
+        else:
+            service = self.resolve_service_name("~/load_task")
+            text = f'ros2 service call {service} lwd_msgs/srv/LoadTask "{{task: drawer-open-v3}}"'
+            self.get_logger().info(f"no task is loaded; load one: {text}")
 
     def deactivate(self) -> None:
         self._commands.destroy()
+        self.destroy_timer(self._timer)
+        for subscription in self._controllers:
+            self.destroy_subscription(subscription)
         self._camera.close()
 
     def cleanup(self) -> None:
@@ -107,6 +119,14 @@ class MetaworldBridge(ManagedNode):
         for service in self._services_of_bridge:
             self.destroy_service(service)
         self._scenes, self._scene, self._recorder = {}, None, None
+
+    def _new_recorder(self) -> Recorder | None:
+        path = self.get_parameter("record_file").value
+        try:
+            return Recorder(Path(path)) if path else None
+        except OSError as error:
+            reason = f"found '{path}' ({error.strerror}), expected a file in a folder that exists and can be written"
+            raise ParameterError(f"parameter 'record_file': {reason}") from error
 
     def _build(self, task: str) -> Scene:
         if task not in self._scenes:
@@ -130,22 +150,25 @@ class MetaworldBridge(ManagedNode):
             for other in sharing(task):
                 self._build(other)  # now, and not while an arm moves that must not pause
             scene.reset(layout or int(np.random.default_rng().integers(1_000_000, 2**31)))
-            self._command[:] = np.where(self._kept, _GRIPPER_OPEN, 0.0)
             self._deadline = time.monotonic()  # building took time that the new layout has not missed
-            # What still answers the layout before must not move this one.
-            self._earliest_stamp_ns = self._stamp_ns + self._period_ns
-            each = zip(self._ignores_safe, self._command_stamps, strict=True)
-            self._ignores_safe = [ignores or stamp > 0 for ignores, stamp in each]
-            self._command_stamps = [-1] * len(self._streams)
         self._scene = scene
         self._episode += 1
-        self._step_count = self._first_success = self._missed = 0
-        self._success, self._answered, self._holding = False, False, False
+        self._step_count = self._first_success = 0
+        self._success = False
         self._stamp_ns += self._period_ns
+        self._stepped_s = time.monotonic()
+        self._gate.begin(task, self._stamp_ns, time.time_ns(), keep_state)
         if self._recorder is not None and not keep_state:
             self._recorder.begin(scene)
         self._record()
         self.get_logger().info(f"task '{task}', layout {scene.layout}" + (", state kept" if keep_state else ""))
+        if self._gate.wait is not None:
+            held = f"'{task}' is loaded: the arm is held until a policy for it commands"
+            self.get_logger().info(f"{held}; ask for one: {self._how_to_ask()}")
+
+    def _how_to_ask(self) -> str:
+        service = self.resolve_service_name("policy_generator/generate_policy")
+        return f'ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: {self._gate.wait.task}}}"'
 
     def _on_load(self, request: LoadTask.Request, response: LoadTask.Response):
         try:
@@ -174,45 +197,48 @@ class MetaworldBridge(ManagedNode):
         return response
 
     def _on_command(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
-        """Take one command: in lock step the first answer to the pending observation, else the newest there is.
-
-        Stamp 0 marks a command that answers no observation, as a controller's safe command does: in lock step it moves
-        nothing, nor does it in a layout that the controller has not answered yet, for what it holds on to is the layout
-        before.
-        """
-        stream = self._streams[place]
-        if frame_id != stream.frame_id:
-            self.warn(f"{stream.topic}: found frame_id {frame_id!r}, expected {stream.frame_id!r}; ignored")
-            return
-        if not np.isfinite(values).all():
-            self.warn(f"{stream.topic}: found a non-finite command, expected a finite one; ignored")
-            return
-        earliest = max(self._command_stamps[place], self._earliest_stamp_ns)
-        if self._lockstep:
-            if stamp_ns != self._sent_ns or self._command_stamps[place] == stamp_ns:
-                return
-        elif self._ignores_safe[place] if stamp_ns == 0 else stamp_ns < earliest:
-            return
-        if stamp_ns:
-            self._ignores_safe[place], self._answered = False, True
-        self._command[list(stream.indices)] = values
-        self._command_stamps[place] = max(stamp_ns, self._command_stamps[place])
-        self._command_arrivals[place] = time.monotonic()
-        if self._lockstep and self._scene is not None and self._fresh():
+        refusal = self._gate.take(place, stamp_ns, frame_id, values, time.monotonic())
+        if refusal is not None:
+            if refusal.to_log:
+                self.warn(refusal.sentence, lambda: self._who_publishes(place))
+        elif self._lockstep and self._scene is not None and self._gate.fresh:
             self._step()
 
-    def _fresh(self) -> bool:
-        return all(stamp == self._sent_ns for stamp in self._command_stamps)
+    def _who_publishes(self, place: int) -> str:
+        """Who publishes command stream number `place`, where it is more than one."""
+        topic = self._contract.require_binding().command_streams[place].topic
+        nodes = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
+        names = sorted({f"{node.node_namespace.rstrip('/')}/{node.node_name}" for node in nodes})
+        return f" (published by {', '.join(names)})" if len(nodes) > 1 else ""
+
+    def _name_strangers(self) -> None:
+        if topic := self._gate.unexplained(time.monotonic()):
+            status = self.resolve_topic_name(self.get_parameter("controller_status_topic").value)
+            found = f"nobody publishes {status}"
+            if self.count_publishers(status):
+                found = f"{status} shows no policy that runs"
+            text = f"found a command, but {found}, expected one that does: ignored while the arm is held"
+            self.warn(f"{topic}: {text} (parameter hold_until_asked)")
+
+    def _on_controller(self, status: ControllerStatus) -> None:
+        running = None
+        if status.policy_id:
+            stamps = (to_nanoseconds(status.policy_stamp), to_nanoseconds(status.policy_first_stamp))
+            running = RunningPolicy(status.policy_id, status.task, *stamps)
+        if self._gate.tell(running, time.monotonic()):
+            self.get_logger().info(f"policy {running.policy_id} for '{running.task}' commands: the arm is held no more")
+            if self._lockstep and self._gate.fresh:
+                self._step()
+        early = self._gate.generated_too_early()
+        if early is not None and early != self._named:
+            self._named = early
+            self.get_logger().warning(self._gate.why_held(time.monotonic()))
 
     def _step(self) -> None:
         """Advance one control period under the present command and publish what comes of it."""
-        fresh = self._fresh()
-        self._missed += self._answered and not fresh
-        # The oldest stream counts: a hand whose velocity is no longer sent must not go on because the gripper's is.
-        self._holding = not self._lockstep and time.monotonic() - min(self._command_arrivals) > self._command_timeout_s
-        if self._holding:
-            self._command[~self._kept] = 0.0
-        self._success = self._scene.step(self._command)
+        now = time.monotonic()
+        self._success = self._scene.step(self._gate.next(now))
+        self._stepped_s = now
         self._step_count += 1
         if self._success and not self._first_success:
             self._first_success = self._step_count
@@ -230,8 +256,8 @@ class MetaworldBridge(ManagedNode):
         self._clock_publisher.publish(ClockMessage(clock=stamp))
         self._taken.append((scene.observe(), self._stamp_ns))
         if len(self._taken) > self._delay:
-            observation, self._sent_ns = self._taken.popleft()
-            self._observations.send(observation, self._sent_ns)
+            observation, self._gate.sent_ns = self._taken.popleft()
+            self._observations.send(observation, self._gate.sent_ns)
         status = TaskStatus(
             task=scene.task,
             layout=scene.layout,
@@ -240,8 +266,8 @@ class MetaworldBridge(ManagedNode):
             success=self._success,
             succeeded=bool(self._first_success),
             first_success_step=self._first_success,
-            missed_ticks=self._missed,
-            holding=self._holding,
+            missed_ticks=self._gate.missed,
+            holding=self._gate.holding,
         )
         status.header.stamp = stamp
         self._status.publish(status)
@@ -259,7 +285,7 @@ class MetaworldBridge(ManagedNode):
             elif self._lockstep:
                 executor.spin_once(timeout_sec=_REPUBLISH_S)
                 if self.is_active and time.monotonic() - self._published_s > _REPUBLISH_S:
-                    self._publish()
+                    self._go_on()
             else:
                 left = self._deadline - time.monotonic()
                 if left > 0:
@@ -278,6 +304,18 @@ class MetaworldBridge(ManagedNode):
                 if late > self._contract.period_s:
                     self._deadline = time.monotonic()  # catching up would be steps that nobody could answer
 
+    def _go_on(self) -> None:
+        """Lock step: send the pending observation again, unless it was answered by a policy that must not command.
+
+        Such an answer moves the simulation by one step of the held arm: to a controller the same stamp again is a
+        command that was lost, and its next policy would never begin. It is not done at once, for the status that names
+        the policy comes after the policy's first command.
+        """
+        if self._gate.answered_while_held:
+            self._step()
+        else:
+            self._publish()
+
     def diagnose(self):
         if self._scene is None:
             return DiagnosticStatus.WARN, "no task is loaded: call ~/load_task", {}
@@ -287,10 +325,17 @@ class MetaworldBridge(ManagedNode):
             "episode": self._episode,
             "step": self._step_count,
             "succeeded": bool(self._first_success),
-            "missed_ticks": self._missed,
+            "missed_ticks": self._gate.missed,
         }
-        if self._holding:
-            return DiagnosticStatus.WARN, "no commands arrive: the arm is held", values
+        now = time.monotonic()
+        if self._gate.wait is not None:
+            return DiagnosticStatus.WARN, f"{self._gate.why_held(now)}; ask for one: {self._how_to_ask()}", values
+        if self._gate.holding:
+            return DiagnosticStatus.WARN, f"{self._gate.why_no_command(now)}: the arm is held", values
+        if self._lockstep and now - self._stepped_s > _STUCK_S:
+            return DiagnosticStatus.WARN, f"{self._gate.why_no_command(now)}: the simulation waits", values
+        if disagreement := self._gate.disagreement(now):
+            return DiagnosticStatus.WARN, disagreement, values
         return DiagnosticStatus.OK, f"'{self._scene.task}', step {self._step_count}", values
 
 

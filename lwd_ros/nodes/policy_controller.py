@@ -157,7 +157,12 @@ class PolicyController(ManagedNode):
             undo.callback(self.destroy_timer, timer)
 
     def deactivate(self) -> None:
-        self._stop("the controller is being deactivated", repeats=_SAFE_REPEATS)
+        command = self._core.stop("the controller is being deactivated", self.now_s())
+        if command is not None:  # otherwise nothing was commanded, and to warn of a stop would only alarm
+            for _ in range(_SAFE_REPEATS):
+                self._send(command)
+            self._report_change()
+        self._refuse_older()
         self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
         self._activation.close()
@@ -267,12 +272,6 @@ class PolicyController(ManagedNode):
 
     # Stopping
 
-    def _stop(self, reason: str, repeats: int = 1) -> None:
-        command = self._core.stop(reason, self.now_s())
-        for _ in range(repeats if command is not None else 0):
-            self._send(command)
-        self._report_change()
-
     def _refuse_older(self, called_ns: int = 0) -> None:
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
@@ -290,7 +289,10 @@ class PolicyController(ManagedNode):
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
         self._refuse_older(time.time_ns())
-        self._stop("~/stop was called")
+        command = self._core.stop("~/stop was called", self.now_s())
+        if command is not None:
+            self._send(command)
+        self._report_change()
         response.success, response.message = True, "stopped; a new policy starts it again"
         return response
 

@@ -114,10 +114,10 @@ class PolicyGeneratorNode(ManagedNode):
             return observation
         if self._assembler is None:
             raise ModelError("the generator was deactivated while it waited for an observation")
-        missing = "; ".join(self._observations.explain(self._assembler.missing(self.now_s())))
+        missing = self._observations.explain(self._assembler.missing(self.now_s()))
         raise ModelError(
             f"{self._generator.path.name} is conditioned on an observation and none came within {timeout:g} s: "
-            f"{missing or 'stamps differ or are older than asked for'}"
+            f"{'; '.join(each.reason for each in missing) or 'stamps differ or are older than asked for'}"
         )
 
     async def _on_generate(self, request: GeneratePolicy.Request, response: GeneratePolicy.Response):
@@ -156,9 +156,14 @@ class PolicyGeneratorNode(ManagedNode):
             return f"the generator is {self.state}: {self.failure}"
         return f"the generator is {self.state}, not active: configure and activate it first"
 
+    def _how_to_ask(self) -> str:
+        service = self.resolve_service_name("~/generate_policy")
+        text = f'ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: {self._generator.tasks[0]}}}"'
+        return f"this generator has generated no policy since it started; ask for one: {text}"
+
     def _on_get(self, request, response: GetPolicy.Response):
         if self._last is None:
-            response.message = "no policy has been generated yet" if self.is_active else self._why_not()
+            response.message = self._how_to_ask() if self.is_active else self._why_not()
         else:
             response.success, response.policy = True, self._last
         return response

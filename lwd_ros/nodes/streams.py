@@ -8,7 +8,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration, Infinite
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from lwd_ros.contract import ContractError, Stream
 from lwd_ros.contract.fields import reader, writer
@@ -49,6 +49,8 @@ def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
         words.append("durability")
     if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
         words.append("reliability")
+    if requested.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC and offered.liveliness != requested.liveliness:
+        words.append("liveliness")
     for word in ("deadline", "liveliness_lease_duration"):
         spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
         if spans[0] > spans[1]:
@@ -57,7 +59,7 @@ def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
 
 
 class MissingStream(NamedTuple):
-    """An observation stream that gives nothing now: its topic as resolved, and why.
+    """An observation stream that gives nothing now: its topic, as the contract has it, and why.
 
     `is_fault`: somebody publishes what cannot be received, so to wait does not help.
     """
@@ -140,9 +142,15 @@ class StreamSubscriber:
             result.append(MissingStream(topic, entry, bool(types or deaf)))
         return result
 
-    def publishers(self, topic: str) -> str:
-        """The nodes that publish on one of the streams' topics."""
-        return node_names(self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic)))
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The streams' topics, as the contract has them."""
+        return tuple(stream.topic for stream in self._streams)
+
+    def publishers(self, topic: str) -> tuple[int, str]:
+        """How many publish on one of the streams' topics, and the names of their nodes."""
+        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        return len(found), node_names(found)
 
     def destroy(self) -> None:
         """End all subscriptions."""
@@ -170,23 +178,27 @@ class StreamPublisher:
             write, places = writer(stream.type, stream.fields), list(stream.indices)
             self._parts.append((publisher, message, write, places))
 
-    def problems(self) -> list[str]:
-        """One sentence for each topic that a subscriber cannot receive, by what the ROS graph knows now."""
-        result = []
-        for stream in self._streams:
-            found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(stream.topic))
-            others = [info for info in found if info.topic_type != stream.type]
-            if others:
-                types = ", ".join(sorted({info.topic_type for info in others}))
-                result.append(
-                    f"{stream.topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
-                    "which receives nothing"
-                )
-            for info in found:
-                words = [] if info in others else _differ(RELIABLE, info.qos_profile)
-                if words:
-                    what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
-                    result.append(f"{stream.topic}: {what}: {node_names([info])} receives nothing")
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The streams' topics, as the contract has them."""
+        return tuple(stream.topic for stream in self._streams)
+
+    def problems(self, topic: str) -> list[str]:
+        """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
+        stream = self._streams[self.topics.index(topic)]
+        found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
+        result, others = [], [info for info in found if info.topic_type != stream.type]
+        if others:
+            types = ", ".join(sorted({info.topic_type for info in others}))
+            result.append(
+                f"{topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
+                "which receives nothing"
+            )
+        for info in found:
+            words = [] if info in others else _differ(RELIABLE, info.qos_profile)
+            if words:
+                what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
+                result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
         return result
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:

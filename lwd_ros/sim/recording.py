@@ -1,5 +1,6 @@
 """A simulation's states on disk, enough to draw every moment again."""
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ class Recorder:
     """Collects states in memory and writes them once, at the end."""
 
     def __init__(self, path: Path):
-        """Raise OSError, now and not after an hour of recording, where `path` cannot be written."""
+        """Raise OSError, now and not after an hour of recording, where `path` cannot be written; makes no folder."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         self._temporary = path.with_suffix(".partial")
         self._temporary.touch()
         self._parts: list[tuple[str, np.ndarray, list[float], list[np.ndarray]]] = []
