@@ -30,9 +30,10 @@ from lwd_ros.control import (
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import Parcel, to_stamp
-from lwd_ros.nodes.executor import ControlExecutor, Unwatched, log
+from lwd_ros.nodes.executor import ControlExecutor, Unwatched
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
-from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber, take_one
+from lwd_ros.nodes.rclpy_private import take_message, write_log
+from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
 from lwd_ros.resources import share_path
 
@@ -175,7 +176,7 @@ class PolicyController(ManagedNode):
     def _clock_ns(self) -> int:
         """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
         for clock in self._clocks:
-            while (taken := take_one(clock)) is not None:
+            while (taken := take_message(clock)) is not None:
                 clock.callback(taken[0])
         return self.get_clock().now().nanoseconds
 
@@ -276,7 +277,7 @@ class PolicyController(ManagedNode):
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
         for subscription in self._policies:
-            while (taken := take_one(subscription)) is not None:
+            while (taken := take_message(subscription)) is not None:
                 with contextlib.suppress(PolicyError):
                     unread.add(Parcel.of(taken[0]).publication)
         count = self._admission.stop(unread, called_ns) + self._intake.pending
@@ -314,7 +315,7 @@ class PolicyController(ManagedNode):
 
     def _take_older(self) -> None:
         """Look whether the latched subscription has something new."""
-        while self._admission.wants_older and (taken := take_one(self._policies[1])) is not None:
+        while self._admission.wants_older and (taken := take_message(self._policies[1])) is not None:
             self._on_older_policy(taken[0])
 
     def _on_older_policy(self, content: bytes) -> None:
@@ -346,7 +347,7 @@ class PolicyController(ManagedNode):
             self._report.accepted(verdict, to_stamp(parcel.publication.stamp_ns))
             self._report_change()
             sentence = f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
-            log(self.get_logger(), LoggingSeverity.INFO, sentence)
+            write_log(self.get_logger(), LoggingSeverity.INFO, sentence)
 
     def _reject(self, publication: Publication, reason: str) -> None:
         running = self._core.accepted

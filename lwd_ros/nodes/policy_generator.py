@@ -16,8 +16,8 @@ from lwd_ros.control import Observation, ObservationAssembler, StreamError, yiel
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
-from lwd_ros.nodes.executor import log
 from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.rclpy_private import write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
 from lwd_ros.resources import share_path
 
@@ -148,7 +148,7 @@ class PolicyGeneratorNode(ManagedNode):
         if not self._publisher.get_subscription_count():
             response.message += f", but no controller listens to {self._publisher.topic_name} yet"
         sentence = f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})"
-        log(self.get_logger(), LoggingSeverity.INFO, sentence)
+        write_log(self.get_logger(), LoggingSeverity.INFO, sentence)
         return response
 
     def _why_not(self) -> str:

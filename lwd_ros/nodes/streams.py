@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, Reliabilit
 from lwd_ros.contract import ContractError, Stream
 from lwd_ros.contract.fields import reader, writer
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
+from lwd_ros.nodes.rclpy_private import take_message
 
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -20,12 +21,6 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscription of depth 1 would keep one of them
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-
-
-def take_one(subscription) -> tuple | None:
-    """What waits first in a subscription, (message, info), without its callback; None when nothing waits."""
-    with subscription.handle:
-        return subscription.handle.take_message(subscription.msg_type, subscription.raw)
 
 
 def node_names(endpoints) -> str:
@@ -115,7 +110,7 @@ class StreamSubscriber:
         The messages of one observation are sent together; turns between them would cost more than the tick.
         """
         for subscription in self._subscriptions:
-            taken = take_one(subscription)
+            taken = take_message(subscription)
             if taken is not None:
                 subscription.callback(*taken)
 
