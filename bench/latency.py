@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from cells import loaded, paused
 from results import machine, write_result
 from robot import Robot, benchmark_environment, contract_at, random_policy
 
@@ -18,31 +18,6 @@ from lwd_ros.demo.supervisor import Supervisor
 
 _SETTLE_S = 0.3  # after a pause, before the clock runs
 ECHO = str(Path(__file__).with_name("echo.py"))
-
-
-@contextlib.contextmanager
-def loaded(cores: int):
-    """So many processes that do nothing but compute."""
-    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
-    try:
-        yield
-    finally:
-        for burner in burners:
-            burner.kill()
-            burner.wait()
-
-
-@contextlib.contextmanager
-def paused(processes):
-    """Processes that stand still meanwhile: what is not measured must not compute beside what is."""
-    stopped = list(processes)
-    for process in stopped:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in stopped:
-            process.send_signal(signal.SIGCONT)
 
 
 def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Path) -> dict:

@@ -115,6 +115,9 @@ class Robot:
         self._policy = self.node.create_publisher(PolicyWeights, "policy", LATCHED)
         self._stamp_ns = 1_000_000_000
         self._middle = np.array([0.5 * (s.minimum + s.maximum) for s in contract.observation])
+        turned = [name[:-1].endswith("_q") for name in contract.observation_names]  # quaternions: all say no rotation
+        self._middle[turned] = [float(name.endswith("w")) for name in np.array(contract.observation_names)[turned]]
+        self._scatter = np.where(turned, 0.0, 0.01)
         self._rng = np.random.default_rng(0)
         self.refusals = request_scheduling(priority, ())
 
@@ -149,7 +152,7 @@ class Robot:
     def observe(self) -> int:
         """Send one whole observation under the next stamp, which is returned."""
         self._stamp_ns += self.period_ns
-        vector = self._middle + self._rng.normal(scale=0.01, size=len(self._middle))
+        vector = self._middle + self._rng.normal(scale=self._scatter)
         stamp = to_stamp(self._stamp_ns)
         for _, message, write, places in self._observations:
             message.header.stamp = stamp

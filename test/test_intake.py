@@ -96,6 +96,20 @@ def test_a_gap_that_nobody_waited_for_opens_no_later_gate(make_policy):
     assert began[0] - put >= 0.9 * LONGEST_HOLD_S
 
 
+def test_what_arrives_in_a_gap_that_lasts_is_judged_without_another_call(make_policy, monkeypatch):
+    monkeypatch.setattr("lwd_ros.control.intake.LONGEST_HOLD_S", 60.0)
+    intake, end = PolicyIntake(lambda arrived: arrived, lambda: None), time.monotonic() + 30.0
+    try:
+        intake.go(end)
+        intake.put(make_policy())
+        while not (verdicts := intake.verdicts()) and time.monotonic() < end:
+            time.sleep(0.001)
+        assert len(verdicts) == 1
+    finally:
+        intake.go()
+        intake.close()
+
+
 def test_a_flood_drops_the_oldest_and_keeps_the_newest(desk):
     desk.open.clear()
     desk.put("first")

@@ -6,18 +6,24 @@ import pytest
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Log
 from rclpy.context import Context
-from rclpy.executors import ShutdownException, SingleThreadedExecutor, TimeoutException
+from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor, TimeoutException
 from rclpy.lifecycle import LifecycleNode
+from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from lwd_ros.nodes.rclpy_private import (
+    Watch,
     guard_transitions,
     lifecycle_state,
     parameter_overrides,
     ready_callbacks,
     take_message,
+    write_log,
 )
 
 
@@ -127,3 +133,67 @@ def test_ready_callbacks_gives_all_that_is_ready_in_one_look(node, executor):
     executor.shutdown()
     with pytest.raises(ShutdownException):
         list(ready_callbacks(executor, 0.0))
+
+
+def test_a_watch_gives_the_callbacks_of_what_is_watched_and_of_nothing_else(context, node, executor):
+    called = []
+    watched = [
+        node.create_timer(0.001, lambda: called.append("timer")),
+        node.create_subscription(String, "words", lambda message: called.append(message.data), 10),
+        node.create_guard_condition(lambda: called.append("guard")),
+        node.create_service(Trigger, "ask", lambda _, response: called.append("service") or response),
+    ]
+    node.create_timer(0.001, lambda: called.append("another timer"))
+    node.create_subscription(String, "words", lambda _: called.append("another subscription"), 10)
+    publisher, client = node.create_publisher(String, "words", 10), node.create_client(Trigger, "ask")
+    assert client.wait_for_service(timeout_sec=10.0)
+    watch = Watch(executor, lambda entity: entity in watched)
+    publisher.publish(String(data="word"))
+    client.call_async(Trigger.Request())
+    watched[2].trigger()
+
+    def act():
+        for callback in watch.look(0.05):
+            callback()
+
+    _until(lambda: set(called) == {"timer", "word", "guard", "service"}, act)
+    assert set(called) == {"timer", "word", "guard", "service"}
+    node.destroy_subscription(watched[1])
+    node.destroy_timer(watched[0])
+    act()  # what is destroyed meanwhile does no harm
+    rclpy.try_shutdown(context=context)
+    with pytest.raises(ExternalShutdownException):
+        watch.look(0.0)
+    watch.close()
+
+
+def test_a_watch_wakes_when_the_executor_is_woken(executor):
+    watch = Watch(executor, lambda entity: False)
+    executor.wake()
+    assert watch.look(60.0) == []
+    watch.close()
+
+
+def test_a_watched_callback_is_no_coroutine(node, executor):
+    async def wait():
+        await Future()
+
+    guard = node.create_guard_condition(wait)
+    watch = Watch(executor, lambda entity: entity is guard)
+    guard.trigger()
+    (callback,) = watch.look(10.0)
+    with pytest.raises(TypeError, match="found a coroutine"):
+        callback()
+    watch.close()
+
+
+def test_write_log_writes_a_line_of_its_caller_and_none_below_the_level(node, executor):
+    lines = []
+    node.create_subscription(Log, "/rosout", lines.append, 10)
+    _until(lambda: node.count_publishers("/rosout"), lambda: executor.spin_once(timeout_sec=0.05))
+    write_log(node.get_logger(), LoggingSeverity.DEBUG, "not this")
+    write_log(node.get_logger(), LoggingSeverity.INFO, "this")
+    _until(lambda: lines, lambda: executor.spin_once(timeout_sec=0.05))
+    assert [line.msg for line in lines] == ["this"]
+    assert (lines[0].name, lines[0].level) == ("watched", LoggingSeverity.INFO)
+    assert lines[0].file == __file__ and lines[0].function.startswith("test_write_log")

@@ -1,7 +1,9 @@
 """Policies are checked and warmed up on a thread of their own, off the control path."""
 
+import math
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +23,8 @@ class PolicyIntake:
     """Takes what arrives on the control thread, judges it on a worker thread, and hands the verdicts back.
 
     One interpreter runs one thread at a time, so a check slows down a tick that falls into it. Each check therefore
-    waits for `go`, which the control loop calls when no observation is expected for a while.
+    waits for `go`, which the control loop calls when no observation is expected for a while, with the end of that gap:
+    a policy that arrives within it does not wait for another call.
 
     Verdicts come in the order of arrival, so the last valid policy wins whatever raced. `forget` makes everything that
     is under way meaningless: what arrived before a stop must not start the robot after it.
@@ -37,6 +40,7 @@ class PolicyIntake:
         self._verdicts: deque = deque()
         self._gate = threading.Event()
         self._at_gate = False
+        self._open_until_s = -math.inf  # of the steady clock
         self._taken = self._put = 0
         self._epoch = 0
         self._worker = threading.Thread(target=self._work, name="policy intake", daemon=True)
@@ -60,8 +64,9 @@ class PolicyIntake:
         self._put += 1
         return dropped
 
-    def go(self) -> None:
-        """Let the check that waits begin; without one, nothing."""
+    def go(self, until_s: float = -math.inf) -> None:
+        """Let the check that waits begin, and those that arrive before `until_s`, s of the steady clock."""
+        self._open_until_s = until_s
         if self._at_gate:
             self._gate.set()
 
@@ -92,13 +97,19 @@ class PolicyIntake:
                 return
             verdict = None
             if epoch == self._epoch:
-                self._gate.clear()
-                self._at_gate = True
-                self._gate.wait(LONGEST_HOLD_S)
-                self._at_gate = False
+                self._wait_for_gap()
                 try:
                     verdict = self._judge(arrived)
                 except Exception as error:  # whatever it is, it is this policy's, and the next one is to be judged
                     verdict = error
             self._verdicts.append((epoch, arrived, verdict))
             self._wake()
+
+    def _wait_for_gap(self) -> None:
+        if time.monotonic() < self._open_until_s:
+            return
+        self._gate.clear()
+        self._at_gate = True
+        if time.monotonic() >= self._open_until_s:  # `go` may have been called between the two lines above
+            self._gate.wait(LONGEST_HOLD_S)
+        self._at_gate = False

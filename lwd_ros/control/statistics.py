@@ -1,6 +1,6 @@
 """What a control loop reports of itself: additive, so that windows fold into runs. Pacing lives elsewhere."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -30,13 +30,18 @@ class Moments:
         """Standard deviation (of the values themselves, not an estimate for more), 0 without values."""
         return max(0.0, self.squares / self.count - self.mean**2) ** 0.5 if self.count else 0.0
 
+    def __iadd__(self, other: "Moments") -> "Moments":
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+        if other.maximum > self.maximum:
+            self.maximum = other.maximum
+        return self
+
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
-            self.count + other.count,
-            self.total + other.total,
-            self.squares + other.squares,
-            max(self.maximum, other.maximum),
-        )
+        result = Moments(self.count, self.total, self.squares, self.maximum)
+        result += other
+        return result
 
 
 @dataclass
@@ -74,5 +79,19 @@ class TickStatistics:
         self.lateness.add(lateness_s)
         self.overruns += lateness_s + work_s > period_s
 
+    def __iadd__(self, other: "TickStatistics") -> "TickStatistics":
+        self.swaps += other.swaps
+        self.starved_ticks += other.starved_ticks
+        self.overruns += other.overruns
+        self.work += other.work
+        self.lateness += other.lateness
+        self.inference += other.inference
+        self.answered_age += other.answered_age
+        self.interval += other.interval
+        return self
+
     def __add__(self, other: "TickStatistics") -> "TickStatistics":
-        return TickStatistics(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+        result = TickStatistics()
+        result += self
+        result += other
+        return result

@@ -36,20 +36,28 @@ class Turns:
     def _due_s(self) -> float:
         return self._ticked_s + self._period_s if self._pacer is None else self._pacer.deadline
 
-    def in_a_gap(self, now: float, incomplete: bool) -> bool:
-        """Whether no tick is due soon; without ticks for a while, none is expected."""
+    def gap_until_s(self, now: float, incomplete: bool) -> float | None:
+        """Until when no tick is expected, None where one is due soon; without ticks for a while, none is expected."""
         due_s = self._due_s()
         if now >= due_s + self._period_s:
-            return True
-        return due_s - now > min(_GAP_S, 0.5 * self._period_s) and not incomplete
+            return now + _GAP_S
+        ends_s = due_s - min(_GAP_S, 0.5 * self._period_s)
+        return ends_s if now < ends_s and not incomplete else None
+
+    def in_a_gap(self, now: float, incomplete: bool) -> bool:
+        """Whether no tick is expected soon."""
+        return self.gap_until_s(now, incomplete) is not None
 
     def wait_s(self, now: float, incomplete: bool, checks_wait: bool) -> float:
-        """How long to wait for the control path alone; less where policies wait for a gap to be checked in."""
-        until = self._rest_at_s
+        """How long to wait for the control path alone; less where policies wait for a gap to be checked in.
+
+        The next gap begins with the next tick, which ends the wait anyway, or where that tick does not come.
+        """
+        until, idle_at_s = self._rest_at_s, self._due_s() + self._period_s
         if now >= until and not self.in_a_gap(now, incomplete):
-            until = min(until + _REST_AT_LAST_S, self._due_s() + self._period_s)
+            until = min(until + _REST_AT_LAST_S, idle_at_s)
         if checks_wait:
-            until = min(until, now + _GAP_S)
+            until = min(until, max(idle_at_s, now + _GAP_S))
         if self._pacer is not None:
             until = min(until, self._pacer.deadline)
         return max(0.0, until - now)

@@ -11,6 +11,8 @@ from lwd_ros.nodes.conversions import to_stamp
 from lwd_ros.nodes.streams import MissingStream, StreamSubscriber
 from lwd_ros.policy import Policy
 
+_MOMENTS = ("work", "lateness", "inference", "answered_age", "interval")  # of TickStatistics and of the status alike
+_FIELDS = [(name, f"{name}_mean_s", f"{name}_deviation_s", f"{name}_max_s") for name in _MOMENTS]
 _DISCOVERY_S = 1.0  # topics need a moment to be discovered; before that, "missing" would be noise
 
 
@@ -36,6 +38,12 @@ class ControllerReport:
         self._stamps: dict[str, Time] = {}
         self._rejected: tuple[str, Time, str] = ("", Time(), "")
         self._rejections = 0
+        # Filled again for each status: publishing copies it, and to make another one would take as long as to fill it.
+        self._message = ControllerStatus(
+            contract_name=core.contract.name,
+            contract_digest=core.contract.digest,
+            control_period_s=core.contract.period_s,
+        )
 
     def accepted(self, policy: Policy, stamp: Time) -> None:
         """Remember when a policy was published, to tell repetitions of one policy apart."""
@@ -83,45 +91,32 @@ class ControllerReport:
         return observations.explain(entries) if entries else []
 
     def status(self, now: float, missing: list[MissingStream], command_problems: list[str]) -> ControllerStatus:
-        """The status message, but for its stamp; begins a new window."""
+        """The status message, but for its stamp, valid until the next call; begins a new window."""
         self._fold()
         core, total, window = self._core, self._total, self._status_window
         self._status_window = TickStatistics()
         policy, age_s = core.active, core.observation_age_s(now)
         self._reported = (policy, core.mode)
-        message = ControllerStatus(
-            contract_name=core.contract.name,
-            contract_digest=core.contract.digest,
-            outcome=int(core.mode.outcome),
-            reason=core.mode.reason,
-            rejected_policy_id=self._rejected[0],
-            rejected_stamp=self._rejected[1],
-            rejected_reason=self._rejected[2],
-            swaps=total.swaps,
-            rejections=self._rejections,
-            ticks=total.ticks,
-            starved_ticks=total.starved_ticks,
-            overruns=total.overruns,
-            window_ticks=window.ticks,
-            window_intervals=window.interval.count,
-            observation_age_s=-1.0 if age_s is None else age_s,
-            control_period_s=core.contract.period_s,
-            missing_streams=[each.topic for each in missing],
-            missing_reasons=[each.reason for each in missing],
-            command_problems=command_problems,
-            outside_training_range=core.outside_training_range(),
-        )
-        for name, moments in (
-            ("work", window.work),
-            ("lateness", window.lateness),
-            ("inference", window.inference),
-            ("answered_age", window.answered_age),
-            ("interval", window.interval),
-        ):
-            setattr(message, f"{name}_mean_s", moments.mean)
-            setattr(message, f"{name}_deviation_s", moments.deviation)
-            setattr(message, f"{name}_max_s", moments.maximum)
-        if policy is not None:
+        message = self._message
+        message.outcome, message.reason = int(core.mode.outcome), core.mode.reason
+        message.rejected_policy_id, message.rejected_stamp, message.rejected_reason = self._rejected
+        message.swaps, message.rejections = total.swaps, self._rejections
+        message.ticks, message.starved_ticks, message.overruns = total.ticks, total.starved_ticks, total.overruns
+        message.window_ticks, message.window_intervals = window.ticks, window.interval.count
+        message.observation_age_s = -1.0 if age_s is None else age_s
+        message.missing_streams = [each.topic for each in missing]
+        message.missing_reasons = [each.reason for each in missing]
+        message.command_problems = command_problems
+        message.outside_training_range = core.outside_training_range()
+        for name, mean, deviation, maximum in _FIELDS:
+            moments = getattr(window, name)
+            setattr(message, mean, moments.mean)
+            setattr(message, deviation, moments.deviation)
+            setattr(message, maximum, moments.maximum)
+        if policy is None:
+            message.policy_id, message.task, message.seed = "", "", 0
+            message.policy_stamp, message.policy_parameters, message.policy_first_stamp = Time(), 0, Time()
+        else:
             message.policy_id, message.task, message.seed = policy.policy_id, policy.task, policy.seed
             message.policy_stamp = self._stamps[policy.policy_id]
             message.policy_parameters = policy.parameters
@@ -147,7 +142,7 @@ class ControllerReport:
         }
         if core.told_age_s is not None:
             values["told_observation_age_s"] = f"{core.told_age_s:.6f}"
-        for name in ("interval", "work", "lateness", "inference", "answered_age"):
+        for name in _MOMENTS:
             moments = getattr(window, name)
             values |= {
                 f"{name}_mean_s": f"{moments.mean:.6f}",

@@ -1,16 +1,22 @@
 """Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
 
 import array
+import struct
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import Stream
+from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
 from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
 
+_LITTLE_ENDIAN = b"\x00\x01"  # how a message in plain CDR, the middleware's encoding, begins on nearly every computer
+_HEAD, _LENGTH = struct.Struct("<iII"), struct.Struct("<I")
 _TEXTS = ("task", "contract_digest", "model_digest", "latent_digest")
 
 
@@ -51,6 +57,48 @@ def message_to_policy(message: PolicyWeights) -> Policy:
             f"policy_id: found {message.policy_id!r}, expected {policy.policy_id!r}: the content was changed on the way"
         )
     return policy
+
+
+class Parcel(NamedTuple):
+    """A policy that arrived, as the middleware's bytes or decoded, and which publication it is."""
+
+    publication: Publication
+    content: bytes | PolicyWeights
+
+    @classmethod
+    def of(cls, content: bytes | PolicyWeights) -> "Parcel":
+        """Read which publication it is; of bytes, only the beginning is read.
+
+        Raises:
+            PolicyError: it is no whole PolicyWeights.
+        """
+        if isinstance(content, PolicyWeights):
+            return cls(Publication(content.policy_id, to_nanoseconds(content.header.stamp)), content)
+        if content[:2] != _LITTLE_ENDIAN:
+            return cls(cls.of(_decode(content)).publication, content)
+        try:
+            seconds, nanoseconds, length = _HEAD.unpack_from(content, 4)  # header.stamp, length of header.frame_id
+            start = 16 + (length + 3 & ~3)
+            (length,) = _LENGTH.unpack_from(content, start)
+            policy_id = content[start + 4 : start + 3 + length].decode()  # its last byte is a 0
+        except (struct.error, UnicodeDecodeError) as error:
+            raise _no_policy(content, error) from error
+        return cls(Publication(policy_id, seconds * 1_000_000_000 + nanoseconds), content)
+
+    def open(self) -> Policy:
+        """Decode the policy, check it and build it; raises PolicyError like `message_to_policy`."""
+        return message_to_policy(_decode(self.content) if isinstance(self.content, bytes) else self.content)
+
+
+def _decode(content: bytes) -> PolicyWeights:
+    try:
+        return deserialize_message(content, PolicyWeights)
+    except RuntimeError as error:  # RMWError is one
+        raise _no_policy(content, error) from error
+
+
+def _no_policy(content: bytes, error: Exception) -> PolicyError:
+    return PolicyError(f"policy: found {len(content)} bytes that are no PolicyWeights ({error}), expected one")
 
 
 def to_nanoseconds(stamp: Time) -> int:

@@ -4,9 +4,11 @@ import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
+from rclpy.logging import LoggingSeverity
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
@@ -27,10 +29,10 @@ from lwd_ros.control import (
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
-from lwd_ros.nodes.conversions import message_to_policy, to_nanoseconds
-from lwd_ros.nodes.executor import ControlExecutor
+from lwd_ros.nodes.conversions import Parcel, to_stamp
+from lwd_ros.nodes.executor import ControlExecutor, Unwatched
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
-from lwd_ros.nodes.rclpy_private import take_message
+from lwd_ros.nodes.rclpy_private import take_message, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
 from lwd_ros.resources import share_path
@@ -90,7 +92,7 @@ class PolicyController(ManagedNode):
             undo.callback(self.destroy_service, stop)
             judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
             undo.callback(self.destroy_guard_condition, judged)
-            self._intake = PolicyIntake(lambda message: core.check(message_to_policy(message)), judged.trigger)
+            self._intake = PolicyIntake(lambda parcel: core.check(parcel.open()), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
             self._configuration = undo.pop_all()
@@ -130,8 +132,13 @@ class PolicyController(ManagedNode):
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
         self._policies = []
-        for taken, qos in ((self._on_policy, RELIABLE), (self._on_older_policy, OF_ALL_LATCHED)):
-            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=self._urgent)
+        # Both give bytes, which are decoded once, on the worker; and the latched one brings again what the volatile one
+        # has brought, so it is not waited for, but looked into now and then.
+        for taken, qos, group in (
+            (self._on_policy, RELIABLE, self._urgent),
+            (self._on_older_policy, OF_ALL_LATCHED, Unwatched()),
+        ):
+            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=group, raw=True)
             undo.callback(self.destroy_subscription, policies)
             self._policies.append(policies)
         self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
@@ -177,15 +184,19 @@ class PolicyController(ManagedNode):
 
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
         """Serve the control path, and everything else in the gaps between two ticks."""
-        executor.urgent = self._urgent
-        executor.also_urgent = frozenset(self._clocks)  # they move the timers of `use_sim_time`
+        watched = None
         while not stop.is_set():
             if not self.is_active:
+                executor.forget()
+                watched = None
                 executor.spin_once(timeout_sec=0.5)
                 continue
             turns, core = self._turns, self._core
+            if turns is not watched:  # another activation, with other subscriptions and timers
+                executor.watch(self._urgent, self._clocks)  # the clocks move the timers of `use_sim_time`
+                watched = turns
             wait_s = turns.wait_s(self.now_s(), core.incomplete, checks_wait=self._intake.pending > 0)
-            executor.serve(urgent_alone=True, timeout_s=wait_s)
+            executor.serve_urgent(wait_s)
             if not self.is_active:
                 continue
             missed = turns.missed
@@ -195,10 +206,12 @@ class PolicyController(ManagedNode):
                 start = self.now_s()
                 self._finish(core.tick_on_time(start), start, late_s)
             now = self.now_s()
-            if turns.in_a_gap(now, core.incomplete):
-                self._intake.go()
+            gap_until_s = turns.gap_until_s(now, core.incomplete)
+            if gap_until_s is not None:
+                self._intake.go(gap_until_s)
             if turns.rest_is_due(now, core.incomplete):
-                served = executor.serve(urgent_alone=False, timeout_s=0.0)
+                self._take_older()
+                served = executor.serve_all(0.0)
                 turns.rested(self.now_s(), served)
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
@@ -265,7 +278,8 @@ class PolicyController(ManagedNode):
         unread = set()
         for subscription in self._policies:
             while (taken := take_message(subscription)) is not None:
-                unread.add(_publication(taken[0]))
+                with contextlib.suppress(PolicyError):
+                    unread.add(Parcel.of(taken[0]).publication)
         count = self._admission.stop(unread, called_ns) + self._intake.pending
         self._intake.forget()
         if count:
@@ -299,39 +313,47 @@ class PolicyController(ManagedNode):
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
             self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
-    def _on_older_policy(self, message: PolicyWeights) -> None:
-        if self._admission.admits_older(_publication(message)):
-            self._judge(message)
+    def _take_older(self) -> None:
+        """Look whether the latched subscription has something new."""
+        while self._admission.wants_older and (taken := take_message(self._policies[1])) is not None:
+            self._on_older_policy(taken[0])
 
-    def _on_policy(self, message: PolicyWeights, info: dict) -> None:
+    def _on_older_policy(self, content: bytes) -> None:
+        self._admit(content, lambda publication: self._admission.admits_older(publication))
+
+    def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
+        self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
+
+    def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> None:
+        publication = Publication("", 0)
         try:
-            if self._admission.admits(_publication(message), info["source_timestamp"]):
-                self._judge(message)
+            publication, _ = parcel = Parcel.of(content)
+            if admits(publication):
+                self._judge(parcel)
         except PolicyError as error:
-            self._reject(message, str(error))
+            self._reject(publication, str(error))
 
-    def _judge(self, message: PolicyWeights) -> None:
-        dropped = self._intake.put(message)
+    def _judge(self, parcel: Parcel) -> None:
+        dropped = self._intake.put(parcel)
         if dropped is not None:
-            self._reject(dropped, "newer policies came faster than policies can be checked")
+            self._reject(dropped.publication, "newer policies came faster than policies can be checked")
 
     def _on_verdicts(self) -> None:
-        for message, verdict in self._intake.verdicts():
+        for parcel, verdict in self._intake.verdicts():
             if not isinstance(verdict, Policy):
-                self._reject(message, str(verdict) or type(verdict).__name__)
+                self._reject(parcel.publication, str(verdict) or type(verdict).__name__)
                 continue
             self._core.accept(verdict)
-            self._report.accepted(verdict, message.header.stamp)
+            self._report.accepted(verdict, to_stamp(parcel.publication.stamp_ns))
             self._report_change()
-            self.get_logger().info(
-                f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
-            )
+            sentence = f"policy {verdict.policy_id} for '{verdict.task}' accepted ({verdict.parameters} parameters)"
+            write_log(self.get_logger(), LoggingSeverity.INFO, sentence)
 
-    def _reject(self, message: PolicyWeights, reason: str) -> None:
+    def _reject(self, publication: Publication, reason: str) -> None:
         running = self._core.accepted
         keeps = f"'{running.task}' keeps running" if running else "no policy is running"
-        self._report.rejected(message.policy_id, message.header.stamp, reason)
-        self.get_logger().error(f"policy {message.policy_id or '(no id)'} refused: {reason}; {keeps}")
+        self._report.rejected(publication.policy_id, to_stamp(publication.stamp_ns), reason)
+        self.get_logger().error(f"policy {publication.policy_id or '(no id)'} refused: {reason}; {keeps}")
         self._publish_status()
 
     # What it tells
@@ -354,10 +376,6 @@ class PolicyController(ManagedNode):
         if self.refusals:
             values["refused"] = "; ".join(self.refusals)
         return level, sentence, values
-
-
-def _publication(message: PolicyWeights) -> Publication:
-    return Publication(message.policy_id, to_nanoseconds(message.header.stamp))
 
 
 def main(args=None) -> int:

@@ -6,6 +6,7 @@ import time
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.logging import LoggingSeverity
 from rclpy.task import Future
 
 from lwd_msgs.msg import PolicyWeights
@@ -16,6 +17,7 @@ from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.rclpy_private import write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
 from lwd_ros.resources import DEFAULT_MODEL, share_path
 
@@ -145,7 +147,8 @@ class PolicyGeneratorNode(ManagedNode):
         response.message = f"published policy {policy.policy_id} for '{policy.task}'"
         if not self._publisher.get_subscription_count():
             response.message += f", but no controller listens to {self._publisher.topic_name} yet"
-        self.get_logger().info(f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})")
+        sentence = f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})"
+        write_log(self.get_logger(), LoggingSeverity.INFO, sentence)
         return response
 
     def _why_not(self) -> str:

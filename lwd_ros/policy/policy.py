@@ -30,6 +30,27 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_WEIGHT = 1e4  # beyond this no trained network lies; a flipped exponent bit does
 
 
+def _own(name: str, value, size: int) -> np.ndarray:
+    """A copy of an array of a policy, of the type that it has there; raises PolicyError where it cannot be one."""
+    dtype, kinds = (np.int64, "iu") if name == "observation_indices" else (np.float32, "iuf")
+    try:
+        found = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise PolicyError(f"{name}: found {error}, expected {size} numbers") from error
+    if found.dtype.kind not in kinds:
+        raise PolicyError(f"{name}: found values of type {found.dtype}, expected {np.dtype(dtype)}")
+    if found.dtype == dtype:
+        array = found.copy()
+    else:
+        with np.errstate(over="ignore"):  # beyond float32: infinite, which is refused below
+            array = found.astype(dtype)
+    if array.shape != (size,):
+        raise PolicyError(f"{name}: found shape {array.shape}, expected ({size},)")
+    if dtype is np.float32 and not np.isfinite(array).all():
+        raise PolicyError(f"{name}: found {np.count_nonzero(~np.isfinite(array))} non-finite, expected none")
+    return array
+
+
 def _relu(values: np.ndarray, out: np.ndarray) -> None:
     np.maximum(values, 0.0, out=out)
 
@@ -66,29 +87,18 @@ class Policy:
     def __post_init__(self):
         """Check everything, freeze the arrays and prepare the buffers of `forward`."""
         inputs, outputs = self.layout.layer_sizes[0], self.layout.layer_sizes[-1]
-        for name, size in (
-            ("weights", self.layout.parameters),
-            ("observation_indices", inputs),
-            ("observation_mean", inputs),
-            ("observation_std", inputs),
-            ("observation_minimum", inputs),
-            ("observation_maximum", inputs),
-            ("action_offset", outputs),
-            ("action_scale", outputs),
-        ):
-            dtype, kinds = (np.int64, "iu") if name == "observation_indices" else (np.float32, "iuf")
-            try:
-                found = np.asarray(getattr(self, name))
-            except ValueError as error:  # rows of different lengths
-                raise PolicyError(f"{name}: found {error}, expected {size} numbers") from error
-            if found.dtype.kind not in kinds:
-                raise PolicyError(f"{name}: found values of type {found.dtype}, expected {np.dtype(dtype)}")
-            with np.errstate(over="ignore"):  # beyond float32: infinite, which is refused below
-                array = found.astype(dtype)  # a copy
-            if array.shape != (size,):
-                raise PolicyError(f"{name}: found shape {array.shape}, expected ({size},)")
-            if not np.isfinite(array).all():
-                raise PolicyError(f"{name}: found {np.count_nonzero(~np.isfinite(array))} non-finite, expected none")
+        sizes = {
+            "weights": self.layout.parameters,
+            "observation_indices": inputs,
+            "observation_mean": inputs,
+            "observation_std": inputs,
+            "observation_minimum": inputs,
+            "observation_maximum": inputs,
+            "action_offset": outputs,
+            "action_scale": outputs,
+        }
+        for name, size in sizes.items():
+            array = _own(name, getattr(self, name), size)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         largest = float(np.abs(self.weights).max())

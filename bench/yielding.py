@@ -1,0 +1,88 @@
+"""How a generator steps back behind the controller, by scheduling class: `python bench/yielding.py --json F`."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from cells import Cell, loaded
+from hold import cores_held
+from results import machine, write_result
+
+CLASSES = {"nice 0": (0, 0), "nice 10": (0, 10), "nice 19": (0, 19), "batch, nice 10": (3, 10), "idle": (5, 0)}
+"""SCHED_OTHER, SCHED_BATCH or SCHED_IDLE, and niceness."""
+
+
+def schedule(process: int, kind: str) -> None:
+    """Put every thread of a process into a class. Needs the right to raise priorities again."""
+    policy, nice = CLASSES[kind]
+    for name in os.listdir(f"/proc/{process}/task"):
+        with contextlib.suppress(ProcessLookupError):  # it ended since it was listed
+            os.sched_setscheduler(int(name), policy, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, int(name), nice)
+
+
+def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, cores: int) -> dict:
+    """Blocks with swaps in each class, in turns, with so many cores loaded by other processes."""
+    kinds, found = list(CLASSES), {kind: [] for kind in CLASSES}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(cores_held(share))
+        cell = stack.enter_context(Cell(rate_hz, every, 0, folder))
+        cell.warm_up()
+        stack.enter_context(loaded(cores))
+        generator = cell.supervisor.processes["policy_generator"].pid
+        for block in range(blocks):
+            for kind in kinds[block % len(kinds) :] + kinds[: block % len(kinds)]:
+                schedule(generator, kind)
+                found[kind].append(cell.busy(swaps * every / rate_hz))
+                cell.check()
+    return {
+        "rate_hz": rate_hz,
+        "share": share,
+        "loaded_cores": cores,
+        "every": every,
+        "classes": {kind: summary(found[kind]) for kind in kinds},
+    }
+
+
+def summary(blocks: list[dict]) -> dict:
+    """Ticks lost, and the times from a request to its response and to the first command, ms."""
+    result = {
+        "swaps": sum(block["swaps"] for block in blocks),
+        "requested": sum(len(block["to_response_ms"]) for block in blocks),
+        "lost": sum(block["lost"] for block in blocks),
+    }
+    for name in ("to_response_ms", "to_command_ms"):
+        values = np.concatenate([block[name] for block in blocks])
+        for percent in (50, 99):
+            value = float(np.percentile(values, percent, method="higher"))
+            result[f"{name}_p{percent}"] = round(value, 3) if np.isfinite(value) else None
+    values = np.concatenate([block["latencies"] for block in blocks])
+    result["around_ms_p99"] = round(1e3 * float(np.percentile(values, 99, method="higher")), 3)
+    return result
+
+
+@click.command()
+@click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
+@click.option("--rate-hz", default=500.0, show_default=True)
+@click.option("--every", default=100, show_default=True, help="observations from one request to the next")
+@click.option("--swaps", default=20, show_default=True, help="swaps of a block")
+@click.option("--blocks", default=5, show_default=True, help="blocks of each class")
+@click.option("--share", default=1.0, show_default=True, help="of each core's time that is left to what is measured")
+@click.option("--load", "loads", multiple=True, default=(0, 2), show_default=True, help="cores that compute beside it")
+def main(path: Path | None, rate_hz: float, every: int, swaps: int, blocks: int, share: float, loads) -> None:
+    """Ticks lost while policies are generated, and how soon a request is answered, with the generator in each class."""
+    runs = []
+    for cores in loads:
+        run = measure(rate_hz, every, swaps, blocks, share, cores)
+        runs.append(run)
+        for kind, row in run["classes"].items():
+            click.echo(f"{cores} cores loaded, {kind}: {row}")
+    write_result(path, {"benchmark": "yielding", **machine(), "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
