@@ -96,7 +96,7 @@ def _table(study: dict, models: tuple[str, ...], meanwhile: str, pauses) -> str:
         for row in study["models"][name]["rows"]:
             if row["meanwhile"] == meanwhile:
                 rows.setdefault((row["before"], row["task"]), {})[name, row["pause_s"]] = row
-    header = ["then", "after", *(f"{_short(name)}, {pause:g} s" for name in shown for pause in pauses)]
+    header = ["second task", "first task", *(f"{_short(name)}, {pause:g} s" for name in shown for pause in pauses)]
     lines = []
     for (before, task), cells in sorted(rows.items()):
         found = [cells.get((name, pause)) for name in shown for pause in pauses]
@@ -115,7 +115,7 @@ def _short(name: str) -> str:
 def _totals(study: dict, pauses) -> str:
     """A model a row; all its tasks together, by what happens meanwhile and by pause."""
     lines = []
-    for name, model in study["models"].items():
+    for name, model in sorted(study["models"].items()):
         for label, meanwhile in (("drives on", _HELD["driving"]), ("held", _HELD["held"])):
             cells = []
             for pause in pauses:
