@@ -18,7 +18,7 @@ from results import machine, write_result
 _LONGEST_BLOCK_S = 15.0  # the middleware forgets who stood still for 20 s
 
 
-def measure(cells: dict[str, Cell], pairs: int, swaps: int) -> dict[str, dict]:
+def measure(cells: dict[str, Cell], pairs: int, swaps: int, neighbours: float) -> dict[str, dict]:
     """Blocks with swaps and without, in alternating order; with several cells, the others stand still meanwhile."""
     blocks = {name: [] for name in cells}
     for place in range(pairs):
@@ -29,8 +29,7 @@ def measure(cells: dict[str, Cell], pairs: int, swaps: int) -> dict[str, dict]:
             for name in names:
                 cell = cells[name]
                 with paused(process for other in cells.values() if other is not cell for process in other.processes):
-                    both[name][kind] = getattr(cell, kind)(swaps * cell.requests.every / cell.rate_hz)
-                    cell.check()
+                    both[name][kind] = cell.undisturbed(kind, swaps * cell.requests.every / cell.rate_hz, neighbours)
         for name in cells:
             blocks[name].append(both[name])
     return {name: summary(blocks[name], swaps, cells[name].requests.every) for name in cells}
@@ -44,6 +43,7 @@ def summary(blocks: list[dict], swaps: int, every: int) -> dict:
     to_command = np.concatenate([both["busy"]["to_command_ms"] for both in blocks])
     pairs = len(blocks)
     return {
+        "neighbours": round(max(both[kind]["neighbours"] for both in blocks for kind in both), 3),
         "swaps": sum(both["busy"]["swaps"] for both in blocks),
         "requested": pairs * swaps,
         "ticks": pairs * swaps * every,
@@ -94,7 +94,7 @@ def _line(run: dict) -> str:
     )
 
 
-def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int, swaps: int, every: int) -> dict:
+def two_checkouts(rate_hz, share, limit, before: Path, pairs: int, swaps: int, every: int, neighbours: float) -> dict:
     """Both checkouts at normal priority, in alternating blocks, on cores that are held to `share` by `limit`."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -103,7 +103,7 @@ def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int,
         for name, tree in (("before", before), ("after", None)):
             cells[name] = stack.enter_context(Cell(rate_hz, every, 0, folder / name, tree))
             cells[name].warm_up()
-        return measure(cells, pairs, swaps)
+        return measure(cells, pairs, swaps, neighbours)
 
 
 @click.command()
@@ -124,7 +124,12 @@ def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int,
     help="of each core's time that is left to all that is measured; needs --before",
 )
 @click.option("--quota", "by_quota", is_flag=True, help="hold by the kernel's CPU quota, which pauses for milliseconds")
-def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by_quota) -> None:
+@click.option(
+    "--neighbours",
+    default=math.inf,
+    help="measure a block again beside which other processes used more of a core than this; without it, none",
+)
+def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by_quota, neighbours) -> None:
     """Swaps by the real generator, asked for by service calls, under a robot that waits for no one.
 
     Measured twice: with the controller's parameter `realtime_priority`, and with everything at normal priority. With
@@ -137,7 +142,7 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
         for rate_hz in rates:
             for share in shares:
                 limit = quota if by_quota else cores_held
-                both = two_checkouts(rate_hz, share, limit, before, pairs, swaps, every)
+                both = two_checkouts(rate_hz, share, limit, before, pairs, swaps, every, neighbours)
                 runs.append({"rate_hz": rate_hz, "share": share, "by_quota": by_quota, **both})
                 for name, run in both.items():
                     click.echo(f"{rate_hz:g} Hz, {share:g} of each core, {name}: {_line(run)}")
@@ -150,7 +155,7 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     for priority in dict.fromkeys((0, realtime_priority)):
         with tempfile.TemporaryDirectory() as folder, Cell(rates[0], every, priority, Path(folder)) as cell:
             cell.warm_up()
-            run = measure({"cell": cell}, pairs, swaps)["cell"]
+            run = measure({"cell": cell}, pairs, swaps, neighbours)["cell"]
         found[priority] = {"realtime_priority": priority, **run}
         click.echo(f"priority {priority}, {rates[0]:g} Hz: {_line(run)}")
     result = {"benchmark": "swap", **machine(), "rate_hz": rates[0], **found[realtime_priority]}
