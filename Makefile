@@ -71,9 +71,11 @@ test: setup-test
 reproduce: setup-test $(MODELS:%=out/reproduce/%.json)
 	@echo "models and results are in out/reproduce; the shipped ones are in models and bench/results/metaworld"
 
-# The dataset of a model is named in its name: metaworld_mt10_visible learns from data/metaworld_mt10.
+# The dataset of a model is named in its name: metaworld_mt10_visible learns from data/metaworld_mt10, and
+# metaworld_mt10_anywhere from data/metaworld_mt10_anywhere, whose demonstrations start otherwise.
+STARTS_anywhere := --anywhere 400
 data/%/meta.json:
-	$(BIN)/lwd collect --tasks $(*:metaworld_%=%) --out $(@D)
+	$(BIN)/lwd collect --tasks $(call part,2,$*) $(STARTS_$(call part,3,$*)) --out $(@D)
 
 out/reproduce/%.onnx: config/train/%.yaml | setup-test
 	@$(MAKE) --no-print-directory data/$(call dataset,$*)/meta.json
@@ -83,7 +85,8 @@ out/reproduce/%.onnx: config/train/%.yaml | setup-test
 out/reproduce/%.json: out/reproduce/%.onnx
 	$(BIN)/lwd evaluate --model $< --json $@
 
-dataset = $(subst $(space),_,$(wordlist 1,2,$(subst _, ,$(1))))
+part = $(word $(1),$(subst _, ,$(2)))
+dataset = $(subst $(space),_,$(wordlist 1,$(if $(STARTS_$(call part,3,$(1))),3,2),$(subst _, ,$(1))))
 
 lint: $(VENV)/stamp-lint
 	$(BIN)/ruff check .

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+DEFAULT_MODEL = "metaworld_mt10_anywhere.onnx"
+"""The model among `models` that generates policies where no other is named."""
+
 
 def share_path(*parts: str) -> Path:
     """Path of a file or folder that the package ships, e.g. `share_path("config", "metaworld.yaml")`.

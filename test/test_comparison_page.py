@@ -281,7 +281,7 @@ def test_the_command_writes_the_pages_that_have_results(folder, tmp_path, monkey
     named = [*given, "--page", "diffusion_policy", "--results", str(folder), "--template", str(TEMPLATE)]
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli, given)
-    assert done.exit_code == 0 and done.output.count("no page of them") == 2 and not out.exists()
+    assert done.exit_code == 0 and done.output.count("no page of them") == 3 and not out.exists()
     assert CliRunner().invoke(cli, named).exit_code == 0 and (out / "diffusion_policy.md").exists()
     refused = CliRunner().invoke(cli, [*given, "--results", str(folder)])
     assert refused.exit_code == 2 and "expected --page as well" in refused.output

@@ -16,7 +16,7 @@ from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import to_nanoseconds
-from lwd_ros.resources import share_path
+from lwd_ros.resources import DEFAULT_MODEL, share_path
 from lwd_ros.sim.scene import Scene
 
 STEPS = 150
@@ -52,7 +52,7 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
 
     scene = Scene(task, Contract.load(share_path("config", "metaworld.yaml")))
     scene.reset(layout)
-    policy = PolicyGenerator(share_path("models", "metaworld_mt10_visible.onnx")).generate(task, seed)
+    policy = PolicyGenerator(share_path("models", DEFAULT_MODEL)).generate(task, seed)
     expected = rollout(scene, policy, steps=STEPS)
     assert expected.success, "the comparison is weaker for a policy that does not do the task"
     np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)

@@ -50,14 +50,33 @@ for command in (baseline, study, report):
     help="Seed of the first layout; demonstrations use 0 to 99,999.",
 )
 @click.option("--seed", type=FROM_ZERO, default=0, help="Seed of the noise.")
+@click.option(
+    "--anywhere",
+    type=FROM_ZERO,
+    default=0,
+    help="Further starts a task with a reverse, from wherever the task before, a hold or a wandering left the hand.",
+)
+@click.option(
+    "--drift-steps",
+    type=FROM_ZERO,
+    default=800,
+    help="With --anywhere: the task before drives on for up to so many control steps of 12.5 ms.",
+)
 @CONTRACT
 @WORKERS
 @needs("sim")
-def collect(tasks, out, episodes, noise, first_layout, seed, contract, workers) -> None:
+def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers) -> None:
     """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
     from lwd_ros.sim.collect import CollectSettings, collect
 
-    settings = CollectSettings(episodes=episodes, noise=noise, first_layout=first_layout, seed=seed)
+    settings = CollectSettings(
+        episodes=episodes,
+        noise=noise,
+        first_layout=first_layout,
+        seed=seed,
+        anywhere=anywhere,
+        drift_steps=drift_steps,
+    )
     loaded = Contract.load(contract or share_path("config", "metaworld.yaml"))
     meta = collect(out, tasks_of(tasks), loaded, settings, workers_of(workers))
     frames = sum(count["frames"] for count in meta["counts"].values())
@@ -107,6 +126,13 @@ def export(folder, out) -> None:
 @click.option("--expert", is_flag=True, help="Instead of a model: the scripted experts, undisturbed.")
 @click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
+@click.option(
+    "--drift-s",
+    type=click.FloatRange(min=0),
+    help="With --chain: each policy but the first is asked for so many seconds after its task began; meanwhile the one "
+    "before drives on, on the new task's goal.  [default: at once]",
+)
+@click.option("--hold", is_flag=True, help="With --drift-s: meanwhile the arm stands still instead.")
 @click.option("--episodes", type=COUNT, default=50, help="Episodes a task.")
 @click.option(
     "--first-layout",
@@ -124,9 +150,11 @@ def export(folder, out) -> None:
 )
 @click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
 @needs("sim")
-def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers, backend, scheduler) -> None:
+def evaluate(
+    model, expert, tasks, chain, drift_s, hold, episodes, first_layout, path, workers, backend, scheduler
+) -> None:
     """Success per task on unseen layouts, one generated policy per episode."""
-    from lwd_ros.evaluation.chains import evaluate_chain
+    from lwd_ros.evaluation.chains import Pause, evaluate_chain
     from lwd_ros.evaluation.evaluate import evaluate, write_json
     from lwd_ros.evaluation.expert import evaluate_expert
     from lwd_ros.evaluation.parallel import backend as running_on
@@ -136,10 +164,17 @@ def evaluate(model, expert, tasks, chain, episodes, first_layout, path, workers,
         raise click.UsageError("--expert: expected --tasks with names, mt10 or mt50, and neither --model nor --chain")
     if not expert and not model:
         raise click.UsageError("found neither --model nor --expert, expected one of them")
+    if drift_s is not None and not chain:
+        raise click.UsageError("--drift-s: is a pause between tasks, expected --chain with it")
+    if hold and drift_s is None:
+        raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
     names = PolicyGenerator(model).tasks if tasks == "all" else tasks_of(tasks, repeats=chain)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
-    run = evaluate_expert if expert else functools.partial(evaluate_chain if chain else evaluate, model)
+    run = evaluate_expert if expert else functools.partial(evaluate, model)
+    if chain:
+        pause = None if drift_s is None else Pause(drift_s, hold)
+        run = functools.partial(evaluate_chain, model, pause=pause)
     with running_on(backend, workers_of(workers), scheduler):
         result = run(names, episodes, first_layout, workers or -1 if scheduler else workers_of(workers))
     rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
@@ -183,7 +218,7 @@ def describe(model) -> None:
     help="Folder; results of an earlier run there are replaced.",
 )
 @click.option("--layout", type=FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
-@click.option("--model", default="", help="Model file; default: the shipped MT10 model.")
+@click.option("--model", default="", help="Model file; default: the shipped metaworld_mt10_anywhere.")
 @click.option("--contract", default="", help="Contract that the model was trained for; default: the shipped one.")
 @click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
 @needs("demo")

@@ -59,7 +59,11 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
 
-_PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benchmarks/results"}
+_PAGES = {
+    "metaworld": "bench/results/metaworld",
+    "diffusion_policy": "docs/benchmarks/results",
+    "handover": "bench/results/handover",
+}
 """Names of benchmark pages, and where their results lie."""
 
 
@@ -74,7 +78,7 @@ _PAGES = {"metaworld": "bench/results/metaworld", "diffusion_policy": "docs/benc
 @click.option(
     "--template",
     type=click.Path(path_type=Path),
-    help="With --page: its prose, with markers; PAGE_failures.md stands beside it.  "
+    help="With --page: its prose, with markers; PAGE_failures.md stands beside those that have one.  "
     "[default: docs/benchmarks/PAGE.template.md]",
 )
 @needs("demo")
@@ -82,10 +86,11 @@ def report(page, results, out, template) -> None:
     """Write the benchmark pages and their plots from results; the same results give the same bytes."""
     from lwd_ros.evaluation.report.comparison import make_comparison
     from lwd_ros.evaluation.report.document import make_report
+    from lwd_ros.evaluation.report.handover import make_handover
 
     if (results or template) and not page:
         raise click.UsageError("--results and --template are of one page: expected --page as well")
-    makers = {"metaworld": make_report, "diffusion_policy": make_comparison}
+    makers = {"metaworld": make_report, "diffusion_policy": make_comparison, "handover": make_handover}
     for name in [page] if page else makers:
         folder, prose = results or Path(_PAGES[name]), template or Path(f"docs/benchmarks/{name}.template.md")
         empty = not any(folder.glob("*.json"))
@@ -264,3 +269,48 @@ def latency(**options) -> None:
 
     slower = SLOWER[:2] if options["quick"] else SLOWER
     _compare(functools.partial(study_latency, slower=slower), "latency", **options)
+
+
+@study.command()
+@click.option(
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Model file; name the option again for another. Rows of models that are not named stay as they are.",
+)
+@click.option("--tasks", default="", help="Only these second tasks.  [default: all whose reverse the model knows]")
+@click.option("--pauses-s", default="0,1,3,8,10", help="Pauses before the second policy is asked for, comma-separated.")
+@click.option("--episodes", type=click.IntRange(min=1), default=50, help="Episodes a row.")
+@click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("bench/results/handover/handover.json"),
+    help="Write it here.",
+)
+@WORKERS
+@needs("sim")
+def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> None:
+    """Success of a second task against how late its policy is asked for, the arm driving on or held meanwhile."""
+    from lwd_ros.evaluation.evaluate import write_json
+    from lwd_ros.evaluation.handover import Rules, merged, study_handover
+
+    try:
+        pauses = tuple(sorted({float(text) for text in pauses_s.split(",")}))
+    except ValueError:
+        pauses = ()
+    if not pauses or not 0.0 <= pauses[0] <= pauses[-1] <= 3600.0:
+        raise click.UsageError(f"--pauses-s: found '{pauses_s}', expected seconds from 0 to 3600, comma-separated")
+    rules = Rules(episodes, first_layout, pauses)
+    merged(path, {}, rules)  # not after an hour of work
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for model in models:
+        result = study_handover(model, rules, workers_of(workers), tasks_of(tasks) if tasks else ())
+        for row in result["rows"]:
+            counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
+            click.echo(f"{row['task']:16} after {row['pause_s']:4g} s, {row['meanwhile']:52} {counts}")
+        write_json(merged(path, {model.stem: result}, rules), path)
+    click.echo(f"written to {path}")

@@ -28,7 +28,8 @@ class Episode:
 
     `observation` is float64 [T, observations] and `action` float64 [T, commands], both in the contract's order and
     units; `action` is the expert's clean, limited command, not the disturbed one that was executed. `layout` is the
-    seed of the object positions; `after` names the tasks that ran before it in the same scene, '' for a fresh start.
+    seed of the object positions; `after` names the tasks that ran before it in the same scene, and what else
+    happened to the hand, joined by "+", '' for a fresh start.
     """
 
     observation: np.ndarray

@@ -1,9 +1,11 @@
 """Tasks one after another in one scene without a reset: does each policy cope with what the one before left?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from joblib import delayed
 
 from lwd_ros.contract import CommandLimiter, Contract
@@ -11,26 +13,73 @@ from lwd_ros.evaluation.evaluate import describe, open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
+from lwd_ros.policy import Policy
 from lwd_ros.sim.scene import Scene, SceneError, sharing
 
-_SEED_STEP = 1_000_003  # between the seeds of a chain's links
+SEED_STEP = 1_000_003
+"""Between the policy seeds of a chain's links."""
+
+MEANWHILE = {True: "the arm is held", False: "the policy before drives on, on the new task's goal"}
+"""What happens in a pause, by `Pause.hold`; as results say it."""
 
 
-def _chain(model: Path, tasks: Sequence[str], layout: int) -> list[int]:
-    """First success step of each link on one layout, 0 for the link that fails; links after it are not tried."""
+@dataclass(frozen=True)
+class Pause:
+    """What passes between a task's start and the request for its policy, as when a person types both.
+
+    For `seconds` the scene's task is the new one already, and the arm does what it did: with `hold` it stands still,
+    velocities 0 and the gripper kept; else the policy before drives on, on the new task's goal.
+    """
+
+    seconds: float
+    hold: bool = False
+
+    def steps(self, contract: Contract) -> int:
+        """In control periods."""
+        return round(self.seconds / contract.period_s)
+
+    def describe(self) -> dict:
+        """For a result's protocol."""
+        return {"pause_s": self.seconds, "meanwhile": MEANWHILE[self.hold]}
+
+
+def wait(scene: Scene, policy: Policy, limiter: CommandLimiter, steps: int, hold: bool) -> bool:
+    """Let `steps` control periods of a `Pause` pass under the `policy` before; whether the task is done then."""
+    command, done = limiter.previous, False
+    kept = scene.gripper_effort(command)
+    for _ in range(steps):
+        if hold:
+            command[:] = scene.command(np.zeros(3), kept)
+        else:
+            policy.forward(scene.observe(), command)
+        done = scene.step(limiter.apply(command))
+    return done
+
+
+def _chain(model: Path, tasks: Sequence[str], layout: int, pause: Pause | None) -> list[tuple[int, bool]]:
+    """Of each link on one layout: first success step after the request, and whether it was done at the request.
+
+    The step is 0 for the link that fails; links after it are not tried.
+    """
     generator = PolicyGenerator(model)
-    scenes = {task: Scene(task, generator.description.contract) for task in tasks}
-    limiter, previous, results = CommandLimiter(generator.description.contract), None, []
+    contract = generator.description.contract
+    scenes = {task: Scene(task, contract) for task in tasks}
+    limiter, previous, policy, results = CommandLimiter(contract), None, None, []
     for link, task in enumerate(tasks):
-        scene = scenes[task]
-        observation = scene.reset(layout) if previous is None else scene.take_over(previous)
-        policy = generator.generate(task, layout + 1 + _SEED_STEP * link, observation)
+        scene, done = scenes[task], False
+        if previous is None:
+            scene.reset(layout)
+        else:
+            scene.take_over(previous)
+            if pause is not None:
+                done = wait(scene, policy, limiter, pause.steps(contract), pause.hold)
+        policy = generator.generate(task, layout + 1 + SEED_STEP * link, scene.observe())
         outcome = rollout(scene, policy, limiter=limiter, stop_at_success=True)
-        results.append(outcome.first_success_step)
+        results.append((outcome.first_success_step, done))
         if not outcome.success:
             break
         previous = scene
-    return results + [0] * (len(tasks) - len(results))
+    return results + [(0, False)] * (len(tasks) - len(results))
 
 
 def _require_chain(tasks: Sequence[str], contract: Contract) -> None:
@@ -47,10 +96,14 @@ def _require_chain(tasks: Sequence[str], contract: Contract) -> None:
             raise SceneError(text) from error
 
 
-def evaluate_chain(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
+def evaluate_chain(
+    model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int, pause: Pause | None = None
+) -> dict:
     """Success of each link and of the whole chain on layouts `first_layout` and up, one policy generated per link.
 
-    A link counts as failed where one before it failed, so the last link's success is the chain's.
+    A link counts as failed where one before it failed, so the last link's success is the chain's. With a `pause`, each
+    link but the first is asked for so much later than its task begins, and only success after that counts; `done` of a
+    link is in how many episodes its task was done when its policy was asked for.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
@@ -60,11 +113,11 @@ def evaluate_chain(model: Path, tasks: Sequence[str], episodes: int, first_layou
     _require_chain(tasks, generator.description.contract)
     layouts = range(first_layout, first_layout + episodes)
     # An absolute path: another process may stand in another folder.
-    calls = (delayed(_chain)(model.resolve(), tasks, layout) for layout in layouts)
-    steps = list(in_order(calls, workers, "chain", "episode"))
+    calls = (delayed(_chain)(model.resolve(), tasks, layout, pause) for layout in layouts)
+    outcomes = list(in_order(calls, workers, "chain", "episode"))
     links = []
     for place, task in enumerate(tasks):
-        successes = [row[place] for row in steps if row[place]]
+        successes = [row[place][0] for row in outcomes if row[place][0]]
         links.append(
             {
                 "task": task,
@@ -73,11 +126,17 @@ def evaluate_chain(model: Path, tasks: Sequence[str], episodes: int, first_layou
                 "episodes": episodes,
                 "interval": wilson_interval(len(successes), episodes),
                 "steps_to_success": sorted(successes),
+                **({} if pause is None else {"done": sum(row[place][1] for row in outcomes)}),
             }
         )
-    seeds = f"layout + 1 + {_SEED_STEP} * link, the first link being 0"
+    protocol = {
+        "policies_per_link": 1,
+        "first_layout": first_layout,
+        "policy_seed": f"layout + 1 + {SEED_STEP} * link, the first link being 0",
+    }
+    protocol |= {} if pause is None else pause.describe()
     return {
-        **describe(generator, policies_per_link=1, first_layout=first_layout, policy_seed=seeds),
+        **describe(generator, **protocol),
         "success": links[-1]["success"],
         "interval": links[-1]["interval"],
         "links": links,

@@ -206,10 +206,8 @@ class MetaworldBridge(ManagedNode):
 
     def _who_publishes(self, place: int) -> str:
         """Who publishes command stream number `place`, where it is more than one."""
-        topic = self._contract.require_binding().command_streams[place].topic
-        nodes = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
-        names = sorted({f"{node.node_namespace.rstrip('/')}/{node.node_name}" for node in nodes})
-        return f" (published by {', '.join(names)})" if len(nodes) > 1 else ""
+        count, names = self._commands.publishers(self._commands.topics[place])
+        return f" (published by {names})" if count > 1 else ""
 
     def _name_strangers(self) -> None:
         if topic := self._gate.unexplained(time.monotonic()):

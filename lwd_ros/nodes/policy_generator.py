@@ -19,7 +19,7 @@ from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stam
 from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.rclpy_private import write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
-from lwd_ros.resources import share_path
+from lwd_ros.resources import DEFAULT_MODEL, share_path
 
 
 class PolicyGeneratorNode(ManagedNode):
@@ -30,7 +30,7 @@ class PolicyGeneratorNode(ManagedNode):
 
     def __init__(self):
         super().__init__("policy_generator")
-        self.declare("model_file", "", "model file made by 'lwd export'; empty: the shipped MT10 model")
+        self.declare("model_file", "", "model file made by 'lwd export'; empty: metaworld_mt10_anywhere")
         self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
@@ -47,7 +47,7 @@ class PolicyGeneratorNode(ManagedNode):
         self.create_service(ListTasks, "~/list_tasks", self._on_list)
 
     def configure(self) -> None:
-        model = self.get_parameter("model_file").value or share_path("models", "metaworld_mt10_visible.onnx")
+        model = self.get_parameter("model_file").value or share_path("models", DEFAULT_MODEL)
         contract = Contract.load(self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml"))
         generator = PolicyGenerator(model)
         found = generator.description.contract

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
+from lwd_ros.sim import starts
 from lwd_ros.sim.experts import Expert, revision
 from lwd_ros.sim.scene import EPISODE_STEPS, Scene, require_task
 from lwd_ros.sim.tasks import REVERSES
@@ -28,11 +29,24 @@ class CollectSettings:
     settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success
     first_layout: int = 0
     seed: int = 0
+    anywhere: int = 0  # further demonstrations per task with a reverse, from wherever a hand can be left (starts.py)
+    drift_steps: int = 800  # in those, the task before drives on for up to this long, on the new task's goal
+
+    def to_dict(self) -> dict:
+        """Plain data, for the files.
+
+        Where nothing starts anywhere, the two settings of it are left out: such datasets keep the bytes that they had
+        before there were any.
+        """
+        content = asdict(self)
+        if not self.anywhere:
+            del content["anywhere"], content["drift_steps"]
+        return content
 
 
-def _run(scene: Scene, rng: np.random.Generator, noise: float, extra_steps: int):
+def _run(scene: Scene, rng: np.random.Generator, noise: float, extra_steps: int, anywhere: bool):
     """Let the expert act until `extra_steps` after its first success; (observations, actions), None if it fails."""
-    expert, limiter = Expert(scene), CommandLimiter(scene.contract)
+    expert, limiter = Expert(scene, anywhere=anywhere), CommandLimiter(scene.contract)
     spread = noise * scene.contract.command_limits[1]
     observations, actions, left = [], [], None
     for _ in range(EPISODE_STEPS):
@@ -48,9 +62,16 @@ def _run(scene: Scene, rng: np.random.Generator, noise: float, extra_steps: int)
     return None
 
 
-def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout: int, rng, settings):
-    """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration."""
+def _demonstration(
+    scenes: dict[str, Scene], task: str, chain: list[str], layout: int, rng, settings, left: bool = False
+) -> Episode | str:
+    """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration.
+
+    With `left`, it begins where `starts.leave` leaves the hand. Where there is none, the result says why: "failed",
+    an expert did; "done", the task was already.
+    """
     previous, noise = None, rng.uniform(*settings.noise)
+    happened, gripper, anywhere = list(chain), 0.0, settings.anywhere > 0
     for place, link in enumerate([*chain, task]):
         scene = scenes[link]
         if previous is None:
@@ -58,12 +79,18 @@ def _demonstration(scenes: dict[str, Scene], task: str, chain: list[str], layout
         else:
             scene.take_over(previous)
         last = place == len(chain)
+        if last and left:
+            before = chain[-1] if chain else ""
+            leaving = starts.leave(scene, before, gripper, settings.drift_steps, noise, rng)
+            if leaving.done:
+                return "done"
+            happened += leaving.how
         extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
-        run = _run(scene, rng, noise, extra)
+        run = _run(scene, rng, noise, extra, anywhere)
         if run is None:
-            return None
-        previous = scene
-    return Episode(*run, layout=layout, after="+".join(chain))
+            return "failed"
+        previous, gripper = scene, scene.gripper_effort(run[1][-1])
+    return Episode(*run, layout=layout, after="+".join(happened))
 
 
 def demonstrate(scene: Scene, layout: int, seed: int, settings: CollectSettings) -> Episode | None:
@@ -71,7 +98,9 @@ def demonstrate(scene: Scene, layout: int, seed: int, settings: CollectSettings)
 
     For studies: layouts are not limited to TRAINING_LAYOUTS, and `settings.seed` does not count.
     """
-    return _demonstration({scene.task: scene}, scene.task, [], layout, np.random.default_rng([seed, layout]), settings)
+    rng = np.random.default_rng([seed, layout])
+    episode = _demonstration({scene.task: scene}, scene.task, [], layout, rng, settings)
+    return episode if isinstance(episode, Episode) else None
 
 
 def _collect_task(folder: Path, task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
@@ -84,22 +113,26 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
     reverse = REVERSES.get(task)
     scenes = {name: Scene(name, contract) for name in ([task, reverse] if reverse else [task])}
     episodes, counts = [], {"episodes": 0, "failed": 0, "frames": 0}
-    wanted = settings.episodes * (2 if reverse else 1)
+    usual = settings.episodes * (2 if reverse else 1)
+    wanted = usual + (settings.anywhere if reverse else 0)
     attempt = 0
     while len(episodes) < wanted:
         layout = settings.first_layout + attempt
         rng = np.random.default_rng([settings.seed, index, attempt])
-        chain = []
-        if reverse and attempt % 2:
+        chain, left = [], len(episodes) >= usual
+        if left:
+            chain = [[], [reverse], [reverse], [task, reverse]][int(rng.integers(4))]
+        elif reverse and attempt % 2:
             chain = [[reverse], [task, reverse]][int(rng.integers(2))]
-        episode = _demonstration(scenes, task, chain, layout, rng, settings)
+        episode = _demonstration(scenes, task, chain, layout, rng, settings, left)
         attempt += 1
-        if episode is None:
-            counts["failed"] += 1
-            if counts["failed"] > wanted + 10:
-                raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}")
+        if isinstance(episode, Episode):
+            episodes.append(episode)
             continue
-        episodes.append(episode)
+        counts[episode] = counts.get(episode, 0) + 1
+        if counts["failed"] + counts.get("done", 0) > wanted + 10:
+            done = f", and {counts['done']} starts had it done already" if "done" in counts else ""
+            raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}{done}")
     counts["episodes"], counts["frames"] = len(episodes), sum(len(e.action) for e in episodes)
     file.write(task, index, contract.period_s, episodes, {**described, "counts": counts})
     return counts
@@ -107,9 +140,10 @@ def _collect_task(folder: Path, task: str, index: int, contract: Contract, setti
 
 def _describe(task: str, index: int, contract: Contract, settings: CollectSettings) -> dict:
     """What a task's file says of how it was made; `counts` comes beside it."""
-    described = {"task": task, "task_index": index, "contract": contract.digest, **asdict(settings)}
-    if revision(task):
-        described["expert_revision"] = revision(task)
+    described = {"task": task, "task_index": index, "contract": contract.digest, **settings.to_dict()}
+    stated = revision(task, settings.anywhere > 0)
+    if stated:
+        described["expert_revision"] = stated
     return json.loads(json.dumps(described))  # as it will be read back: tuples become lists
 
 
@@ -121,7 +155,7 @@ def _require_same_settings(folder: Path, tasks, contract: Contract, settings: Co
         expected = wanted.get(path)
         if expected is None:
             raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
-        unstated = {"expert_revision": 0}
+        unstated = {"expert_revision": 0, "anywhere": 0}
         found, expected = unstated | found, unstated | expected
         for key, value in expected.items():
             if found.get(key) != value:
@@ -142,9 +176,8 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
     """
     for task in tasks:
         require_task(task)
-    last = (
-        settings.first_layout + 4 * settings.episodes + 11
-    )  # every expert may fail as often as it succeeds, and 10 times
+    # As many attempts may come to nothing as to a demonstration, and 10 more.
+    last = settings.first_layout + 4 * settings.episodes + 2 * settings.anywhere + 11
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
         raise DatasetError(
             f"first layout {settings.first_layout}: demonstrations use layouts below {TRAINING_LAYOUTS.stop}; "
@@ -157,4 +190,4 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
     counts = {}
     for task, count in zip(tasks, tqdm(results, total=len(tasks), desc="collect", unit="task"), strict=True):
         counts[task] = count
-    return write_meta(folder, contract, tasks, asdict(settings), counts)
+    return write_meta(folder, contract, tasks, settings.to_dict(), counts)

@@ -6,6 +6,7 @@ import numpy as np
 from metaworld.policies import ENV_POLICY_MAP
 
 from lwd_ros.sim import grasping
+from lwd_ros.sim.anywhere import ANYWHERE_EXPERTS
 from lwd_ros.sim.scene import ACTION_SCALE_M, Scene
 
 
@@ -117,19 +118,29 @@ OWN_EXPERTS = {
 }
 
 
-def revision(task: str) -> int:
+def _own(anywhere: bool) -> dict:
+    """Our experts by task, those for starts anywhere before the others where `anywhere` says so."""
+    return OWN_EXPERTS | ANYWHERE_EXPERTS if anywhere else OWN_EXPERTS
+
+
+def revision(task: str, anywhere: bool = False) -> int:
     """What to raise when an expert changes: a dataset's files state it, so that old and new are not mixed.
 
     0, which is not stated, for Metaworld's own experts and for ours that were there before files stated anything.
     """
-    return getattr(OWN_EXPERTS.get(task), "revision", 0)
+    return getattr(_own(anywhere).get(task), "revision", 0)
 
 
 class Expert:
-    """The expert of a scene's task, in the contract's units."""
+    """The expert of a task, the scene's own unless another is named, in the contract's units.
 
-    def __init__(self, scene: Scene):
-        self._policy = OWN_EXPERTS.get(scene.task, ENV_POLICY_MAP[scene.task])()
+    With `anywhere` it is one that copes with any pose that a hand can be left in; demonstrations that start in such
+    poses need it, and the published ones were made without.
+    """
+
+    def __init__(self, scene: Scene, task: str = "", anywhere: bool = False):
+        task = task or scene.task
+        self._policy = _own(anywhere).get(task, ENV_POLICY_MAP[task])()
         self._scene = scene
         speed = ACTION_SCALE_M / scene.contract.period_s
         self._scale = np.array([speed, speed, speed, 1.0])

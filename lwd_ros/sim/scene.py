@@ -160,6 +160,16 @@ class Scene:
         place = model.jnt_dofadr[free[0]]
         self._env.data.qvel[place : place + 2] += speed
 
+    def command(self, velocity: np.ndarray, gripper: float) -> np.ndarray:
+        """float64 [commands] in the contract's order, of the hand's velocity [3] in m/s and the gripper's effort."""
+        command = np.empty(len(self._command_places))
+        command[self._command_places] = [*velocity, gripper]
+        return command
+
+    def gripper_effort(self, command: np.ndarray) -> float:
+        """The gripper's effort in a command [commands]."""
+        return float(command[self._command_places[3]])
+
     def step(self, command: np.ndarray) -> bool:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""
         action = np.asarray(command, dtype=np.float64)[self._command_places] * self._to_action
@@ -179,6 +189,11 @@ class Scene:
         absent = [name for name in _OBJECTS if not self._raw[_FIELDS.index(f"{name}_x") :][:3].any()]
         scalars = self.contract.observation
         return np.array([s.unit == "m" and not s.name.startswith(tuple(absent)) for s in scalars])
+
+    @property
+    def workspace(self) -> tuple[np.ndarray, np.ndarray]:
+        """float64 [3] each, in m: the lowest and the highest target that the hand's position can be given."""
+        return self._env.mocap_low.astype(np.float64), self._env.mocap_high.astype(np.float64)
 
     @property
     def qpos(self) -> np.ndarray:
