@@ -11,27 +11,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from cells import NODES, Cell, paused
+from cells import NODES, Cell, alternate, cost_us, require_short
 from hold import cores_held, quota
 from results import machine, write_result
 
-_LONGEST_BLOCK_S = 15.0  # the middleware forgets who stood still for 20 s
-
 
 def measure(cells: dict[str, Cell], pairs: int, swaps: int, neighbours: float) -> dict[str, dict]:
-    """Blocks with swaps and without, in alternating order; with several cells, the others stand still meanwhile."""
-    blocks = {name: [] for name in cells}
-    for place in range(pairs):
-        order = [*cells] if place % 4 < 2 else [*reversed(cells)]
-        kinds = ("quiet", "busy") if place % 2 == 0 else ("busy", "quiet")
-        both = {name: {} for name in cells}
-        for kind, names in zip(kinds, (order, order[::-1]), strict=True):
-            for name in names:
-                cell = cells[name]
-                with paused(process for other in cells.values() if other is not cell for process in other.processes):
-                    both[name][kind] = cell.undisturbed(kind, swaps * cell.requests.every / cell.rate_hz, neighbours)
-        for name in cells:
-            blocks[name].append(both[name])
+    """The figures of each cell, from pairs of blocks with swaps and without."""
+    blocks = alternate(cells, pairs, swaps, neighbours)
     return {name: summary(blocks[name], swaps, cells[name].requests.every) for name in cells}
 
 
@@ -57,20 +44,7 @@ def summary(blocks: list[dict], swaps: int, every: int) -> dict:
         "p999_around_ms": _rounded(1e3 * _percentile([busy for _, busy in tails], 50)),
         "request_to_command_ms_p50": _rounded(_percentile(to_command, 50)),
         "request_to_command_ms_p99": _rounded(_percentile(to_command, 99)),
-        "a_swap_costs": {name: _cost(blocks, name, pairs * swaps) for name in NODES},
-    }
-
-
-def _cost(blocks: list[dict], name: str, swaps: int) -> dict:
-    """What a swap adds to a process: µs on a core and µs of waiting for one, by kind of thread."""
-    spent = [both["busy"]["usage"][name] - both["quiet"]["usage"][name] for both in blocks]
-    kinds = sorted({kind for each in spent for kind in each.used_ns})
-    used = {kind: sum(each.used_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
-    waited = {kind: sum(each.waited_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
-    return {
-        "used_us": round(sum(used.values()), 1),
-        "used_us_by_thread": {kind: round(value, 1) for kind, value in used.items()},
-        "waited_us_by_thread": {kind: round(value, 1) for kind, value in waited.items()},
+        "a_swap_costs": {name: cost_us(blocks, name, pairs * swaps) for name in NODES},
     }
 
 
@@ -137,8 +111,7 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     """
     if before is not None:
         runs = []
-        if swaps * every / min(rates) > _LONGEST_BLOCK_S:
-            raise click.UsageError(f"a block of more than {_LONGEST_BLOCK_S:g} s; expected fewer swaps")
+        require_short(swaps, every, min(rates))
         for rate_hz in rates:
             for share in shares:
                 limit = quota if by_quota else cores_held

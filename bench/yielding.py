@@ -14,15 +14,14 @@ from results import machine, write_result
 
 from lwd_ros.control.process import set_slice
 
-DEFAULT_S, SHORT_S = 0.0, 0.0001
+DEFAULT_S, SHORT_S, LONG_S = 0.0, 0.0001, 0.1
 CLASSES = {
     "nice 10": (os.SCHED_OTHER, 10, DEFAULT_S, DEFAULT_S),
     "nice 19": (os.SCHED_OTHER, 19, DEFAULT_S, DEFAULT_S),
-    "batch, nice 10": (os.SCHED_BATCH, 10, DEFAULT_S, DEFAULT_S),
     "idle": (os.SCHED_IDLE, 0, DEFAULT_S, DEFAULT_S),
-    "nice 10, short slices": (os.SCHED_OTHER, 10, SHORT_S, DEFAULT_S),
+    "nice 10, long slices": (os.SCHED_OTHER, 10, LONG_S, DEFAULT_S),
     "nice 10, the controller's slices short": (os.SCHED_OTHER, 10, DEFAULT_S, SHORT_S),
-    "nice 19, all slices short": (os.SCHED_OTHER, 19, SHORT_S, SHORT_S),
+    "nice 10, long slices, the controller's short": (os.SCHED_OTHER, 10, LONG_S, SHORT_S),
 }
 """Class and niceness of the generator's threads, their slices, and those of the controller's threads, in s."""
 
@@ -53,6 +52,7 @@ def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, c
             for kind in kinds[block % len(kinds) :] + kinds[: block % len(kinds)]:
                 schedule(*nodes, kind)
                 found[kind].append(cell.undisturbed("busy", swaps * every / rate_hz, neighbours))
+                click.echo(f"block {block + 1} of {blocks}, {kind}: {found[kind][-1]['lost']} ticks lost", err=True)
     return {
         "rate_hz": rate_hz,
         "share": share,

@@ -87,6 +87,9 @@ def request_scheduling(priority: int, cores: Sequence[int]) -> list[str]:
     return refused
 
 
+SHORT_SLICE_S, LONG_SLICE_S = 0.0001, 0.1
+"""The least and the most that Linux grants."""
+
 _SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}.get(platform.machine())  # number of Linux's sched_setattr
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
 
@@ -104,13 +107,23 @@ def set_slice(thread: int, slice_s: float) -> bool:
     return ctypes.CDLL(None).syscall(_SET_ATTRIBUTES, thread, content, 0) == 0
 
 
+def wake_soon() -> None:
+    """Ask that every thread of this process, at normal priority, begins as soon as it has something to do."""
+    _of_all_threads(lambda thread: set_slice(thread, SHORT_SLICE_S))
+
+
 def yield_to_others(nice: int) -> None:
-    """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait."""
+    """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait.
+
+    Unless `nice` is 0, they also ask for long slices, which lets others interrupt them at any time (see `set_slice`).
+    """
 
     def lower(thread: int) -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + nice))
+        set_slice(thread, LONG_SLICE_S)
 
-    _of_all_threads(lower)
+    if nice:
+        _of_all_threads(lower)
 
 
 def _of_all_threads(call: Callable[[int], None]) -> None:
