@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import click
 import numpy as np
 import onnx
-from ledger import usage
-from robot import Robot, benchmark_environment, contract_at
+from ledger import neighbours_s, usage
+from robot import Exchange, Robot, benchmark_environment, contract_at
 
 from lwd_msgs.msg import ControllerStatus
 from lwd_msgs.srv import GeneratePolicy
@@ -31,7 +32,8 @@ SETTLE_S = 0.5
 """Driven before each block, so that what stood still until then is awake."""
 
 NODES = ("policy_generator", "policy_controller")
-_ANSWER_S = 5.0  # for the answers that are still under way when a block ends
+_TRIES = 40  # of a block that other processes disturbed
+_ANSWER_S = 30.0  # for the answers that are still under way when a block ends
 
 
 @contextlib.contextmanager
@@ -187,21 +189,33 @@ class Cell:
         if self.requests.failed:
             raise click.ClickException(f"requests failed: {dict(self.requests.failed)}")
 
+    def undisturbed(self, kind: str, seconds: float, most: float) -> dict:
+        """A block of a kind (`quiet`, `busy`) beside which other processes used at most so much of a core.
+
+        The result is not looked at: a block that was disturbed is measured again, whatever came of it.
+        """
+        for _ in range(_TRIES):
+            block = getattr(self, kind)(seconds)
+            self.check()
+            share = block["neighbours"]
+            if share <= most:
+                return block
+            click.echo(f"other processes used {share:.2f} of a core: the block is measured again", err=True)
+            time.sleep(1.0)
+        raise click.ClickException(f"other processes used {share:.2f} of a core beside each of {_TRIES} blocks")
+
     def quiet(self, seconds: float) -> dict:
         """One block without swaps: tick latencies in s, ticks lost, what the processes used."""
         self.robot.run(SETTLE_S)
-        before = self._usage()
-        exchange = self.robot.run(seconds)
-        return {"latencies": exchange.latencies_s(), "lost": exchange.lost(), "usage": self._since(before)}
+        exchange, books = self._run(seconds)
+        return {"latencies": exchange.latencies_s(), "lost": exchange.lost(), **books}
 
     def busy(self, seconds: float) -> dict:
         """One block with swaps: latencies around them, ticks lost, request to first command in ms, usage."""
         requests = self.requests
         self.robot.run(SETTLE_S)
         requests.asked, requests.answers, requests.answered_ns = [], [], []
-        before = self._usage()
-        exchange = self.robot.run(seconds, requests.between)
-        spent = self._since(before)
+        exchange, books = self._run(seconds, requests.between)
         requests.wait_for_answers()
         around, to_command, swaps = np.zeros(len(exchange.sent), bool), [], 0
         places = {stamp: place for place, stamp in enumerate(exchange.sent)}
@@ -221,11 +235,66 @@ class Cell:
                 (answered - asked) * 1e-6
                 for (_, asked), answered in zip(requests.asked, requests.answered_ns, strict=True)
             ],
-            "usage": spent,
+            **books,
+        }
+
+    def _run(self, seconds: float, between=None) -> tuple[Exchange, dict]:
+        """Drive; beside what was exchanged, what was used meanwhile.
+
+        `usage` is that of the nodes, `neighbours` cores that all other processes used, `window` from when to when, s of
+        a clock that all processes share.
+        """
+        others_s, before, began = neighbours_s(), self._usage(), time.perf_counter()
+        exchange = self.robot.run(seconds, between)
+        ended, after = time.perf_counter(), self._usage()
+        return exchange, {
+            "usage": {name: after[name] - before[name] for name in NODES},
+            "neighbours": (neighbours_s() - others_s) / (ended - began),
+            "window": (began, ended),
         }
 
     def _usage(self) -> dict:
         return {name: usage(self.supervisor.processes[name].pid) for name in NODES}
 
-    def _since(self, before: dict) -> dict:
-        return {name: found - before[name] for name, found in self._usage().items()}
+
+def alternate(cells: dict[str, Cell], pairs: int, swaps: int, neighbours: float) -> dict[str, list[dict]]:
+    """Of each cell, pairs of a block without swaps (`quiet`) and one with (`busy`), in alternating order.
+
+    With several cells, the others stand still while one is measured.
+    """
+    blocks = {name: [] for name in cells}
+    for place in range(pairs):
+        order = [*cells] if place % 4 < 2 else [*reversed(cells)]
+        kinds = ("quiet", "busy") if place % 2 == 0 else ("busy", "quiet")
+        both = {name: {} for name in cells}
+        for kind, names in zip(kinds, (order, order[::-1]), strict=True):
+            for name in names:
+                cell = cells[name]
+                with paused(process for other in cells.values() if other is not cell for process in other.processes):
+                    both[name][kind] = cell.undisturbed(kind, swaps * cell.requests.every / cell.rate_hz, neighbours)
+        for name in cells:
+            blocks[name].append(both[name])
+    return blocks
+
+
+def cost_us(blocks: list[dict], name: str, swaps: int) -> dict:
+    """What a swap adds to a node: µs on a core and µs of waiting for one, by kind of thread."""
+    spent = [both["busy"]["usage"][name] - both["quiet"]["usage"][name] for both in blocks]
+    kinds = sorted({kind for each in spent for kind in each.used_ns})
+    used = {kind: sum(each.used_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
+    waited = {kind: sum(each.waited_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
+    return {
+        "used_us": round(sum(used.values()), 1),
+        "used_us_by_thread": {kind: round(value, 1) for kind, value in used.items()},
+        "waited_us_by_thread": {kind: round(value, 1) for kind, value in waited.items()},
+    }
+
+
+LONGEST_BLOCK_S = 15.0
+"""The middleware forgets who stood still for 20 s."""
+
+
+def require_short(swaps: int, every: int, rate_hz: float) -> None:
+    """Raise UsageError where a block is so long that the other cell would be forgotten meanwhile."""
+    if swaps * every / rate_hz > LONGEST_BLOCK_S:
+        raise click.UsageError(f"{swaps * every / rate_hz:g} s a block, expected {LONGEST_BLOCK_S:g} at most")

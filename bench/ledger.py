@@ -1,5 +1,6 @@
 """What a process's threads used of the cores, and how long they waited for one, by the kernel's own books."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,3 +38,26 @@ def usage(process: int) -> Usage:
         result.used_ns[kind] += int(used)
         result.waited_ns[kind] += int(waited)
     return result
+
+
+def neighbours_s() -> float:
+    """Processor time that all other processes have used: those that are neither this one nor started by it, s.
+
+    Between two calls it tells whether a machine was as idle as a benchmark wants it.
+    """
+    parents, used_ns = {}, Counter()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            process = int(folder.name)
+            parents[process] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            for thread in (folder / "task").iterdir():
+                used_ns[process] += int((thread / "schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):  # it ended
+            continue
+
+    def is_ours(process: int) -> bool:
+        while process not in (os.getpid(), 0, 1):
+            process = parents.get(process, 0)
+        return process == os.getpid()
+
+    return 1e-9 * sum(used for process, used in used_ns.items() if not is_ours(process))

@@ -11,28 +11,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from cells import NODES, Cell, paused
+from cells import NODES, Cell, alternate, cost_us, require_short
 from hold import cores_held, quota
 from results import machine, write_result
 
-_LONGEST_BLOCK_S = 15.0  # the middleware forgets who stood still for 20 s
 
-
-def measure(cells: dict[str, Cell], pairs: int, swaps: int) -> dict[str, dict]:
-    """Blocks with swaps and without, in alternating order; with several cells, the others stand still meanwhile."""
-    blocks = {name: [] for name in cells}
-    for place in range(pairs):
-        order = [*cells] if place % 4 < 2 else [*reversed(cells)]
-        kinds = ("quiet", "busy") if place % 2 == 0 else ("busy", "quiet")
-        both = {name: {} for name in cells}
-        for kind, names in zip(kinds, (order, order[::-1]), strict=True):
-            for name in names:
-                cell = cells[name]
-                with paused(process for other in cells.values() if other is not cell for process in other.processes):
-                    both[name][kind] = getattr(cell, kind)(swaps * cell.requests.every / cell.rate_hz)
-                    cell.check()
-        for name in cells:
-            blocks[name].append(both[name])
+def measure(cells: dict[str, Cell], pairs: int, swaps: int, neighbours: float) -> dict[str, dict]:
+    """The figures of each cell, from pairs of blocks with swaps and without."""
+    blocks = alternate(cells, pairs, swaps, neighbours)
     return {name: summary(blocks[name], swaps, cells[name].requests.every) for name in cells}
 
 
@@ -44,6 +30,7 @@ def summary(blocks: list[dict], swaps: int, every: int) -> dict:
     to_command = np.concatenate([both["busy"]["to_command_ms"] for both in blocks])
     pairs = len(blocks)
     return {
+        "neighbours": round(max(both[kind]["neighbours"] for both in blocks for kind in both), 3),
         "swaps": sum(both["busy"]["swaps"] for both in blocks),
         "requested": pairs * swaps,
         "ticks": pairs * swaps * every,
@@ -57,20 +44,7 @@ def summary(blocks: list[dict], swaps: int, every: int) -> dict:
         "p999_around_ms": _rounded(1e3 * _percentile([busy for _, busy in tails], 50)),
         "request_to_command_ms_p50": _rounded(_percentile(to_command, 50)),
         "request_to_command_ms_p99": _rounded(_percentile(to_command, 99)),
-        "a_swap_costs": {name: _cost(blocks, name, pairs * swaps) for name in NODES},
-    }
-
-
-def _cost(blocks: list[dict], name: str, swaps: int) -> dict:
-    """What a swap adds to a process: µs on a core and µs of waiting for one, by kind of thread."""
-    spent = [both["busy"]["usage"][name] - both["quiet"]["usage"][name] for both in blocks]
-    kinds = sorted({kind for each in spent for kind in each.used_ns})
-    used = {kind: sum(each.used_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
-    waited = {kind: sum(each.waited_ns[kind] for each in spent) * 1e-3 / swaps for kind in kinds}
-    return {
-        "used_us": round(sum(used.values()), 1),
-        "used_us_by_thread": {kind: round(value, 1) for kind, value in used.items()},
-        "waited_us_by_thread": {kind: round(value, 1) for kind, value in waited.items()},
+        "a_swap_costs": {name: cost_us(blocks, name, pairs * swaps) for name in NODES},
     }
 
 
@@ -94,7 +68,7 @@ def _line(run: dict) -> str:
     )
 
 
-def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int, swaps: int, every: int) -> dict:
+def two_checkouts(rate_hz, share, limit, before: Path, pairs: int, swaps: int, every: int, neighbours: float) -> dict:
     """Both checkouts at normal priority, in alternating blocks, on cores that are held to `share` by `limit`."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -103,7 +77,7 @@ def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int,
         for name, tree in (("before", before), ("after", None)):
             cells[name] = stack.enter_context(Cell(rate_hz, every, 0, folder / name, tree))
             cells[name].warm_up()
-        return measure(cells, pairs, swaps)
+        return measure(cells, pairs, swaps, neighbours)
 
 
 @click.command()
@@ -124,7 +98,12 @@ def two_checkouts(rate_hz: float, share: float, limit, before: Path, pairs: int,
     help="of each core's time that is left to all that is measured; needs --before",
 )
 @click.option("--quota", "by_quota", is_flag=True, help="hold by the kernel's CPU quota, which pauses for milliseconds")
-def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by_quota) -> None:
+@click.option(
+    "--neighbours",
+    default=math.inf,
+    help="measure a block again beside which other processes used more of a core than this; without it, none",
+)
+def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by_quota, neighbours) -> None:
     """Swaps by the real generator, asked for by service calls, under a robot that waits for no one.
 
     Measured twice: with the controller's parameter `realtime_priority`, and with everything at normal priority. With
@@ -132,12 +111,11 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     """
     if before is not None:
         runs = []
-        if swaps * every / min(rates) > _LONGEST_BLOCK_S:
-            raise click.UsageError(f"a block of more than {_LONGEST_BLOCK_S:g} s; expected fewer swaps")
+        require_short(swaps, every, min(rates))
         for rate_hz in rates:
             for share in shares:
                 limit = quota if by_quota else cores_held
-                both = two_checkouts(rate_hz, share, limit, before, pairs, swaps, every)
+                both = two_checkouts(rate_hz, share, limit, before, pairs, swaps, every, neighbours)
                 runs.append({"rate_hz": rate_hz, "share": share, "by_quota": by_quota, **both})
                 for name, run in both.items():
                     click.echo(f"{rate_hz:g} Hz, {share:g} of each core, {name}: {_line(run)}")
@@ -150,7 +128,7 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     for priority in dict.fromkeys((0, realtime_priority)):
         with tempfile.TemporaryDirectory() as folder, Cell(rates[0], every, priority, Path(folder)) as cell:
             cell.warm_up()
-            run = measure({"cell": cell}, pairs, swaps)["cell"]
+            run = measure({"cell": cell}, pairs, swaps, neighbours)["cell"]
         found[priority] = {"realtime_priority": priority, **run}
         click.echo(f"priority {priority}, {rates[0]:g} Hz: {_line(run)}")
     result = {"benchmark": "swap", **machine(), "rate_hz": rates[0], **found[realtime_priority]}

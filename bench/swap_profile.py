@@ -1,16 +1,16 @@
-"""Where the time of a swap goes, in the controller and in the generator: `python bench/swap_profile.py --json F`."""
+"""Where the time of a swap goes in both nodes, of two checkouts: `python bench/swap_profile.py --before TREE`."""
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
 import numpy as np
-from cells import NODES, Cell
+from cells import NODES, Cell, alternate, cost_us, require_short
 from hold import cores_held, quota
 from results import machine, write_result
 from traced import DECODE, PIECES
@@ -32,43 +32,38 @@ class TracedCell(Cell):
             cell.processes[name] = subprocess.Popen(command, env=cell.environment, stdout=log, stderr=log)
 
 
-def profile(rate_hz: float, every: int, swaps: int, limit, share: float, tree: Path | None) -> dict:
-    """One block without swaps and one with, both nodes under stop watches."""
+def profile(rate_hz, every: int, swaps: int, pairs: int, limit, share: float, before: Path, neighbours: float) -> dict:
+    """Pairs of blocks without swaps and with, of both checkouts, their nodes under stop watches."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(limit(share))
-        with TracedCell(folder, rate_hz, every, 0, folder, tree) as cell:
-            cell.warm_up()
-            seconds = swaps * every / rate_hz
-            windows, blocks = {}, {}
-            for kind in ("quiet", "busy"):
-                began = time.perf_counter()  # the same clock in all processes
-                blocks[kind] = getattr(cell, kind)(seconds)
-                windows[kind] = (began, time.perf_counter())
-            cell.check()
-        result = {"rate_hz": rate_hz, "share": share, "swaps": blocks["busy"]["swaps"]}
-        for name in NODES:
-            spent = blocks["busy"]["usage"][name] - blocks["quiet"]["usage"][name]
-            waited = {kind: round(value * 1e-3 / swaps, 1) for kind, value in spent.waited_ns.items()}
-            result[name] = {
-                "a_swap_uses_us": round(sum(spent.used_ns.values()) * 1e-3 / swaps, 1),
-                "by_thread_us": {kind: round(value * 1e-3 / swaps, 1) for kind, value in spent.used_ns.items()},
-                "waits_for_a_core_us": waited,
-                "pieces": _pieces(name, json.loads((folder / f"{name}.json").read_text()), windows, swaps),
-            }
+        with contextlib.ExitStack() as running:
+            cells = {}
+            for side, tree in (("before", before), ("after", None)):
+                cells[side] = running.enter_context(TracedCell(folder / side, rate_hz, every, 0, folder / side, tree))
+                cells[side].warm_up()
+            blocks = alternate(cells, pairs, swaps, neighbours)
+        result = {"rate_hz": rate_hz, "share": share, "swaps": pairs * swaps}
+        for side in cells:
+            windows = {kind: [pair[kind]["window"] for pair in blocks[side]] for kind in ("quiet", "busy")}
+            result[side] = {}
+            for name in NODES:
+                calls = json.loads((folder / side / f"{name}.json").read_text())
+                pieces = _pieces(name, calls, windows, pairs * swaps)
+                result[side][name] = cost_us(blocks[side], name, pairs * swaps) | {"pieces": pieces}
     return result
 
 
 def _pieces(node: str, calls: list, windows: dict, swaps: int) -> list[dict]:
     """What a swap adds of each piece; and of a call while there are swaps: median times, 99th percentile by the clock.
 
-    Processor time is without the pieces inside a piece. What the block without swaps had as well is taken off.
+    Processor time is without the pieces inside a piece. What the blocks without swaps had as well is taken off.
     """
     result = []
     for piece in dict.fromkeys([DECODE, *(piece for piece, *_ in PIECES[node])]):
         found = {
-            kind: [call for call in calls if call[0] == piece and began < call[2] < ended]
-            for kind, (began, ended) in windows.items()
+            kind: [call for call in calls if call[0] == piece and any(began < call[2] < ended for began, ended in each)]
+            for kind, each in windows.items()
         }
         if not found["busy"]:
             continue
@@ -90,9 +85,11 @@ def _pieces(node: str, calls: list, windows: dict, swaps: int) -> list[dict]:
 
 @click.command()
 @click.option("--json", "path", type=click.Path(path_type=Path), help="write the result here")
+@click.option("--before", type=click.Path(path_type=Path), required=True, help="a checkout to compare with")
 @click.option("--rate-hz", default=200.0, show_default=True)
 @click.option("--every", default=25, show_default=True, help="observations from one request to the next")
-@click.option("--swaps", default=100, show_default=True)
+@click.option("--swaps", default=50, show_default=True, help="swaps of a block")
+@click.option("--pairs", default=4, show_default=True, help="blocks without and with swaps")
 @click.option(
     "--share",
     "shares",
@@ -103,24 +100,29 @@ def _pieces(node: str, calls: list, windows: dict, swaps: int) -> list[dict]:
     help="of each core's time that is left to all that is measured",
 )
 @click.option("--quota", "by_quota", is_flag=True, help="hold by the kernel's CPU quota, which pauses for milliseconds")
-@click.option("--tree", type=click.Path(path_type=Path), help="another checkout, to profile its nodes")
-def main(path: Path | None, rate_hz: float, every: int, swaps: int, shares, by_quota: bool, tree: Path | None) -> None:
-    """Times of a swap's pieces inside the two real nodes, and what their threads used by the kernel's books."""
+@click.option(
+    "--neighbours",
+    default=math.inf,
+    help="measure a block again beside which other processes used more of a core than this; without it, none",
+)
+def main(path, before, rate_hz, every, swaps, pairs, shares, by_quota, neighbours) -> None:
+    """Times of a swap's pieces inside the real nodes, and what their threads used by the kernel's books."""
+    require_short(swaps, every, rate_hz)
     runs = []
     for share in shares:
-        run = profile(rate_hz, every, swaps, quota if by_quota else cores_held, share, tree)
+        limit = quota if by_quota else cores_held
+        run = profile(rate_hz, every, swaps, pairs, limit, share, before, neighbours)
         runs.append(run)
         for name in NODES:
-            node = run[name]
-            click.echo(
-                f"{name}, {share:g} of each core: a swap uses {node['a_swap_uses_us']:.0f} µs {node['by_thread_us']}"
-            )
-            for row in node["pieces"]:
-                click.echo(
-                    f"  {row['piece']:45} {row['thread']:7} {row['calls']:5.2f} x {row['used_us']:7.1f} µs used, "
-                    f"{row['wall_us']:7.1f} µs by the clock (p99 {row['wall_p99_us']:.0f}) = "
-                    f"{row['used_us_a_swap']:7.1f} µs a swap"
-                )
+            for side in ("before", "after"):
+                node = run[side][name]
+                click.echo(f"{name}, {share:g} of each core, {side}: {node['used_us']} µs {node['used_us_by_thread']}")
+                for row in node["pieces"]:
+                    click.echo(
+                        f"  {row['piece']:45} {row['thread']:7} {row['calls']:5.2f} x {row['used_us']:7.1f} µs used, "
+                        f"{row['wall_us']:7.1f} µs by the clock (p99 {row['wall_p99_us']:.0f}) = "
+                        f"{row['used_us_a_swap']:7.1f} µs a swap"
+                    )
     write_result(path, {"benchmark": "swap_profile", **machine(), "by_quota": by_quota, "every": every, "runs": runs})
 
 

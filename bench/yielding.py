@@ -1,30 +1,44 @@
 """How a generator steps back behind the controller, by scheduling class: `python bench/yielding.py --json F`."""
 
 import contextlib
+import math
 import os
 import tempfile
 from pathlib import Path
 
 import click
 import numpy as np
-from cells import Cell, loaded
+from cells import NODES, Cell, loaded
 from hold import cores_held
 from results import machine, write_result
 
-CLASSES = {"nice 0": (0, 0), "nice 10": (0, 10), "nice 19": (0, 19), "batch, nice 10": (3, 10), "idle": (5, 0)}
-"""SCHED_OTHER, SCHED_BATCH or SCHED_IDLE, and niceness."""
+from lwd_ros.control.process import set_slice
+
+DEFAULT_S, SHORT_S, LONG_S = 0.0, 0.0001, 0.1
+CLASSES = {
+    "nice 10": (os.SCHED_OTHER, 10, DEFAULT_S, DEFAULT_S),
+    "nice 19": (os.SCHED_OTHER, 19, DEFAULT_S, DEFAULT_S),
+    "idle": (os.SCHED_IDLE, 0, DEFAULT_S, DEFAULT_S),
+    "nice 10, long slices": (os.SCHED_OTHER, 10, LONG_S, DEFAULT_S),
+    "nice 10, the controller's slices short": (os.SCHED_OTHER, 10, DEFAULT_S, SHORT_S),
+    "nice 10, long slices, the controller's short": (os.SCHED_OTHER, 10, LONG_S, SHORT_S),
+}
+"""Class and niceness of the generator's threads, their slices, and those of the controller's threads, in s."""
 
 
-def schedule(process: int, kind: str) -> None:
-    """Put every thread of a process into a class. Needs the right to raise priorities again."""
-    policy, nice = CLASSES[kind]
-    for name in os.listdir(f"/proc/{process}/task"):
-        with contextlib.suppress(ProcessLookupError):  # it ended since it was listed
-            os.sched_setscheduler(int(name), policy, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, int(name), nice)
+def schedule(generator: int, controller: int, kind: str) -> None:
+    """Put every thread of a generator into a class. Needs the right to raise priorities again."""
+    policy, nice, *slices = CLASSES[kind]
+    for process, slice_s in zip((generator, controller), slices, strict=True):
+        for name in os.listdir(f"/proc/{process}/task"):
+            with contextlib.suppress(ProcessLookupError):  # it ended since it was listed
+                if process == generator:
+                    os.sched_setscheduler(int(name), policy, os.sched_param(0))
+                    os.setpriority(os.PRIO_PROCESS, int(name), nice)
+                set_slice(int(name), slice_s)
 
 
-def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, cores: int) -> dict:
+def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, cores: int, neighbours: float) -> dict:
     """Blocks with swaps in each class, in turns, with so many cores loaded by other processes."""
     kinds, found = list(CLASSES), {kind: [] for kind in CLASSES}
     with contextlib.ExitStack() as stack:
@@ -33,12 +47,12 @@ def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, c
         cell = stack.enter_context(Cell(rate_hz, every, 0, folder))
         cell.warm_up()
         stack.enter_context(loaded(cores))
-        generator = cell.supervisor.processes["policy_generator"].pid
+        nodes = [cell.supervisor.processes[name].pid for name in NODES]
         for block in range(blocks):
             for kind in kinds[block % len(kinds) :] + kinds[: block % len(kinds)]:
-                schedule(generator, kind)
-                found[kind].append(cell.busy(swaps * every / rate_hz))
-                cell.check()
+                schedule(*nodes, kind)
+                found[kind].append(cell.undisturbed("busy", swaps * every / rate_hz, neighbours))
+                click.echo(f"block {block + 1} of {blocks}, {kind}: {found[kind][-1]['lost']} ticks lost", err=True)
     return {
         "rate_hz": rate_hz,
         "share": share,
@@ -59,10 +73,14 @@ def summary(blocks: list[dict]) -> dict:
         values = np.concatenate([block[name] for block in blocks])
         for percent in (50, 99):
             value = float(np.percentile(values, percent, method="higher"))
-            result[f"{name}_p{percent}"] = round(value, 3) if np.isfinite(value) else None
+            result[f"{name}_p{percent}"] = _rounded(value)
     values = np.concatenate([block["latencies"] for block in blocks])
-    result["around_ms_p99"] = round(1e3 * float(np.percentile(values, 99, method="higher")), 3)
+    result["around_ms_p99"] = _rounded(1e3 * float(np.percentile(values, 99, method="higher")))
     return result
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 @click.command()
@@ -73,11 +91,18 @@ def summary(blocks: list[dict]) -> dict:
 @click.option("--blocks", default=5, show_default=True, help="blocks of each class")
 @click.option("--share", default=1.0, show_default=True, help="of each core's time that is left to what is measured")
 @click.option("--load", "loads", multiple=True, default=(0, 2), show_default=True, help="cores that compute beside it")
-def main(path: Path | None, rate_hz: float, every: int, swaps: int, blocks: int, share: float, loads) -> None:
+@click.option(
+    "--neighbours",
+    default=math.inf,
+    help="measure a block again beside which other processes used more of a core than this; without it, none",
+)
+def main(
+    path: Path | None, rate_hz: float, every: int, swaps: int, blocks: int, share: float, loads, neighbours: float
+) -> None:
     """Ticks lost while policies are generated, and how soon a request is answered, with the generator in each class."""
     runs = []
     for cores in loads:
-        run = measure(rate_hz, every, swaps, blocks, share, cores)
+        run = measure(rate_hz, every, swaps, blocks, share, cores, neighbours)
         runs.append(run)
         for kind, row in run["classes"].items():
             click.echo(f"{cores} cores loaded, {kind}: {row}")

@@ -26,6 +26,7 @@ from lwd_ros.control import (
     StreamError,
     Turns,
     request_scheduling,
+    wake_soon,
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
@@ -95,6 +96,7 @@ class PolicyController(ManagedNode):
             self._intake = PolicyIntake(lambda parcel: core.check(parcel.open()), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
+            wake_soon()
             self._configuration = undo.pop_all()
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
@@ -116,6 +118,7 @@ class PolicyController(ManagedNode):
         self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
         self._report = ControllerReport(core, now, self.thresholds)
         self._asked_s, self._draining = now, False
+        self._content = b""  # of the last policy that the volatile subscription brought
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
             self._subscribe(undo)
             self._start_timers(undo)
@@ -314,14 +317,16 @@ class PolicyController(ManagedNode):
             self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
     def _take_older(self) -> None:
-        """Look whether the latched subscription has something new."""
+        """Look whether the latched subscription has something that the volatile one has not brought."""
         while self._admission.wants_older and (taken := take_message(self._policies[1])) is not None:
-            self._on_older_policy(taken[0])
+            if taken[0] != self._content:
+                self._on_older_policy(taken[0])
 
     def _on_older_policy(self, content: bytes) -> None:
         self._admit(content, lambda publication: self._admission.admits_older(publication))
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
+        self._content = content
         self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
 
     def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> None:
