@@ -15,6 +15,7 @@ import click
 import numpy as np
 import onnx
 from ledger import of_neighbours, usage, used_since
+from rclpy.task import Future
 from robot import Exchange, Robot, benchmark_environment, contract_at
 
 from lwd_msgs.msg import ControllerStatus
@@ -88,6 +89,8 @@ class Requests:
         self.answered_ns: list[int] = []  # when each response came, system clock
         self.first_stamps: dict[str, int] = {}  # by policy: the first observation that it answered
         self.failed = Counter()
+        self._pending: list[Future] = []
+        robot.on_answer.append(self._collect)
         robot.node.create_subscription(ControllerStatus, "policy_controller/status", self._on_status, 1000)
 
     def wait_for_service(self) -> None:
@@ -97,7 +100,7 @@ class Requests:
 
     def ask(self) -> None:
         """Ask for another policy."""
-        self._client.call_async(GeneratePolicy.Request(task="drawer-open-v3")).add_done_callback(self._on_answer)
+        self._pending.append(self._client.call_async(GeneratePolicy.Request(task="drawer-open-v3")))
 
     def between(self, place: int) -> None:
         """To be called after each observation."""
@@ -114,12 +117,14 @@ class Requests:
             self._robot.spin_for(0.1)
         raise click.ClickException(f"{len(self.asked)} requests, {len(self.answers)} answers {_ANSWER_S:g} s later")
 
-    def _on_answer(self, future) -> None:
-        response = future.result()
-        self.answers.append(response)
-        self.answered_ns.append(self._robot.now_ns())
-        if not response.success:
-            self.failed[response.message] += 1
+    def _collect(self) -> None:
+        for future in [each for each in self._pending if each.done()]:
+            self._pending.remove(future)
+            response = future.result()
+            self.answers.append(response)
+            self.answered_ns.append(self._robot.now_ns())
+            if not response.success:
+                self.failed[response.message] += 1
 
     def _on_status(self, message: ControllerStatus) -> None:
         if message.policy_id:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -100,6 +101,8 @@ class Robot:
         self.executor.add_node(self.node)
         # With rclpy's own turns, two wait sets for every message, the robot would be what is late at 500 Hz.
         self._watch: Watch | None = None  # of all that the node has when it is first served
+        self.on_answer: list[Callable[[], None]] = []
+        """Called when a service has answered: a future's own callbacks would wait for a turn of rclpy's executor."""
         binding = contract.require_binding()
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._observations = []
@@ -188,7 +191,8 @@ class Robot:
             for ready in self._watch.look(left):
                 ready()
                 if isinstance(ready.entity, Client):
-                    self.executor.spin_once(timeout_sec=0.0)  # what its answer sets off
+                    for look in self.on_answer:
+                        look()
 
     def spin_for(self, seconds: float) -> None:
         """Serve callbacks for a while."""
