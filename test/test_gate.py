@@ -143,14 +143,16 @@ def test_every_load_holds_and_the_gripper_keeps_its_command_where_the_state_is_k
     assert bridge.tell("drawer-close-v3")
 
 
-def test_only_a_clock_that_is_behind_is_complained_of(bridge):
-    """A policy that runs since before a reset is older than the reset, and no clock is wrong."""
+def test_what_was_asked_for_in_vain_is_named(bridge):
+    """And nothing else is: a policy that runs since before a reset is older than the reset, and no clock is wrong."""
     bridge.tell(after_s=-1.0, first_ns=0)
-    assert bridge.gate.generated_too_early() is None
+    assert bridge.gate.refused() is None
     bridge.tell(after_s=-1.0)
-    assert bridge.gate.generated_too_early().policy_id == "p"
-    bridge.tell("drawer-close-v3", after_s=-1.0)
-    assert bridge.gate.generated_too_early() is None
+    assert bridge.gate.refused().policy_id == "p"
+    bridge.tell("drawer-close-v3")
+    assert bridge.gate.refused().task == "drawer-close-v3"
+    assert bridge.tell(policy_id="another one")
+    assert bridge.gate.refused() is None
 
 
 def test_commands_that_no_policy_explains_are_named_once(bridge):

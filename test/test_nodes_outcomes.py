@@ -231,6 +231,19 @@ def test_a_policy_from_before_a_stop_is_refused_however_late_it_comes(tmp_path, 
         robot.assert_runs()
 
 
+def test_a_policy_that_ran_before_is_not_counted_among_those_that_a_stop_drops(robot_with, make_policy):
+    """Each comes on two subscriptions; the second copy must not wait for the stop."""
+    robot = robot_with()
+    for draw in (1, 2, 3):
+        robot.offer(make_policy(draw))
+        robot.run(40)
+    for _ in range(2):
+        assert robot.cell.call(Trigger, "policy_controller/stop").success
+        robot.offer()
+        robot.run(40)
+    assert "from before the stop are dropped" not in robot.cell.tail("policy_controller", 1000)
+
+
 def test_each_stop_is_reported_even_right_after_another(robot_with, make_policy):
     """A policy that is stopped at its first tick: a log line and a status of its own."""
     robot = robot_with(stop_outside_training_range=True)

@@ -36,7 +36,7 @@ class ControllerAdvice:
 
     def give(self, now: float, missing: list[MissingStream], outside_training_range: list[str]) -> None:
         """Say what there is to say now; `missing` and `outside_training_range` are those of the status."""
-        if isinstance(self._core.mode, WaitingForPolicy) and now - self._began > _HINT_S:
+        if isinstance(self._core.mode, WaitingForPolicy) and not missing and now - self._began > _HINT_S:
             self._hint_at_generator()
         self._tell_missing(now, missing)
         if outside_training_range:
@@ -72,10 +72,14 @@ class ControllerAdvice:
         name = self._node.get_parameter("get_policy_service").value
         if not name.endswith("get_policy"):
             return  # not our generator's; its owner knows how it is asked
-        service = self._node.resolve_service_name(name.removesuffix("get_policy") + "generate_policy")
+        generate, tasks = (
+            self._node.resolve_service_name(name.removesuffix("get_policy") + each)
+            for each in ("generate_policy", "list_tasks")
+        )
         self._once(
             "generate",
-            f'no policy yet; ask for one: ros2 service call {service} lwd_msgs/srv/GeneratePolicy "{{task: TASK}}"',
+            f'no policy yet; ask for one: ros2 service call {generate} lwd_msgs/srv/GeneratePolicy "{{task: NAME}}" '
+            f"(names: ros2 service call {tasks} lwd_msgs/srv/ListTasks)",
         )
 
     def _tell_missing(self, now: float, missing: list[MissingStream]) -> None:

@@ -68,7 +68,9 @@ class ControllerReport:
         before, mode = self._reported[1], self._core.mode
         if not self._outcome_has_changed():
             return "", False
-        if isinstance(mode, (Holding, Stopped)):
+        if isinstance(mode, Stopped):
+            return f"stopped: {mode.reason}; the next policy that is asked for starts it again", True
+        if isinstance(mode, Holding):
             return f"{mode.outcome.name.lower()}: {mode.reason}", True
         if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
             name, held_s = before.outcome.name.lower(), now - before.since_s

@@ -27,7 +27,7 @@ from lwd_ros.sim.scene import Scene, SceneError, require_contract, require_share
 MODES = ("realtime", "lockstep")
 _REPUBLISH_S = 0.04  # lock step: an observation that nobody answered is sent again this often, before it goes stale
 _SERVED_WHEN_LATE = 8  # callbacks between two steps where there is no time to wait for any
-_LOOK_S = 0.25  # how often to look for commands of a held arm that no policy explains
+_LOOK_S = 0.25  # how often to look for other simulators, and for commands of a held arm that no policy explains
 _STUCK_S = 1.0  # lock step: diagnostics say what is missing when no step came for so long
 
 
@@ -70,7 +70,7 @@ class MetaworldBridge(ManagedNode):
         )
         self._period_ns = round(contract.period_s * 1e9)
         self._stamp_ns = 0
-        self._named: RunningPolicy | None = None  # the last policy that the log called too old for the loaded task
+        self._named: RunningPolicy | None = None  # the last policy that the log said does not count
         self._recorder = self._new_recorder()
         task = self.get_parameter("task").value
         if task:
@@ -210,6 +210,9 @@ class MetaworldBridge(ManagedNode):
         return f" (published by {names})" if count > 1 else ""
 
     def _name_strangers(self) -> None:
+        if self.count_publishers("/clock") > 1:
+            others = "another node publishes /clock: two simulators in one ROS domain mix their clocks and observations"
+            self.warn(f"{others}; stop one, or give it another ROS_DOMAIN_ID")
         if topic := self._gate.unexplained(time.monotonic()):
             status = self.resolve_topic_name(self.get_parameter("controller_status_topic").value)
             found = f"nobody publishes {status}"
@@ -227,10 +230,11 @@ class MetaworldBridge(ManagedNode):
             self.get_logger().info(f"policy {running.policy_id} for '{running.task}' commands: the arm is held no more")
             if self._lockstep and self._gate.fresh:
                 self._step()
-        early = self._gate.generated_too_early()
-        if early is not None and early != self._named:
-            self._named = early
-            self.get_logger().warning(self._gate.why_held(time.monotonic()))
+        refused = self._gate.refused()
+        if refused is not None and refused != self._named:
+            self._named = refused
+            held = self._gate.why_held(time.monotonic())
+            self.get_logger().warning(f"{held}; ask for one: {self._how_to_ask()}")
 
     def _step(self) -> None:
         """Advance one control period under the present command and publish what comes of it."""
@@ -240,6 +244,7 @@ class MetaworldBridge(ManagedNode):
         self._step_count += 1
         if self._success and not self._first_success:
             self._first_success = self._step_count
+            self.get_logger().info(f"'{self._scene.task}' succeeded at step {self._step_count} since its load")
         self._stamp_ns += self._period_ns
         self._record()
         self._publish()

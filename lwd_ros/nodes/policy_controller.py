@@ -317,26 +317,31 @@ class PolicyController(ManagedNode):
             self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
 
     def _take_older(self) -> None:
-        """Look whether the latched subscription has something that the volatile one has not brought."""
-        while self._admission.wants_older and (taken := take_message(self._policies[1])) is not None:
+        """Read the latched subscription: what the volatile one has brought too must not wait there for a stop."""
+        while (taken := take_message(self._policies[1])) is not None:
             if taken[0] != self._content:
                 self._on_older_policy(taken[0])
 
     def _on_older_policy(self, content: bytes) -> None:
-        self._admit(content, lambda publication: self._admission.admits_older(publication))
+        if self._admit(content, lambda publication: self._admission.admits_older(publication)):
+            self.get_logger().info("a policy from before this start is taken, for run_latched is true")
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
         self._content = content
         self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
 
-    def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> None:
+    def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> bool:
+        """Hand a policy to its check if it may be taken; returns whether it may."""
         publication = Publication("", 0)
         try:
             publication, _ = parcel = Parcel.of(content)
-            if admits(publication):
+            admitted = admits(publication)
+            if admitted:
                 self._judge(parcel)
         except PolicyError as error:
             self._reject(publication, str(error))
+            return False
+        return admitted
 
     def _judge(self, parcel: Parcel) -> None:
         dropped = self._intake.put(parcel)

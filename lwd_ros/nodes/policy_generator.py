@@ -1,5 +1,6 @@
 """The policy generator: a service call samples a policy and publishes its weights. No torch."""
 
+import difflib
 import sys
 import time
 
@@ -126,7 +127,10 @@ class PolicyGeneratorNode(ManagedNode):
                 raise ModelError(self._why_not())
             generator, observation = self._generator, None
             if request.task not in generator.tasks:
-                raise ModelError(f"task '{request.task}' is unknown; known tasks: {', '.join(generator.tasks)}")
+                close = difflib.get_close_matches(request.task, generator.tasks, 1)
+                meant = f" (did you mean {close[0]}?)" if close else ""
+                known = f"{generator.path.name} knows {', '.join(generator.tasks)}"
+                raise ModelError(f"task '{request.task}' is unknown{meant}; {known}")
             if generator.description.condition_on_observation:
                 observation = await self._observation(to_nanoseconds(request.not_before))
                 response.observation_stamp = to_stamp(observation.stamp_ns)

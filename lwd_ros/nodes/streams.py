@@ -25,8 +25,9 @@ OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscrip
 
 def node_names(endpoints) -> str:
     """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
-    names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints}
-    return ", ".join(sorted(names))
+    names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints]
+    counts = {name: names.count(name) for name in sorted(names)}
+    return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
 
 
 def _qos_of(event) -> str:
@@ -134,6 +135,8 @@ class StreamSubscriber:
                 entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
             elif not found:
                 entry += " (no publisher)"
+            elif entry.endswith("nothing received"):
+                entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
             result.append(MissingStream(topic, entry, bool(types or deaf)))
         return result
 

@@ -184,8 +184,8 @@ class CommandGate:
         if early_s > 0.0:
             return (
                 f"a policy for '{wait.task}' runs that was generated {early_s:.3f} s before the load, by its "
-                "generator's clock; where each new one is, the clocks of generator and bridge are apart: synchronise "
-                "them (NTP, PTP)"
+                "generator's clock, so it does not count; where a new one does not either, the clocks of generator and "
+                "bridge are apart: synchronise them (NTP, PTP)"
             )
         if running.first_stamp_ns < wait.stamp_ns or running == self._elsewhere:
             return f"a policy for '{wait.task}' runs that has not answered an observation of this scene first"
@@ -202,12 +202,15 @@ class CommandGate:
         objection = self._objection(self.wait) if self._told(now) else "no policy runs"
         return f"'{self.wait.task}' is loaded, and the arm is held until a policy for it commands: {objection}"
 
-    def generated_too_early(self) -> RunningPolicy | None:
-        """The running policy where it began after the load and yet is refused: by its generator's clock it is older."""
+    def refused(self) -> RunningPolicy | None:
+        """The running policy where it began after the load and yet does not count: somebody asked for it in vain.
+
+        It is for another task, or by its generator's clock it is older than the load.
+        """
         wait, running = self.wait, self._running
-        if wait is None or running is None or running.task != wait.task or running.generated_ns >= wait.loaded_ns:
+        if wait is None or running is None or not wait.stamp_ns <= running.first_stamp_ns <= self.sent_ns:
             return None
-        return running if wait.stamp_ns <= running.first_stamp_ns <= self.sent_ns else None
+        return running if running.task != wait.task or running.generated_ns < wait.loaded_ns else None
 
     def unexplained(self, now: float) -> str:
         """The topic on which somebody commands a held arm though no controller says that a policy runs; '' if none.
