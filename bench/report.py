@@ -15,8 +15,10 @@ TEMPLATE = DOCUMENT.with_suffix(".template.md")
 HEAD = f"<!-- Made by 'python bench/report.py' from {TEMPLATE.name} and bench/results/controller; edit those. -->\n"
 
 
-def _goal(value: float, most: float, digits: int = 2) -> str:
-    """A figure, bold where it is beyond its goal."""
+def _goal(value: float | None, most: float, digits: int = 2) -> str:
+    """A figure, bold where it is beyond its goal; None is infinite."""
+    if value is None:
+        return "**∞**"
     text = f"{value:.{digits}f}"
     return text if value <= most else f"**{text}**"
 
@@ -64,10 +66,10 @@ def swap(result: dict) -> dict[str, str]:
         "unanswered before the next, with swaps": lambda run: f"{run['lost_with_swaps']:,}",
         "unanswered before the next, without": lambda run: f"{run['lost_without_swaps']:,}",
         "ticks lost to swaps (goal: 0)": lambda run: _goal(run["ticks_lost"], 0, 0),
-        "p99.9 of a tick without swaps, ms": lambda run: f"{run['p999_without_ms']:.2f}",
-        "p99.9 of a tick around a swap, ms": lambda run: f"{run['p999_around_ms']:.2f}",
+        "p99.9 of a tick without swaps, ms": lambda run: _milliseconds(run["p999_without_ms"]),
+        "p99.9 of a tick around a swap, ms": lambda run: _milliseconds(run["p999_around_ms"]),
         "ratio, median of the pairs (goal: ≤ 1.2)": lambda run: _goal(run["worst_tick_ratio"], 1.2),
-        "ratio, worst pair": lambda run: f"{run['worst_tick_ratio_worst_pair']:.2f}",
+        "ratio, worst pair": lambda run: _milliseconds(run["worst_tick_ratio_worst_pair"]),
         "request to first command p50, ms (goal: ≤ 15)": lambda run: _goal(run["request_to_command_ms_p50"], 15, 1),
         "request to first command p99, ms": lambda run: _milliseconds(run["request_to_command_ms_p99"]),
     }
@@ -77,6 +79,38 @@ def swap(result: dict) -> dict[str, str]:
         "value:swap.rate": f"{result['rate_hz']:g}",
         "value:swap.pairs": str(len(result["worst_tick_ratios"])),
     }
+
+
+def swap_before_after(result: dict) -> dict[str, str]:
+    """Two checkouts at normal priority in one run: a pair of columns for each speed of the cores."""
+    sides = [(run, side) for run in result["runs"] for side in ("before", "after")]
+    header = ["", *(f"{run['rate_hz']:g} Hz, {_speed(run)}, {side}" for run, side in sides)]
+
+    def lost(run: dict, side: str) -> str:
+        return _goal(run[side]["ticks_lost"], run["before"]["ticks_lost"] / 4 if side == "after" else math.inf, 0)
+
+    rows = {
+        "swaps": lambda run, side: f"{run[side]['swaps']:,} of {run[side]['requested']:,}",
+        "observations, with swaps and without": lambda run, side: f"{run[side]['ticks']:,} each",
+        "unanswered before the next, with swaps": lambda run, side: f"{run[side]['lost_with_swaps']:,}",
+        "unanswered before the next, without": lambda run, side: f"{run[side]['lost_without_swaps']:,}",
+        "ticks lost to swaps (goal: a quarter)": lost,
+        "p99.9 of a tick without swaps, ms": lambda run, side: _milliseconds(run[side]["p999_without_ms"]),
+        "p99.9 of a tick around a swap, ms": lambda run, side: _milliseconds(run[side]["p999_around_ms"]),
+        "request to first command p50, ms": lambda run, side: _milliseconds(run[side]["request_to_command_ms_p50"]),
+        "a swap uses of the controller's process, µs": lambda run, side: _used(run[side], "policy_controller"),
+        "a swap uses of the generator's process, µs": lambda run, side: _used(run[side], "policy_generator"),
+    }
+    body = [[name, *(cell(run, side) for run, side in sides)] for name, cell in rows.items()]
+    return {"table:swap_before_after": table(header, body)}
+
+
+def _speed(run: dict) -> str:
+    return "full speed" if run["share"] == 1 else f"{run['share']:g} of each core"
+
+
+def _used(side: dict, node: str) -> str:
+    return f"{side['a_swap_costs'][node]['used_us']:,.0f}"
 
 
 def step(result: dict) -> dict[str, str]:
@@ -142,7 +176,7 @@ def handover(result: dict) -> dict[str, str]:
 def document() -> str:
     """The whole page."""
     contents = {}
-    for content in (latency, swap, step, soak, handover):
+    for content in (latency, swap, swap_before_after, step, soak, handover):
         name = content.__name__
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())

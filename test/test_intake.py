@@ -1,15 +1,7 @@
 """Pins how policies are checked off the control path: in order, on another thread, never after a stop, never lost."""
 
-import ast
-import ctypes
-import os
-import platform
-import struct
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -151,40 +143,3 @@ def test_what_the_system_refuses_is_one_sentence_each():
     assert len(found) == 1
     assert found[0].startswith("cpu_affinity [100000]: the system refused (") and "may run on cores [" in found[0]
     assert request_scheduling(0, []) == []
-
-
-def _slice_s(thread: int) -> float | None:
-    """The slice that Linux tells of a thread, s (sched_getattr); None before 6.12, which has none."""
-    number = {"x86_64": 315, "aarch64": 275}.get(platform.machine())
-    if sys.platform != "linux" or number is None:
-        return None
-    content = ctypes.create_string_buffer(56)
-    assert ctypes.CDLL(None).syscall(number, thread, content, 56, 0) == 0
-    return struct.unpack("=IIQiIQQQII", content.raw)[5] * 1e-9 or None
-
-
-def test_slices_are_asked_for_without_privilege_and_leave_the_rest_alone():
-    """In a process of its own: Linux gives no priority back."""
-    code = """
-from test_intake import _slice_s
-import os
-from lwd_ros.control import wake_soon, yield_to_others
-
-def state():
-    return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0), _slice_s(0)
-
-before = state()
-wake_soon()
-soon = state()
-yield_to_others(0)
-unchanged = state()
-yield_to_others(7)
-late = state()
-print([before, soon, unchanged, late])
-"""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    before, soon, unchanged, late = ast.literal_eval(done.stdout)
-    assert soon[:2] == before[:2] and unchanged == soon and late[:2] == (before[0], min(19, before[1] + 7))
-    if before[2] is not None:
-        assert (soon[2], late[2]) == (pytest.approx(0.0001), pytest.approx(0.1))

@@ -19,7 +19,7 @@ from lwd_ros.control.mode import (
 )
 from lwd_ros.control.observation import Observation, ObservationAssembler, StreamError
 from lwd_ros.control.pacing import Pacer
-from lwd_ros.control.process import InterpreterGuard, request_scheduling, wake_soon, yield_to_others
+from lwd_ros.control.process import InterpreterGuard, request_scheduling, yield_to_others
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import Moments, TickStatistics
 from lwd_ros.control.turns import Turns
@@ -52,6 +52,5 @@ __all__ = [
     "WaitingForObservation",
     "WaitingForPolicy",
     "request_scheduling",
-    "wake_soon",
     "yield_to_others",
 ]

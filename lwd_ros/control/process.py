@@ -1,10 +1,7 @@
 """What a control process asks of its interpreter and of the operating system."""
 
-import ctypes
 import gc
 import os
-import platform
-import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -87,43 +84,13 @@ def request_scheduling(priority: int, cores: Sequence[int]) -> list[str]:
     return refused
 
 
-SHORT_SLICE_S, LONG_SLICE_S = 0.0001, 0.1
-"""The least and the most that Linux grants."""
-
-_SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}.get(platform.machine())  # number of Linux's sched_setattr
-_ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
-
-
-def set_slice(thread: int, slice_s: float) -> bool:
-    """Ask that a thread of normal priority gets the processor in slices of 0.1 to 100 ms; returns whether it does.
-
-    Linux from 6.12 on lets a thread that wakes, and asks for less at a time, begin before one that runs and asks for
-    more; at its default, that one may go on for milliseconds. Nobody's share changes, and it takes no privilege.
-    """
-    if sys.platform != "linux" or _SET_ATTRIBUTES is None or os.sched_getscheduler(thread) != os.SCHED_OTHER:
-        return False
-    nice = os.getpriority(os.PRIO_PROCESS, thread)
-    content = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, round(slice_s * 1e9), 0, 0)
-    return ctypes.CDLL(None).syscall(_SET_ATTRIBUTES, thread, content, 0) == 0
-
-
-def wake_soon() -> None:
-    """Ask that every thread of this process, at normal priority, begins as soon as it has something to do."""
-    _of_all_threads(lambda thread: set_slice(thread, SHORT_SLICE_S))
-
-
 def yield_to_others(nice: int) -> None:
-    """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait.
-
-    Unless `nice` is 0, they also ask for long slices, which lets others interrupt them at any time (see `set_slice`).
-    """
+    """Lower the priority of every thread of this process by `nice` (0 to 19) steps: it computes when others wait."""
 
     def lower(thread: int) -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + nice))
-        set_slice(thread, LONG_SLICE_S)
 
-    if nice:
-        _of_all_threads(lower)
+    _of_all_threads(lower)
 
 
 def _of_all_threads(call: Callable[[int], None]) -> None:

@@ -26,7 +26,6 @@ from lwd_ros.control import (
     StreamError,
     Turns,
     request_scheduling,
-    wake_soon,
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
@@ -96,7 +95,6 @@ class PolicyController(ManagedNode):
             self._intake = PolicyIntake(lambda parcel: core.check(parcel.open()), judged.trigger)
             undo.callback(self._intake.close)  # first of all, for its thread triggers the guard condition
             self.refusals = request_scheduling(self.get_parameter("realtime_priority").value, cores)
-            wake_soon()
             self._configuration = undo.pop_all()
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
