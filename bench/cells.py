@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 import onnx
-from ledger import neighbours_s, usage
+from ledger import of_neighbours, usage, used_since
 from robot import Exchange, Robot, benchmark_environment, contract_at
 
 from lwd_msgs.msg import ControllerStatus
@@ -244,12 +244,12 @@ class Cell:
         `usage` is that of the nodes, `neighbours` cores that all other processes used, `window` from when to when, s of
         a clock that all processes share.
         """
-        others_s, before, began = neighbours_s(), self._usage(), time.perf_counter()
+        others, before, began = of_neighbours(), self._usage(), time.perf_counter()
         exchange = self.robot.run(seconds, between)
         ended, after = time.perf_counter(), self._usage()
         return exchange, {
             "usage": {name: after[name] - before[name] for name in NODES},
-            "neighbours": (neighbours_s() - others_s) / (ended - began),
+            "neighbours": used_since(others) / (ended - began),
             "window": (began, ended),
         }
 

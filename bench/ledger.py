@@ -40,11 +40,8 @@ def usage(process: int) -> Usage:
     return result
 
 
-def neighbours_s() -> float:
-    """Processor time that all other processes have used: those that are neither this one nor started by it, s.
-
-    Between two calls it tells whether a machine was as idle as a benchmark wants it.
-    """
+def of_neighbours() -> Counter:
+    """Processor time in ns by process, of all that are neither this one nor started by it."""
     parents, used_ns = {}, Counter()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -60,4 +57,12 @@ def neighbours_s() -> float:
             process = parents.get(process, 0)
         return process == os.getpid()
 
-    return 1e-9 * sum(used for process, used in used_ns.items() if not is_ours(process))
+    return Counter({process: used for process, used in used_ns.items() if not is_ours(process)})
+
+
+def used_since(before: Counter) -> float:
+    """Processor time that neighbours have used since, s; it tells whether a machine was idle beside a benchmark.
+
+    What a process used that has ended meanwhile is not known.
+    """
+    return 1e-9 * sum(max(0, used - before[process]) for process, used in of_neighbours().items())

@@ -121,10 +121,28 @@ def soak(result: dict) -> dict[str, str]:
     return {"table:soak": table([*names, "of a core", "unanswered"], rows)}
 
 
+def handover(result: dict) -> dict[str, str]:
+    """Second skills that succeeded, by pause and by what the bridge does meanwhile."""
+    counts = {}
+    for trial in result["trials"]:
+        key = ("the arm is held" if trial["hold"] else "the policy before drives on", trial["pause_s"])
+        counts.setdefault(key, []).append(trial.get("steps", 0))
+    rows = [
+        [meanwhile, f"{pause_s:g} s", f"{sum(map(bool, steps))} of {len(steps)}", str(max(steps))]
+        for (meanwhile, pause_s), steps in counts.items()
+    ]
+    return {
+        "table:handover": table(["meanwhile", "pause", "succeeded", "steps of the longest"], rows),
+        "value:handover.model": result["model"],
+        "value:handover.chains": str(len({(t["first"], t["second"]) for t in result["trials"]})),
+        "value:handover.layouts": str(len({t["layout"] for t in result["trials"]})),
+    }
+
+
 def document() -> str:
     """The whole page."""
     contents = {}
-    for content in (latency, swap, step, soak):
+    for content in (latency, swap, step, soak, handover):
         name = content.__name__
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())

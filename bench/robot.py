@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import yaml
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
@@ -20,6 +21,7 @@ from lwd_ros.contract.fields import writer
 from lwd_ros.control import request_scheduling
 from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.nodes.conversions import message_class, policy_to_message, to_nanoseconds, to_stamp
+from lwd_ros.nodes.rclpy_private import Watch
 from lwd_ros.nodes.streams import LATCHED, RELIABLE
 from lwd_ros.policy import Policy, PolicyLayout
 from lwd_ros.resources import share_path
@@ -96,6 +98,8 @@ class Robot:
         )
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
+        # With rclpy's own turns, two wait sets for every message, the robot would be what is late at 500 Hz.
+        self._watch: Watch | None = None  # of all that the node has when it is first served
         binding = contract.require_binding()
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._observations = []
@@ -133,6 +137,8 @@ class Robot:
 
     def close(self) -> None:
         """Leave the domain."""
+        if self._watch is not None:
+            self._watch.close()
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
@@ -176,8 +182,13 @@ class Robot:
 
     def spin_until(self, end: float) -> None:
         """Serve callbacks until `end`, s of the monotonic clock."""
+        if self._watch is None:
+            self._watch = Watch(self.executor, lambda entity: True)
         while (left := end - time.monotonic()) > 0:
-            self.executor.spin_once(timeout_sec=left)
+            for ready in self._watch.look(left):
+                ready()
+                if isinstance(ready.entity, Client):
+                    self.executor.spin_once(timeout_sec=0.0)  # what its answer sets off
 
     def spin_for(self, seconds: float) -> None:
         """Serve callbacks for a while."""

@@ -40,7 +40,7 @@ def schedule(generator: int, controller: int, kind: str) -> None:
 
 def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, cores: int, neighbours: float) -> dict:
     """Blocks with swaps in each class, in turns, with so many cores loaded by other processes."""
-    kinds, found = list(CLASSES), {kind: [] for kind in CLASSES}
+    kinds, found, quiet = list(CLASSES), {kind: [] for kind in CLASSES}, []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(cores_held(share))
@@ -49,6 +49,7 @@ def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, c
         stack.enter_context(loaded(cores))
         nodes = [cell.supervisor.processes[name].pid for name in NODES]
         for block in range(blocks):
+            quiet.append(cell.undisturbed("quiet", swaps * every / rate_hz, neighbours)["lost"])
             for kind in kinds[block % len(kinds) :] + kinds[: block % len(kinds)]:
                 schedule(*nodes, kind)
                 found[kind].append(cell.undisturbed("busy", swaps * every / rate_hz, neighbours))
@@ -58,6 +59,8 @@ def measure(rate_hz: float, every: int, swaps: int, blocks: int, share: float, c
         "share": share,
         "loaded_cores": cores,
         "every": every,
+        "blocks": blocks,
+        "lost_without_swaps": sum(quiet),
         "classes": {kind: summary(found[kind]) for kind in kinds},
     }
 

@@ -146,17 +146,18 @@ def test_a_watch_gives_the_callbacks_of_what_is_watched_and_of_nothing_else(cont
     node.create_timer(0.001, lambda: called.append("another timer"))
     node.create_subscription(String, "words", lambda _: called.append("another subscription"), 10)
     publisher, client = node.create_publisher(String, "words", 10), node.create_client(Trigger, "ask")
+    watched.append(client)
     assert client.wait_for_service(timeout_sec=10.0)
     watch = Watch(executor, lambda entity: entity in watched)
     publisher.publish(String(data="word"))
-    client.call_async(Trigger.Request())
+    future = client.call_async(Trigger.Request())
     watched[2].trigger()
 
     def act():
         for callback in watch.look(0.05):
             callback()
 
-    _until(lambda: set(called) == {"timer", "word", "guard", "service"}, act)
+    _until(lambda: set(called) == {"timer", "word", "guard", "service"} and future.done(), act)
     assert set(called) == {"timer", "word", "guard", "service"}
     node.destroy_subscription(watched[1])
     node.destroy_timer(watched[0])

@@ -73,7 +73,7 @@ class Watch:
     """
 
     def __init__(self, executor: SingleThreadedExecutor, wanted: Callable[[object], bool]):
-        """Watch those timers, subscriptions, guard conditions and services that are `wanted`."""
+        """Watch those timers, subscriptions, guard conditions, clients and services that are `wanted`."""
         self._executor, self._context = executor, executor._context
         self._in_use = contextlib.ExitStack()
         nodes = executor.get_nodes()
@@ -81,15 +81,16 @@ class Watch:
             ("timer", self._use(wanted, nodes, "timers"), executor._take_timer),
             ("subscription", self._use(wanted, nodes, "subscriptions"), executor._take_subscription),
             ("guard_condition", self._use(wanted, nodes, "guards"), executor._take_guard_condition),
+            ("client", self._use(wanted, nodes, "clients"), executor._take_client),
             ("service", self._use(wanted, nodes, "services"), executor._take_service),
         )
         # What wakes an executor: other threads, and the end of the ROS context.
         self._wakers = [each for each in (executor._guard, executor._sigint_gc) if each is not None]
         for each in (*self._wakers, self._context):
             self._in_use.enter_context(each.handle)
-        timers, subscriptions, guards, services = (len(entities) for _, entities, _ in self._kinds)
+        timers, subscriptions, guards, clients, services = (len(entities) for _, entities, _ in self._kinds)
         self._wait_set = rclpy_implementation.WaitSet(
-            subscriptions, guards + len(self._wakers), timers, 0, services, 0, self._context.handle
+            subscriptions, guards + len(self._wakers), timers, clients, services, 0, self._context.handle
         )
 
     def _use(self, wanted: Callable[[object], bool], nodes, kind: str) -> list:
@@ -104,12 +105,14 @@ class Watch:
         """Let go of everything."""
         self._in_use.close()
 
-    def look(self, timeout_s: float) -> list[Callable[[], None]]:
+    def look(self, timeout_s: float) -> list["Ready"]:
         """Wait `timeout_s` at most; returns one callback to run for each entity that is ready.
+
+        A client's gives its answer to the future, whose own callbacks are tasks of the executor.
 
         Raises rclpy's ExternalShutdownException where the context has ended.
         """
-        (_, timers, _), (_, subscriptions, _), (_, guards, _), (_, services, _) = self._kinds
+        timers, subscriptions, guards, clients, services = (entities for _, entities, _ in self._kinds)
         wait_set = self._wait_set
         wait_set.clear_entities()
         for each in subscriptions:
@@ -118,6 +121,8 @@ class Watch:
             wait_set.add_guard_condition(each.handle)
         for each in timers:
             wait_set.add_timer(each.handle)
+        for each in clients:
+            wait_set.add_client(each.handle)
         for each in services:
             wait_set.add_service(each.handle)
         wait_set.wait(max(0, round(timeout_s * 1e9)))
@@ -127,20 +132,20 @@ class Watch:
         for kind, entities, take in self._kinds:
             pointers = wait_set.get_ready_entities(kind)
             if pointers:
-                ready += [_Call(take, each) for each in entities if each.handle.pointer in pointers]
+                ready += [Ready(each, take) for each in entities if each.handle.pointer in pointers]
         return ready
 
 
-class _Call:
-    """A callback to run: what rclpy takes for an entity, a coroutine that ends at once."""
+class Ready:
+    """An entity that is ready; calling it takes what waits there and runs its callback, a function."""
 
-    __slots__ = ("_entity", "_take")
+    __slots__ = ("_take", "entity")
 
-    def __init__(self, take: Callable, entity):
-        self._take, self._entity = take, entity
+    def __init__(self, entity, take: Callable):
+        self.entity, self._take = entity, take
 
     def __call__(self) -> None:
-        execute = self._take(self._entity)
+        execute = self._take(self.entity)
         if execute is None:  # nothing to take, or destroyed since
             return
         coroutine = execute()
