@@ -98,8 +98,6 @@ def swap_before_after(result: dict) -> dict[str, str]:
         "p99.9 of a tick without swaps, ms": lambda run, side: _milliseconds(run[side]["p999_without_ms"]),
         "p99.9 of a tick around a swap, ms": lambda run, side: _milliseconds(run[side]["p999_around_ms"]),
         "request to first command p50, ms": lambda run, side: _milliseconds(run[side]["request_to_command_ms_p50"]),
-        "a swap uses of the controller's process, µs": lambda run, side: _used(run[side], "policy_controller"),
-        "a swap uses of the generator's process, µs": lambda run, side: _used(run[side], "policy_generator"),
     }
     body = [[name, *(cell(run, side) for run, side in sides)] for name, cell in rows.items()]
     return {"table:swap_before_after": table(header, body)}
@@ -107,10 +105,6 @@ def swap_before_after(result: dict) -> dict[str, str]:
 
 def _speed(run: dict) -> str:
     return "full speed" if run["share"] == 1 else f"{run['share']:g} of each core"
-
-
-def _used(side: dict, node: str) -> str:
-    return f"{side['a_swap_costs'][node]['used_us']:,.0f}"
 
 
 def step(result: dict) -> dict[str, str]:
