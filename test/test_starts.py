@@ -78,6 +78,37 @@ def test_datasets_state_the_experts_of_starts_anywhere(tmp_path, contract):
     assert TaskFile.of(tmp_path, "handle-press-v3").settings()["expert_revision"] == 1
 
 
+def _go(scene, place, gripper):
+    """Move the hand towards [3] for up to 1.5 s."""
+    for _ in range(120):
+        way = np.asarray(place) - scene.raw_observation[:3]
+        if np.linalg.norm(way) < 0.02:
+            break
+        scene.step(scene.command(np.clip(10.0 * way, -0.5, 0.5), gripper))
+
+
+@pytest.mark.parametrize("angle", [-0.5, -1.2, -1.9])
+@pytest.mark.parametrize("gripper", [-1.0, 1.0])
+@pytest.mark.parametrize(
+    ("along", "off", "height"),
+    [(0.3, 0.0, 0.3), (0.2, 0.12, 0.15), (0.4, 0.1, 0.2), (0.38, -0.07, 0.15), (0.5, 0.0, 0.1), (0.1, 0.1, 0.1)],
+    ids=["on the door", "behind it", "behind its edge", "behind the handle", "beyond it", "behind its hinge"],
+)
+def test_doors_close_wherever_the_door_and_the_hand_are(contract, angle, gripper, along, off, height):
+    scene = Scene("door-close-v3", contract)
+    scene.reset(91_000)
+    scene.data.qpos[scene.model.joint("doorjoint").qposadr] = angle
+    scene.data.qvel[:] = 0.0
+    hinge = scene.raw_observation[36:38] + np.array([-0.385, 0.1])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    over = hinge + turn @ np.array([along, off])
+    _go(scene, [*scene.raw_observation[:2], 0.4], gripper)
+    _go(scene, [*over, 0.4], gripper)
+    _go(scene, [*over, height], gripper)
+    expert = Expert(scene, anywhere=True)
+    assert any(scene.step(expert.command()) for _ in range(EPISODE_STEPS // 2))
+
+
 def test_a_hand_that_is_held_stays_and_keeps_its_gripper(scene):
     before = scene.reset(3)[:3]
     assert not starts.hold(scene, 20, 1.0)

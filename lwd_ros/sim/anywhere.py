@@ -13,6 +13,51 @@ def _share(value: float, start: float, end: float) -> float:
     return float(np.clip((value - start) / (end - start), 0.0, 1.0))
 
 
+class DoorCloseExpert:
+    """Pushes the leaf from its outer side, between hinge and handle; a hand elsewhere rises and goes over the door.
+
+    Metaworld's pushes wherever the hand is: from over or behind a half-open door, open. All this one does is seen from
+    the door: along the leaf from its hinge, off the leaf (negative: on the outer side), and up. At the height at which
+    it pushes, the fingers pass over the handle, which so is in no way.
+    """
+
+    revision = 1
+
+    _CLOSED = np.arctan2(-0.107, 0.375)  # direction of the handle from the hinge while the door is closed
+
+    def get_action(self, observation: np.ndarray) -> np.ndarray:
+        """Metaworld's observation [39] to an action [4], not clipped."""
+        hand, handle, goal = observation[:3], observation[4:7], observation[36:39]
+        hinge = goal[:2] + np.array([-0.385, 0.1])
+        arm = handle[:2] - hinge
+        angle = np.arctan2(arm[1], arm[0]) - self._CLOSED
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        along, off = turn.T @ (hand[:2] - hinge)
+        up = hand[2]
+        needed = 0.02 + 0.05 * _share(up, 0.27, 0.31)  # off the leaf, for a hand that comes down beside it
+        outside = _share(off, 0.02 - needed, -needed)
+        low = outside * _share(along, 0.02, 0.08)  # not onto the frame
+        free = max(
+            _share(up, 0.32, 0.345),  # over door and frame
+            outside * _share(up, 0.19, 0.215),  # over the handle
+            outside * _share(along, 0.28, 0.25) * _share(along, 0.0, 0.05),  # beside it
+            _share(off, -0.14, -0.17),  # before it
+        )
+        beside = along - 0.2
+        push = outside * _share(abs(beside), 0.1, 0.05) * _share(up, 0.31, 0.28)
+        closing = _share(-angle, 0.02, 0.12)
+        delta = np.empty(3)
+        delta[:2] = turn @ (free * np.array([-10.0 * beside, push * closing + (1.0 - push) * 10.0 * (-0.1 - off)]))
+        delta[2] = 10.0 * (low * 0.235 + (1.0 - low) * 0.39 - up)
+        # Under the frame, which is as deep as the hinge: out of it first.
+        behind = hand[1] - hinge[1]
+        under = _share(behind, -0.075, -0.05) * _share(up, 0.345, 0.32)
+        under *= _share(abs(hand[0] - hinge[0] - 0.185), 0.29, 0.26)
+        delta *= 1.0 - under
+        delta[1] -= under * 10.0 * (behind + 0.09)
+        return np.append(delta, 1.0)
+
+
 class DoorOpenExpert:
     """Hooks the hand behind the handle, wherever the door stands, and pulls along its arc.
 
@@ -132,6 +177,7 @@ class DoorUnlockExpert:
 
 
 ANYWHERE_EXPERTS = {
+    "door-close-v3": DoorCloseExpert,
     "door-open-v3": DoorOpenExpert,
     "door-unlock-v3": DoorUnlockExpert,
     "handle-press-v3": HandlePressExpert,
