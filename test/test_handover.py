@@ -68,11 +68,24 @@ def test_results_of_other_models_stay_and_other_protocols_are_refused(tmp_path, 
     path.write_text(json.dumps(merged(path, {"a": studied}, rules)))
     both = merged(path, {"b": studied}, rules)
     assert list(both["models"]) == ["a", "b"]
+    assert merged(path, {}, Rules(2, FIRST + 10_000, (0.0, 0.5)))["models"]["a"]["first_layout"] == FIRST
     with pytest.raises(ModelError, match=r"found protocol .* name another file"):
         merged(path, {}, Rules(3, FIRST, (0.0, 0.5)))
     path.write_text("{}")
     with pytest.raises(ModelError, match="is no result of 'lwd study handover'"):
         merged(path, {}, rules)
+
+
+def test_results_that_state_one_first_layout_for_all_models_are_read_as_such(tmp_path, studied):
+    path, rules = tmp_path / "handover.json", Rules(2, FIRST, (0.0, 0.5))
+    unstated = {key: value for key, value in studied.items() if key != "first_layout"}
+    earlier = {"protocol": rules.describe() | {"first_layout": 200_000}, "models": {"a": unstated}}
+    path.write_text(json.dumps(earlier))
+    both = merged(path, {"b": studied}, rules)
+    assert [model["first_layout"] for model in both["models"].values()] == [200_000, FIRST]
+    assert "first_layout" not in both["protocol"]
+    assert "| a | 200,000 | drives on |" in page.contents(earlier, {})["table:totals"]
+    assert "| b | 150,000 | drives on |" in page.contents(both, {})["table:totals"]
 
 
 def test_tasks_without_a_reverse_and_layouts_of_demonstrations_are_refused(model_path):
@@ -122,7 +135,7 @@ def test_shipped_models_are_those_that_the_results_judge(name):
     digest = PolicyGenerator(model).digest
     study = json.loads((results / "handover.json").read_text())
     assert study["models"][name]["model_digest"] == digest
-    assert study["protocol"]["first_layout"] >= 200_000
+    assert study["models"][name].get("first_layout", study["protocol"].get("first_layout")) >= 200_000
     if name.endswith("anywhere"):
         assert json.loads((results / f"{name}.json").read_text())["model_digest"] == digest
         assert model.stat().st_size < 10e6

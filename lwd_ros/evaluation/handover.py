@@ -32,12 +32,11 @@ class Rules:
     pauses_s: tuple[float, ...] = PAUSES_S
 
     def describe(self) -> dict:
-        """A result's protocol."""
+        """A result's protocol; the first layout is stated by model, so that one trained anew can have unseen ones."""
         return {
             "success": f"after the request, at any step of {EPISODE_STEPS}",
             "policies_per_link": 1,
             "episodes": self.episodes,
-            "first_layout": self.first_layout,
             "policy_seed": f"layout + 1 + {SEED_STEP} * link, the first link being 0",
             "pauses_s": list(self.pauses_s),
         }
@@ -128,6 +127,7 @@ def study_handover(model: Path, rules: Rules, workers: int, tasks: Sequence[str]
         "model_digest": generator.digest,
         "policy_parameters": generator.description.policy_parameters,
         "lwd_ros": __version__,
+        "first_layout": rules.first_layout,
         "rows": rows,
     }
 
@@ -143,7 +143,9 @@ def merged(path: Path, models: dict[str, dict], rules: Rules) -> dict:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             protocol, earlier = content["protocol"], content["models"]
-        except (ValueError, KeyError, TypeError) as error:
+            usual = protocol.pop("first_layout", None)  # where files state one for all their models
+            earlier = {name: {"first_layout": usual} | model for name, model in earlier.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path}: is no result of 'lwd study handover' ({error}); name another file") from error
         if protocol != rules.describe():
             raise ModelError(f"{path}: found protocol {protocol}, expected {rules.describe()}; name another file")

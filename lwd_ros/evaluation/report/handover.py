@@ -48,7 +48,6 @@ def contents(study: dict, evaluations: dict[str, dict]) -> dict[str, str]:
     pauses = study["protocol"]["pauses_s"]
     filled = {
         "value:episodes": str(study["protocol"]["episodes"]),
-        "value:first_layout": f"{study['protocol']['first_layout']:,}",
         "table:totals": _totals(study, pauses),
         "table:single": _single(evaluations),
     }
@@ -114,7 +113,7 @@ def _short(name: str) -> str:
 
 def _totals(study: dict, pauses) -> str:
     """A model a row; all its tasks together, by what happens meanwhile and by pause."""
-    lines = []
+    lines, usual = [], study["protocol"].get("first_layout")  # where a file states one for all its models
     for name, model in sorted(study["models"].items()):
         for label, meanwhile in (("drives on", _HELD["driving"]), ("held", _HELD["held"])):
             cells = []
@@ -122,8 +121,8 @@ def _totals(study: dict, pauses) -> str:
                 rows = [r for r in model["rows"] if r["meanwhile"] == meanwhile and r["pause_s"] == pause]
                 count = Count(*_sum(rows))
                 cells.append(f"{text.fraction(count)} [{text.interval(count)}]")
-            lines.append([name, label, *cells])
-    return text.table(["model", "meanwhile", *(f"{pause:g} s" for pause in pauses)], lines)
+            lines.append([name, _layout(model.get("first_layout", usual)), label, *cells])
+    return text.table(["model", "layouts from", "meanwhile", *(f"{pause:g} s" for pause in pauses)], lines)
 
 
 def _single(evaluations: dict[str, dict]) -> str:
@@ -133,5 +132,10 @@ def _single(evaluations: dict[str, dict]) -> str:
         count = Count(*_sum(result["tasks"].values()))
         weakest = min(result["tasks"].items(), key=lambda item: item[1]["success"])
         lowest = f"{weakest[0]}, {weakest[1]['successes']} of {weakest[1]['episodes']}"
-        lines.append([name, str(len(result["tasks"])), text.fraction(count), text.interval(count), lowest])
-    return text.table(["model", "tasks", "episodes", "95 % interval", "weakest task"], lines)
+        layout = _layout(result["protocol"]["first_layout"])
+        lines.append([name, layout, str(len(result["tasks"])), text.fraction(count), text.interval(count), lowest])
+    return text.table(["model", "layouts from", "tasks", "episodes", "95 % interval", "weakest task"], lines)
+
+
+def _layout(first: int) -> str:
+    return f"{first:,}"
