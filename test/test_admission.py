@@ -20,6 +20,16 @@ def test_a_publication_is_taken_once_whichever_subscription_brings_it():
     assert admission.admits(OLD, 0)  # published again, after the newer one: the last wins
 
 
+def test_a_latched_copy_does_not_undo_the_swap_that_came_after_its_original():
+    """The generator of the second policy has a clock that is behind, and the latched subscription is read late."""
+    admission = Admission(run_latched=True)
+    assert admission.admits(NEWER, 0)
+    assert admission.admits(OLD, 0)
+    assert not admission.admits_older(NEWER)
+    assert not admission.admits_older(OLD)
+    assert admission.stop({NEWER, OLD}) == 0  # nor is it a policy that the stop dropped
+
+
 def test_an_older_policy_is_for_those_who_want_one():
     assert not Admission(run_latched=False).admits_older(OLD)
     assert Admission(run_latched=False).admits(OLD, 0)

@@ -1,9 +1,13 @@
 """Which publication of a policy may be taken: each once, the newest, and none from before a stop."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from lwd_ros.policy import PolicyError
+
+_REMEMBERED = 64
+"""Publications that are known again; far more than a subscription keeps unread."""
 
 
 class Publication(NamedTuple):
@@ -24,6 +28,7 @@ class Admission:
     def __init__(self, run_latched: bool):
         self.wants_older = run_latched
         self._newest = Publication("", 0)
+        self._seen: deque[Publication] = deque(maxlen=_REMEMBERED)
         self._stopped_ns = 0
 
     def admits(self, publication: Publication, sent_ns: int) -> bool:
@@ -36,7 +41,7 @@ class Admission:
         """
         if publication == self._newest:
             return False
-        self._newest = publication
+        self._take(publication)
         if 0 < sent_ns < self._stopped_ns:
             early_s = 1e-9 * (self._stopped_ns - sent_ns)
             raise PolicyError(f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
@@ -45,12 +50,17 @@ class Admission:
     def admits_older(self, publication: Publication) -> bool:
         """Whether to take what may be older than the activation.
 
-        Of two generators, each latches its own: the older one's must not win because it was delivered last.
+        Of two generators, each latches its own: the older one's must not win because it was delivered last. Nor must
+        one that was replaced since, whatever the two generators' clocks say.
         """
-        if not self.wants_older or publication.stamp_ns <= self._newest.stamp_ns:
+        if not self.wants_older or publication.stamp_ns <= self._newest.stamp_ns or publication in self._seen:
             return False
-        self._newest = publication
+        self._take(publication)
         return True
+
+    def _take(self, publication: Publication) -> None:
+        self._newest = publication
+        self._seen.append(publication)
 
     def stop(self, waiting: Iterable[Publication], called_ns: int = 0) -> int:
         """Nothing older than this may run; returns how many of those that `waiting` holds unread were not known yet.
@@ -59,7 +69,8 @@ class Admission:
         """
         self.wants_older = False
         self._stopped_ns = called_ns or self._stopped_ns
-        unread = set(waiting) - {self._newest}
+        unread = set(waiting).difference(self._seen)
         if unread:
             self._newest = max((self._newest, *unread), key=lambda publication: publication.stamp_ns)
+            self._seen.extend(unread)
         return len(unread)
