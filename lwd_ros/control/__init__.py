@@ -7,6 +7,7 @@ from lwd_ros.control.intake import PolicyIntake
 from lwd_ros.control.mode import (
     TRANSITIONS,
     Event,
+    Forbidden,
     Holding,
     Mode,
     Outcome,
@@ -19,6 +20,7 @@ from lwd_ros.control.mode import (
 )
 from lwd_ros.control.observation import Observation, ObservationAssembler, StreamError
 from lwd_ros.control.pacing import Pacer
+from lwd_ros.control.permission import Permission
 from lwd_ros.control.process import InterpreterGuard, request_scheduling, yield_to_others
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import Moments, TickStatistics
@@ -30,6 +32,7 @@ __all__ = [
     "Command",
     "ControllerCore",
     "Event",
+    "Forbidden",
     "Holding",
     "InterpreterGuard",
     "Mode",
@@ -38,6 +41,7 @@ __all__ = [
     "ObservationAssembler",
     "Outcome",
     "Pacer",
+    "Permission",
     "PolicyIntake",
     "Publication",
     "Running",

@@ -9,6 +9,7 @@ import numpy as np
 from lwd_ros.contract import AGE, Contract
 from lwd_ros.control.age import ToldAge
 from lwd_ros.control.mode import (
+    Forbidden,
     Holding,
     Mode,
     Outcome,
@@ -18,6 +19,7 @@ from lwd_ros.control.mode import (
     WaitingForPolicy,
 )
 from lwd_ros.control.observation import Observation, ObservationAssembler
+from lwd_ros.control.permission import Permission
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import TickStatistics
 from lwd_ros.policy import Policy, PolicySlot
@@ -26,6 +28,7 @@ SAFE_STAMP_NS = 0
 """The stamp of safe commands, which answer no observation."""
 
 _REPEAT_STOP_S = 1.0
+_IDLE = (WaitingForPolicy, Stopped, Forbidden)  # no policy answers observations
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +86,21 @@ class ControllerCore:
         self._stamp_clock_ns = stamp_clock_ns
         self._assembler, self._slot = ObservationAssembler(contract, simulated_time), PolicySlot(contract)
         self._slew = SlewBudget(contract, simulated_time)
+        self._permission, self._resumes = Permission(binding.permission_streams), binding.after_loss == "resume"
         self._fault_outcome = Outcome.HOLD if binding.on_fault == "hold" else Outcome.ZERO
         self.activate()
 
     def activate(self) -> None:
-        """Start afresh: no policy, no observation, no statistics. Slew goes on from what the robot was told last."""
+        """Start afresh: no policy, observation, permission or statistics. Slew goes on from what the robot was told last;
+        of positions, from where they are measured when a policy starts."""
         self._assembler.reset()
+        self._permission.reset()
         self._slot.clear()
-        self._slew.rest()
+        self._slew.forget()
         self.mode: Mode = WaitingForPolicy()
         self._statistics = TickStatistics()
         self._last: Answer | None = None
-        self._newest: Observation | None = None  # for ticks at deadlines
+        self._newest: Observation | None = None  # what ticks at deadlines answer, and where a hold measures positions
 
     # Policies
 
@@ -105,7 +111,7 @@ class ControllerCore:
     def accept(self, policy: Policy) -> None:
         """Make a policy that `check` has passed the next tick's policy."""
         self._slot.replace(policy)
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)):
+        if isinstance(self.mode, _IDLE):
             self.mode = WaitingForObservation(self.mode.repeat_until_s)
 
     @property
@@ -121,8 +127,9 @@ class ControllerCore:
 
     def tick(self, observation: Observation, now: float) -> Command | None:
         """Answer one complete observation; None while there is nothing to command, or it comes too soon."""
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)):
+        if isinstance(self.mode, _IDLE):
             return None
+        self._newest = observation
         if self._last is None:
             return self._answer(observation, 1.0, now, starved=0)
         stamps_ns, elapsed_s = observation.stamp_ns - self._last.command.stamp_ns, now - self._last.at_s
@@ -156,7 +163,7 @@ class ControllerCore:
 
         The slew is for `periods` control periods, by default for the time since the last tick.
         """
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)) or self._newest is None:
+        if isinstance(self.mode, _IDLE) or self._newest is None:
             return None
         if periods is None:
             periods = 1.0 if self._last is None else (now - self._last.at_s) / self.contract.period_s
@@ -164,6 +171,9 @@ class ControllerCore:
         return self._answer(self._newest, periods, now, starved=int(again))
 
     def _answer(self, observation: Observation, periods: float, now: float, starved: int) -> Command | None:
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
         fault = self._assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
         if fault:
             return self._fail(fault, now)
@@ -180,6 +190,8 @@ class ControllerCore:
         if not np.isfinite(vector).all():
             return self.stop("the policy computed a non-finite command", now)
         was, self.mode = self.mode, began
+        if isinstance(was, WaitingForObservation) and not self._repeats(was, now):
+            self._slew.start(observation.vector)
         statistics = self._statistics
         statistics.inference.add(inference_s)
         statistics.starved_ticks += starved
@@ -187,7 +199,8 @@ class ControllerCore:
         if self._last is not None and was.outcome is Outcome.CONTINUE:
             statistics.interval.add(now - self._last.at_s)
         self._assembler.ticked()
-        command = Command(self._slew.limit(vector, periods), observation.stamp_ns, is_tick=True)
+        limited = self._slew.limit(vector, periods, observation.vector, now)
+        command = Command(limited, observation.stamp_ns, is_tick=True)
         self._last = Answer(observation, command, now)
         return command
 
@@ -223,9 +236,12 @@ class ControllerCore:
 
         A stop repeats the safe command for a second, because its receiver may listen best effort.
         """
+        command = self._follow_permission(now)
+        if command is not None:
+            return command
         mode = self.mode
         if not isinstance(mode, (Running, Holding)):
-            return self._safe() if mode.repeat_until_s is not None and now < mode.repeat_until_s else None
+            return self._safe(now) if self._repeats(mode, now) else None
         running = self._before(mode)
         succeeded = self._slot.newest is not running.policy  # its successor waits for an observation
         if self._policy_timeout_s and not succeeded and now - running.since_s > self._policy_timeout_s:
@@ -240,23 +256,77 @@ class ControllerCore:
         """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded."""
         commanded = isinstance(self.mode, (Running, Holding)) or self.mode.repeat_until_s is not None
         self._slot.clear()
-        self._slew.begin()
-        self._newest = self._last = None  # the next policy answers for itself, and periods without one are not starved
+        self._end()
         self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason)
-        return self._safe() if commanded else None
+        return self._safe(now) if commanded else None
+
+    def _end(self) -> None:
+        """The policy ends. The next one answers for itself, and periods without one are not starved."""
+        self._latch()
+        self._slew.begin()
+        self._newest = self._last = None
+
+    def _latch(self) -> None:
+        """Positions rest where they were measured last, unless they rest already."""
+        if isinstance(self.mode, Running):
+            self._slew.latch(self._newest.vector)
 
     def _fail(self, fault: str, now: float) -> Command | None:
         running = self._before(self.mode)
         if running is None:
             self.mode = replace(self.mode, reason=fault)
             return None
+        self._latch()
         since_s = self.mode.since_s if isinstance(self.mode, Holding) else now
         self.mode = Holding(self._fault_outcome, fault, since_s, running)
-        return self._safe()
+        return self._safe(now)
 
-    def _safe(self) -> Command:
-        """Hold (every command 0 but those kept) or zero; the next policy's slew starts from here."""
-        return Command(self._slew.rest(), SAFE_STAMP_NS)
+    def _safe(self, now: float) -> Command:
+        """Every command at rest; the next policy's slew starts from here."""
+        return Command(self._slew.rest(now), SAFE_STAMP_NS)
+
+    @staticmethod
+    def _repeats(mode: Mode, now: float) -> bool:
+        """Whether the safe command of a stop is still being repeated."""
+        return mode.repeat_until_s is not None and now < mode.repeat_until_s
+
+    # Permission
+
+    def permit(self, place: int, value: float, now: float) -> Command | None:
+        """Take one message of permission stream number `place`; returns the safe command where it says no."""
+        self._permission.receive(place, value, now)
+        return self._follow_permission(now)
+
+    def revoke(self, place: int, now: float) -> Command | None:
+        """The publishers of permission stream number `place` are gone; returns the safe command if needed."""
+        self._permission.gone(place)
+        return self._follow_permission(now)
+
+    def denied(self, now: float) -> str:
+        """One sentence on the permission that is missing, '' where all are there."""
+        return self._permission.denied(now)
+
+    def _follow_permission(self, now: float) -> Command | None:
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
+        mode = self.mode
+        if isinstance(mode, Forbidden) and mode.resumes:
+            self.mode = WaitingForObservation(mode.repeat_until_s)
+        elif isinstance(mode, Forbidden):
+            self.mode = Stopped(mode.repeat_until_s, "the permission is back; a new policy must be asked for")
+        return None
+
+    def _forbid(self, denied: str, now: float) -> Command | None:
+        if isinstance(self.mode, (Running, Holding)):
+            self._end()
+            if not self._resumes:
+                self._slot.clear()
+            self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes)
+            return self._safe(now)
+        if isinstance(self.mode, (WaitingForObservation, Forbidden)):
+            self.mode = replace(self.mode, reason=denied)
+        return None
 
     # What is reported
 

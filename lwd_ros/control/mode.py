@@ -16,6 +16,7 @@ class Outcome(IntEnum):
     HOLD = 2
     ZERO = 3
     STOPPED = 4
+    FORBIDDEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,20 @@ class Stopped:
     reason: str
 
 
-Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """A permission stream says no: the safe command is repeated until `repeat_until_s`, then nothing is commanded.
+
+    `resumes`: the policy goes on when the permission returns; else a new one must be asked for.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.FORBIDDEN
+    repeat_until_s: float
+    reason: str
+    resumes: bool
+
+
+Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped | Forbidden
 
 
 class Event(StrEnum):
@@ -87,6 +101,9 @@ class Event(StrEnum):
     REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range"
     STOPPED = "`~/stop`, deactivation"
     ACTIVATED = "activation"
+    FORBIDDEN = "a permission stream says no, or nothing any more"
+    RESUMED = "all permission streams say yes again, with `after_loss: resume`"
+    RELEASED = "all permission streams say yes again, with `after_loss: request`"
 
 
 class Sent(StrEnum):
@@ -126,6 +143,12 @@ TRANSITIONS = (
     Transition(Stopped, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
     Transition(Stopped, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
     Transition(Stopped, Event.ACTIVATED, WaitingForPolicy, Sent.NOTHING),
+    Transition(Running, Event.FORBIDDEN, Forbidden, Sent.SAFE),
+    Transition(Holding, Event.FORBIDDEN, Forbidden, Sent.SAFE),
+    Transition(Forbidden, Event.RESUMED, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.RELEASED, Stopped, Sent.NOTHING),
+    Transition(Forbidden, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.STOPPED, Stopped, Sent.SAFE),
 )
 """Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
 

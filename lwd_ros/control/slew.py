@@ -1,5 +1,7 @@
 """How far commands may move, and how often: limits, slew limits, and the time that they are counted by."""
 
+import math
+
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter, Contract
@@ -18,14 +20,21 @@ class SlewBudget:
 
     def __init__(self, contract: Contract, simulated_time: bool):
         self._limiter, self._period_s, self._simulated = CommandLimiter(contract), contract.period_s, simulated_time
-        binding = contract.require_binding()
-        holds = binding.on_fault == "hold"
-        self._kept = np.array([holds and name in binding.keep_on_hold for name in contract.command_names])
+        self._keeps = contract.require_binding().on_fault == "hold"
         self._saved = 1.0
+        self._sent_s = -math.inf
 
     def begin(self) -> None:
         """A policy starts from rest: one period of slew, whatever was saved before."""
         self._saved = 1.0
+
+    def forget(self) -> None:
+        """Nothing has been sent for a while, so positions may have changed by hand; the next start measures them."""
+        self._limiter.forget()
+
+    def start(self, measured: np.ndarray) -> None:
+        """Nothing has been sent for a while; the robot is where `measured` (float64 [observations]) says."""
+        self._limiter.start(measured)
 
     def between(self, stamps_ns: int, elapsed_s: float) -> float | None:
         """Control periods of slew for an observation stamped `stamps_ns` after the answered one, None: leave it out.
@@ -48,16 +57,24 @@ class SlewBudget:
         """Whether a stamp so far after the answered one is the next one, but for rounding."""
         return abs(1e-9 * stamps_ns / self._period_s - 1.0) < 1e-6
 
-    def limit(self, command: np.ndarray, periods: float) -> np.ndarray:
-        """Limit `command` (float64 [commands]) in place, for so many periods since the last one, and return it."""
-        return self._limiter.apply(command, periods)
+    def limit(self, output: np.ndarray, periods: float, observed: np.ndarray, now: float) -> np.ndarray:
+        """Turn a policy's output (float64 [commands]) into a command in place and return it; see `CommandLimiter.apply`.
 
-    def rest(self) -> np.ndarray:
-        """float64 [commands] of the safe command: 0, but those that are kept when holding; slew goes on from here."""
-        vector = np.where(self._kept, self._limiter.previous, 0.0)
-        self._limiter.reset(vector)
-        return vector
+        `periods` is the time since the last command, in control periods; `observed` what the policy saw.
+        """
+        self._sent_s = now
+        return self._limiter.apply(output, periods, observed)
+
+    def latch(self, measured: np.ndarray) -> None:
+        """From now on positions rest where `measured` (float64 [observations]) says, as `CommandLimiter.latch`."""
+        self._limiter.latch(measured)
+
+    def rest(self, now: float) -> np.ndarray:
+        """float64 [commands] of the safe command, to be sent at `now`; slew goes on from here."""
+        periods = (now - self._sent_s) / self._period_s
+        self._sent_s = now
+        return self._limiter.rest(periods, self._keeps)
 
     def resume(self, vector: np.ndarray) -> None:
         """The robot was told `vector` after all: slew goes on from there."""
-        self._limiter.reset(vector)
+        self._limiter.resume(vector)

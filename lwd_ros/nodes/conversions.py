@@ -1,6 +1,8 @@
 """Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
 
 import array
+import difflib
+import os
 import struct
 from importlib import import_module
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
-from lwd_ros.contract import Stream
+from lwd_ros.contract import ContractError, PermissionStream, Stream
 from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
 from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
@@ -111,7 +113,22 @@ def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
-def message_class(stream: Stream):
-    """The Python class of a stream's message type."""
+def message_class(stream: Stream | PermissionStream):
+    """The Python class of a stream's message type.
+
+    Raises:
+        ContractError: its package is not installed, or has no such message.
+    """
     package, _, name = stream.type.partition("/msg/")
-    return getattr(import_module(f"{package}.msg"), name)
+    try:
+        module = import_module(f"{package}.msg")
+    except ImportError as error:
+        distribution = os.environ.get("ROS_DISTRO") or "<distro>"
+        apt = f"ros-{distribution}-{package.replace('_', '-')}"
+        text = f"type: found {stream.type}, whose package is not installed here, expected it (apt install {apt})"
+        raise ContractError(f"{stream.topic}: {text}") from error
+    if not hasattr(module, name):
+        close = difflib.get_close_matches(name, [each for each in dir(module) if each[0].isupper()], 1)
+        hint = f" (did you mean {package}/msg/{close[0]}?)" if close else ""
+        raise ContractError(f"{stream.topic}: type: found {stream.type}, expected a message of {package}{hint}")
+    return getattr(module, name)

@@ -32,6 +32,7 @@ from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import Parcel, to_stamp
 from lwd_ros.nodes.executor import ControlExecutor, Unwatched
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
+from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.rclpy_private import take_message, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
@@ -51,6 +52,7 @@ class PolicyController(ManagedNode):
     def __init__(self):
         super().__init__("policy_controller")
         self.declare("contract_file", "", "contract between policy and robot; empty: the shipped metaworld.yaml")
+        self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
         self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
@@ -72,7 +74,7 @@ class PolicyController(ManagedNode):
 
     def configure(self) -> None:
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
-        contract = Contract.load(path)
+        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         self._timed = self.one_of("trigger", ("observation", "timer")) == "timer"
         cores = self._cores()
         self._core = core = ControllerCore(
@@ -130,6 +132,11 @@ class PolicyController(ManagedNode):
         streams = self._core.contract.require_binding().observation_streams
         self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent)
         undo.callback(self._observations.destroy)
+        permissions = self._core.contract.require_binding().permission_streams
+        permission = PermissionSubscriber(
+            self, permissions, self._on_permission, self._on_permission_gone, self.warn, self._urgent
+        )
+        undo.callback(permission.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
         self._policies = []
@@ -253,8 +260,16 @@ class PolicyController(ManagedNode):
     def _send(self, command: Command) -> None:
         self._commands.send(command.vector, command.stamp_ns)
 
+    def _on_permission(self, place: int, value: float) -> None:
+        self._send_safe(self._core.permit(place, value, self.now_s()))
+
+    def _on_permission_gone(self, place: int) -> None:
+        self._send_safe(self._core.revoke(place, self.now_s()))
+
     def _watch(self) -> None:
-        command = self._core.watch(self.now_s())
+        self._send_safe(self._core.watch(self.now_s()))
+
+    def _send_safe(self, command: Command | None) -> None:
         if command is not None:
             self._send(command)
         self._report_change()

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration, Infinite
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
-from lwd_ros.contract import ContractError, Stream
-from lwd_ros.contract.fields import reader, writer
+from lwd_ros.contract import TF, ContractError, Qos, Stream
+from lwd_ros.contract.fields import Unaddressed, reader, writer
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
+from lwd_ros.nodes.definitions import require_fields
 from lwd_ros.nodes.rclpy_private import take_message
+from lwd_ros.nodes.transforms import TransformSubscriber
 
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -21,6 +24,18 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscription of depth 1 would keep one of them
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+
+_RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
+_DURABILITY = {"volatile": DurabilityPolicy.VOLATILE, "transient_local": DurabilityPolicy.TRANSIENT_LOCAL}
+
+
+def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
+    """What a contract asks of a stream, else what is usual."""
+    return QoSProfile(
+        depth=qos.depth or usual.depth,
+        reliability=_RELIABILITY[qos.reliability] if qos.reliability else usual.reliability,
+        durability=_DURABILITY[qos.durability] if qos.durability else usual.durability,
+    )
 
 
 def node_names(endpoints) -> str:
@@ -55,7 +70,7 @@ def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
 
 
 class MissingStream(NamedTuple):
-    """An observation stream that gives nothing now: its topic, as the contract has it, and why.
+    """An observation stream that gives nothing now: what the contract calls it, and why.
 
     `is_fault`: somebody publishes what cannot be received, so to wait does not help.
     """
@@ -68,41 +83,84 @@ class MissingStream(NamedTuple):
 class StreamSubscriber:
     """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `refuse` is called
-    with one sentence on a message that cannot be read, and on a publisher whose messages cannot arrive.
+    The stamp is that of the header or, where the contract says so, the time of arrival by the node's clock. `frame_id`
+    is None where the message has no header. "Received" is when the middleware had the message, by the system clock, 0
+    where it does not tell. `refuse` is called with one sentence on a message that cannot be read, and on a publisher
+    whose messages cannot arrive.
+
+    Streams may share a topic: each reads the messages that have what it names, as of an arm and a gripper that publish
+    their joints apart.
     """
 
     def __init__(
         self,
         node: Node,
         streams: tuple[Stream, ...],
-        take: Callable[[int, int, str, np.ndarray, int], None],
+        take: Callable[[int, int, str | None, np.ndarray, int], None],
         refuse: Callable[[str], None],
         qos: QoSProfile,
         group: CallbackGroup | None = None,
     ):
-        self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
-        self._qos = qos
-        self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
+        """Subscribe.
 
-    def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
-        read, take = reader(stream.type, stream.fields), self._take
+        Raises:
+            ContractError: a message type is not installed or lacks a field.
+        """
+        self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
+        self._usual = qos
+        self._strangers: dict[int, str] = {}  # why nothing of a stream was in the messages so far, by place
+        self._addressed = [False] * len(streams)
+        self._subscriptions, self._transforms = [], None
+        try:
+            for topic in dict.fromkeys(stream.topic for stream in streams if stream.type != TF):
+                self._subscribe([place for place, stream in enumerate(streams) if stream.topic == topic])
+            moving = {place: stream for place, stream in enumerate(streams) if stream.type == TF}
+            if moving:
+                self._transforms = TransformSubscriber(node, moving, take, refuse, group)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _subscribe(self, places: list[int]) -> None:
+        """One subscription for the streams at `places`, which share a topic."""
+        first = self._streams[places[0]]
+        kind = message_class(first)
+        parts = []
+        for place in places:
+            require_fields(kind, self._streams[place])
+            parts.append((place, reader(self._streams[place].fields)))
+        take, addressed = self._take, self._addressed
+        now_ns = None if first.stamp == "header" else lambda: self._node.get_clock().now().nanoseconds
+        headed = hasattr(kind, "header")
 
         def arrived(message, info) -> None:
-            header = message.header
-            try:
-                values = read(message)
-            except ContractError as error:
-                self._refuse(f"{stream.topic}: {error}")
-                return
-            take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
+            for place, read in parts:
+                try:
+                    values = read(message)
+                except Unaddressed as error:
+                    self._strangers[place] = str(error)
+                    continue
+                except ContractError as error:
+                    self._refuse(f"{self._streams[place].label}: {error}")
+                    continue
+                addressed[place] = True
+                stamp_ns = to_nanoseconds(message.header.stamp) if now_ns is None else now_ns()
+                frame_id = message.header.frame_id if headed else None
+                take(place, stamp_ns, frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            self._refuse(f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
+            self._refuse(f"{first.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return self._node.create_subscription(
-            message_class(stream), stream.topic, arrived, qos, callback_group=self._group, event_callbacks=events
+        self._subscriptions.append(
+            self._node.create_subscription(
+                kind,
+                first.topic,
+                arrived,
+                profile(first.qos, self._usual),
+                callback_group=self._group,
+                event_callbacks=events,
+            )
         )
 
     def take_waiting(self) -> None:
@@ -116,34 +174,44 @@ class StreamSubscriber:
                 subscription.callback(*taken)
 
     def explain(self, missing: list[str]) -> list[MissingStream]:
-        """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
+        """The assembler's list of missing streams ("label: reason"), with what the ROS graph knows about each."""
         result = []
         for entry in missing:
-            topic = entry.partition(":")[0]
-            stream = next(s for s in self._streams if s.topic == topic)
-            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+            label, _, reason = entry.partition(": ")
+            place = next(place for place, stream in enumerate(self._streams) if stream.label == label)
+            stream = self._streams[place]
+            if stream.type == TF:
+                result.append(MissingStream(label, entry + self._transforms.explain(place), False))
+                continue
+            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
             types = {info.topic_type for info in found} - {stream.type}
+            asked = profile(stream.qos, self._usual)
             deaf = {
-                word
-                for info in found
-                if info.topic_type == stream.type
-                for word in _differ(info.qos_profile, self._qos)
+                word for info in found if info.topic_type == stream.type for word in _differ(info.qos_profile, asked)
             }
             if deaf:
                 entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
             elif types:
                 entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
             elif not found:
-                entry += " (no publisher)"
-            elif entry.endswith("nothing received"):
+                entry += f" (no publisher{self._resolved(stream.topic)})"
+            elif not self._addressed[place] and place in self._strangers:
+                entry = f"{label}: {self._strangers[place]}"
+                types = {""}
+            elif reason == "nothing received":
                 entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
-            result.append(MissingStream(topic, entry, bool(types or deaf)))
+            result.append(MissingStream(label, entry, bool(types or deaf)))
         return result
+
+    def _resolved(self, topic: str) -> str:
+        """" of /other/topic", where a topic is remapped."""
+        resolved = self._node.resolve_topic_name(topic)
+        return "" if resolved.endswith(f"/{topic.lstrip('/')}") else f" of {resolved}"
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The streams' topics, as the contract has them."""
-        return tuple(stream.topic for stream in self._streams)
+        """The streams' topics, as the contract has them, each once."""
+        return tuple(dict.fromkeys(stream.topic for stream in self._streams if stream.type != TF))
 
     def publishers(self, topic: str) -> tuple[int, str]:
         """How many publish on one of the streams' topics, and the names of their nodes."""
@@ -154,15 +222,22 @@ class StreamSubscriber:
         """End all subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+        if self._transforms is not None:
+            self._transforms.destroy()
 
 
 class StreamPublisher:
-    """Publishers for several streams; one call sends a whole vector under one stamp.
+    """Publishers for several streams; one call sends a whole vector.
 
     `refuse` is called with one sentence on a subscriber that cannot receive.
     """
 
     def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
+        """Make the publishers.
+
+        Raises:
+            ContractError: a message type is not installed, lacks a field, or needs what the contract leaves out.
+        """
         self._node, self._streams, self._parts = node, streams, []
         for stream in streams:
 
@@ -170,11 +245,25 @@ class StreamPublisher:
                 refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
-            publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
-            message = kind()  # sent again and again: publishing copies it
-            message.header.frame_id = stream.frame_id
-            write, places = writer(stream.type, stream.fields), list(stream.indices)
-            self._parts.append((publisher, message, write, places))
+            require_fields(kind, stream, command=True)
+            try:
+                message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: it is copied
+            except ContractError as error:
+                raise ContractError(f"{stream.label}: {error}") from error
+            if hasattr(kind, "header"):
+                message.header.frame_id = stream.frame_id or ""
+            publisher = node.create_publisher(
+                kind, stream.topic, profile(stream.qos, RELIABLE), event_callbacks=events
+            )
+            self._parts.append((publisher, message, write, list(stream.indices), self._stamp_of(stream, kind)))
+
+    def _stamp_of(self, stream: Stream, kind) -> Callable[[Time], Time] | None:
+        """What a stream's header is stamped with, given the stamp of the observation; None without a header."""
+        if not hasattr(kind, "header"):
+            return None
+        if stream.stamp == "now":
+            return lambda stamp: self._node.get_clock().now().to_msg()
+        return (lambda stamp: Time()) if stream.stamp == "zero" else (lambda stamp: stamp)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -183,7 +272,7 @@ class StreamPublisher:
 
     def problems(self, topic: str) -> list[str]:
         """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
-        stream = self._streams[self.topics.index(topic)]
+        stream = next(stream for stream in self._streams if stream.topic == topic)
         found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
         result, others = [], [info for info in found if info.topic_type != stream.type]
         if others:
@@ -193,18 +282,22 @@ class StreamPublisher:
                 "which receives nothing"
             )
         for info in found:
-            words = [] if info in others else _differ(RELIABLE, info.qos_profile)
+            words = [] if info in others else _differ(profile(stream.qos, RELIABLE), info.qos_profile)
             if words:
                 what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
                 result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
         return result
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
-        """Publish each stream's part of `vector`, float64 in the contract's order and units."""
+        """Publish each stream's part of `vector`, float64 in the contract's order and units.
+
+        `stamp_ns` is that of the observation that it answers; streams that say so carry another one.
+        """
         stamp, values = to_stamp(stamp_ns), vector.tolist()
-        for publisher, message, write, places in self._parts:
-            message.header.stamp = stamp
-            write(message, [values[place] for place in places])
+        for publisher, message, write, places, stamp_of in self._parts:
+            if stamp_of is not None:
+                message.header.stamp = stamp_of(stamp)
+            write([values[place] for place in places])
             publisher.publish(message)
 
     def wait_for_all_acknowledged(self, timeout: Duration) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import KEEP, Contract
 
 _GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 _STATUS_LASTS_S = 1.5  # a controller repeats its status every half second
@@ -65,7 +65,7 @@ class CommandGate:
         binding = contract.require_binding()
         self._streams = binding.command_streams
         self._lockstep, self._timeout_s, self._asked_only = lockstep, timeout_s, asked_only
-        self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
+        self._kept = np.array([rest == KEEP for rest in contract.rests])
         self._vector = np.zeros(len(contract.command))
         self._stamps = [-1] * len(self._streams)
         self._arrivals = [-np.inf] * len(self._streams)
