@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from lwd_ros.contract.errors import ContractError, Section, fail
-from lwd_ros.contract.fields import SUPPORTED_TYPES, check_field
+from lwd_ros.contract.errors import Section, fail
+from lwd_ros.contract.fields import Field
 
+_TYPE = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
 _TOPIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -13,8 +14,8 @@ _TOPIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 class Stream:
     """One topic that carries some of the contract's scalars.
 
-    `names` are the scalars, `indices` their places in the observation or command vector, `fields` the message fields
-    that carry them, all of one length. `stale_after_s` (observations only) is judged on the steady clock.
+    `names` are the scalars, `indices` their places in the observation or command vector, `fields` say where messages
+    carry them, all of one length. `stale_after_s` (observations only) is judged on the steady clock.
     """
 
     topic: str
@@ -22,7 +23,7 @@ class Stream:
     frame_id: str
     names: tuple[str, ...]
     indices: tuple[int, ...]
-    fields: tuple[str, ...]
+    fields: tuple[Field, ...]
     stale_after_s: float = 0.0
 
 
@@ -52,10 +53,8 @@ class Binding:
         if "limits" in command.value:
             limits = _tightened(command.section("limits"), contract)
         binding = cls(
-            observation_streams=_streams(
-                observation, contract.observation_names, stale=True, unbound=contract.age_place
-            ),
-            command_streams=_streams(command, contract.command_names, stale=False),
+            observation_streams=_streams(observation, contract.observation, stale=True, unbound=contract.age_place),
+            command_streams=_streams(command, contract.command, stale=False),
             sync=observation.text("sync", ("same_stamp", "latest")),
             on_fault=command.text("on_fault", ("hold", "zero")),
             keep_on_hold=command.texts("keep_on_hold", contract.command_names),
@@ -81,8 +80,10 @@ def _tightened(section: Section, contract) -> dict[str, tuple[float, float]]:
     return limits
 
 
-def _streams(section: Section, names: tuple[str, ...], stale: bool, unbound: int | None = None) -> tuple[Stream, ...]:
+def _streams(section: Section, scalars, stale: bool, unbound: int | None = None) -> tuple[Stream, ...]:
     """The streams that carry all scalars of a vector but the one at the place `unbound`."""
+    names = tuple(scalar.name for scalar in scalars)
+    limits = [(scalar.minimum, scalar.maximum) for scalar in scalars]
     carried = tuple(name for place, name in enumerate(names) if place != unbound)
     streams, bound = [], []
     for item in section.sections("streams"):
@@ -90,17 +91,18 @@ def _streams(section: Section, names: tuple[str, ...], stale: bool, unbound: int
         topic = item.text("topic")
         if not _TOPIC.fullmatch(topic):
             fail(item.where, item.path("topic"), topic, "a relative ROS topic name such as hand/pose")
-        message = item.text("type", SUPPORTED_TYPES)
+        message = item.text("type")
+        if not _TYPE.fullmatch(message):
+            fail(item.where, item.path("type"), message, "a message type such as sensor_msgs/msg/JointState")
         fields = item.section("fields")
         fields.only(*carried)
+        parsed = []
         for name in fields.names():
-            path = fields.text(name)
-            try:
-                check_field(message, path)
-            except ContractError as error:
-                fail(item.where, fields.path(name), path, str(error))
-            if list(fields.value.values()).count(path) > 1:
-                fail(item.where, fields.path(name), path, "a field that carries one scalar only")
+            minimum, maximum = limits[names.index(name)]
+            value, key = fields.value[name], fields.path(name)
+            parsed.append(Field.parse(value, item.where, key, command=not stale, minimum=minimum, maximum=maximum))
+            if list(fields.value.values()).count(value) > 1:
+                fail(item.where, key, value, "a field that carries one scalar only")
         streams.append(
             Stream(
                 topic=topic,
@@ -108,7 +110,7 @@ def _streams(section: Section, names: tuple[str, ...], stale: bool, unbound: int
                 frame_id=item.text("frame_id"),
                 names=tuple(fields.value),
                 indices=tuple(names.index(name) for name in fields.value),
-                fields=tuple(fields.value.values()),
+                fields=tuple(parsed),
                 stale_after_s=item.number("stale_after_s", above=0) if stale else 0.0,
             )
         )

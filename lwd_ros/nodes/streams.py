@@ -86,7 +86,7 @@ class StreamSubscriber:
         self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
 
     def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
-        read, take = reader(stream.type, stream.fields), self._take
+        read, take = reader(stream.fields), self._take
 
         def arrived(message, info) -> None:
             header = message.header
@@ -171,9 +171,9 @@ class StreamPublisher:
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
             publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
-            message = kind()  # sent again and again: publishing copies it
+            message, write = writer(kind, stream.fields)  # sent again and again: publishing copies it
             message.header.frame_id = stream.frame_id
-            write, places = writer(stream.type, stream.fields), list(stream.indices)
+            places = list(stream.indices)
             self._parts.append((publisher, message, write, places))
 
     @property
@@ -204,7 +204,7 @@ class StreamPublisher:
         stamp, values = to_stamp(stamp_ns), vector.tolist()
         for publisher, message, write, places in self._parts:
             message.header.stamp = stamp
-            write(message, [values[place] for place in places])
+            write([values[place] for place in places])
             publisher.publish(message)
 
     def wait_for_all_acknowledged(self, timeout: Duration) -> None:
