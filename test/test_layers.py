@@ -35,7 +35,7 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "policy": {"numpy"},
     "control": {"numpy"},
     "generator": {"numpy", "onnxruntime"},
-    "dataset": {"numpy", "pyarrow"},
+    "dataset": {"numpy", "pyarrow", "rosbags"},
     "resources": {"ament_index_python"},
     "files": set(),
     "__init__": set(),

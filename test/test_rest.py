@@ -24,7 +24,10 @@ ARM = {
     },
     "command": {
         # As of a Franka's fourth joint, the limits leave 0 out.
-        **{f"{joint}_target": {"unit": "rad", "limits": [-3.0, -0.1], "slew_per_s": SLEW, "rest": joint} for joint in JOINTS},
+        **{
+            f"{joint}_target": {"unit": "rad", "limits": [-3.0, -0.1], "slew_per_s": SLEW, "rest": joint}
+            for joint in JOINTS
+        },
         "gripper": {"unit": "m", "limits": [0.0, 0.1], "slew_per_s": 0.5, "rest": "keep"},
         "base": {"unit": "rad/s", "limits": [-1.0, 1.0], "slew_per_s": 20.0, "rest": "zero"},
     },
@@ -70,7 +73,12 @@ def arm(relative_to: str | None = None, **binding) -> Contract:
 def constant(contract: Contract, output) -> Policy:
     """A policy that always has the same output."""
     layout = PolicyLayout((1, len(contract.command)))
-    values = {"observation_mean": [0.0], "observation_std": [1.0], "observation_minimum": [-9.0], "observation_maximum": [9.0]}
+    values = {
+        "observation_mean": [0.0],
+        "observation_std": [1.0],
+        "observation_minimum": [-9.0],
+        "observation_maximum": [9.0],
+    }
     return Policy(
         layout=layout,
         weights=np.zeros(layout.parameters),
@@ -278,7 +286,11 @@ def test_a_contract_that_does_not_say_keeps_its_digest(contract):
         (("command", "elbow_target", "rest"), "keep", r"elbow_target\.limits': found .* limits around 0"),
         (("command", "elbow_target", "relative_to"), "opening", r"relative_to': found 'opening', expected command or"),
         (("binding", "command", "on_fault"), "zero", r"on_fault': found 'zero', expected hold, for 'shoulder_target'"),
-        (("binding", "command", "keep_on_hold"), ["gripper"], r"keep_on_hold': found 'gripper', expected 'gripper' with"),
+        (
+            ("binding", "command", "keep_on_hold"),
+            ["gripper"],
+            r"keep_on_hold': found 'gripper', expected 'gripper' with",
+        ),
     ],
 )
 def test_bad_rests_are_refused(path, value, sentence):

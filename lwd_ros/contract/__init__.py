@@ -3,7 +3,7 @@
 from lwd_ros.contract.binding import Binding, PermissionStream
 from lwd_ros.contract.contract import AGE, CommandScalar, Contract, ObservationScalar
 from lwd_ros.contract.errors import ContractError
-from lwd_ros.contract.fields import Field
+from lwd_ros.contract.fields import Field, Unaddressed, reader, writer
 from lwd_ros.contract.limits import CommandLimiter, outputs_of
 from lwd_ros.contract.quaternions import sign_of
 from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_position
@@ -25,7 +25,10 @@ __all__ = [
     "PermissionStream",
     "Qos",
     "Stream",
+    "Unaddressed",
     "is_position",
     "outputs_of",
+    "reader",
     "sign_of",
+    "writer",
 ]

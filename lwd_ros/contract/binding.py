@@ -44,13 +44,20 @@ class PermissionStream:
         item.only("topic", "type", "field", *_CONDITIONS, "stale_after_s", "latched", "qos")
         chosen = [key for key in _CONDITIONS if key in item.value]
         if len(chosen) != 1:
-            fail(item.where, item.path(_CONDITIONS[0]), " and ".join(chosen) or "nothing", "one of equals, above, below")
+            fail(
+                item.where, item.path(_CONDITIONS[0]), " and ".join(chosen) or "nothing", "one of equals, above, below"
+            )
         key = chosen[0]
         truth = key == "equals" and isinstance(item.value[key], bool)
         latched = item.truth("latched")
         if latched == ("stale_after_s" in item.value):
             found = "latched: true and stale_after_s" if latched else "neither"
-            fail(item.where, item.path("stale_after_s"), found, "stale_after_s, or latched: true for what is sent on change")
+            fail(
+                item.where,
+                item.path("stale_after_s"),
+                found,
+                "stale_after_s, or latched: true for what is sent on change",
+            )
         stated = Qos.from_section(item)
         return cls(
             topic_of(item),

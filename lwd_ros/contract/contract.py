@@ -59,7 +59,9 @@ def _command(names: Section, observation: tuple[ObservationScalar, ...]) -> tupl
         _require_plain(names, name)
         unit, limits, slew = item.text("unit"), item.limits("limits"), item.number("slew_per_s", 0)
         same = [each for each in units if units[each] == unit]
-        targets = f"an observed scalar in {unit}" + (f" ({', '.join(same[:20])})" if same else ", which there is none of")
+        targets = f"an observed scalar in {unit}" + (
+            f" ({', '.join(same[:20])})" if same else ", which there is none of"
+        )
         rest = relative_to = None
         if "rest" in item.value:
             rest = item.text("rest")
@@ -170,7 +172,9 @@ class Contract:
             contract = replace(contract, binding=Binding.from_section(root.section("binding"), contract, joint_prefix))
         for scalar, rest in zip(contract.command, contract.rests, strict=True):
             if not is_position(rest) and not scalar.minimum <= 0 <= scalar.maximum:
-                expected = f"limits around 0, for it rests at {rest}; or rest: NAME, the observed scalar that it targets"
+                expected = (
+                    f"limits around 0, for it rests at {rest}; or rest: NAME, the observed scalar that it targets"
+                )
                 fail(where, f"command.{scalar.name}.limits", [scalar.minimum, scalar.maximum], expected)
         return contract
 
@@ -228,7 +232,9 @@ class Contract:
         names = self.observation_names
         if name in names:
             return (names.index(name),)
-        return tuple(place for place, each in enumerate(names) if each.startswith(f"{name}[") and _VECTOR.fullmatch(each))
+        return tuple(
+            place for place, each in enumerate(names) if each.startswith(f"{name}[") and _VECTOR.fullmatch(each)
+        )
 
     @property
     def observation_names(self) -> tuple[str, ...]:

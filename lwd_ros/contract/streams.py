@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lwd_ros.contract.errors import Section, fail
-from lwd_ros.contract.fields import Field, with_prefix_in_constants
+from lwd_ros.contract.fields import Field
+from lwd_ros.contract.paths import NAMES
 
 TF = "tf"
 """The type of a stream that comes from the transforms of /tf and /tf_static, not from a topic of its own."""
@@ -102,7 +103,14 @@ class Stream:
         if frame == within:
             fail(item.where, item.path("in"), within, "another frame than the one whose pose it is")
         return cls(
-            "", TF, names, indices, fields, stale_after_s=item.number("stale_after_s", above=0), frame=frame, within=within
+            "",
+            TF,
+            names,
+            indices,
+            fields,
+            stale_after_s=item.number("stale_after_s", above=0),
+            frame=frame,
+            within=within,
         )
 
     @classmethod
@@ -120,8 +128,17 @@ class Stream:
             frame_id=item.plain("frame_id"),
             stamp=item.text("stamp", _COMMAND_STAMPS) if "stamp" in item.value else _COMMAND_STAMPS[0],
             qos=Qos.from_section(item),
-            constants=with_prefix_in_constants(constants, prefix),
+            constants=_prefixed(constants, prefix),
         )
+
+
+def _prefixed(constants: Mapping[str, object], prefix: str) -> dict[str, object]:
+    """Constants for joints whose names have a prefix: lists of names get it too."""
+    result = {}
+    for path, value in constants.items():
+        is_names = isinstance(value, list) and str(path).rpartition(".")[2] in NAMES
+        result[path] = [f"{prefix}{name}" for name in value] if prefix and is_names else value
+    return result
 
 
 def topic_of(item: Section) -> str:
@@ -151,12 +168,15 @@ def _fields(item: Section, contract, carried: tuple[str, ...], prefix: str, comm
         if not places or scalars[places[0]].name not in carried:
             fail(item.where, section.path(name), name, "one of " + ", ".join(carried))
         scalar = scalars[places[0]]
-        parsed = replace(
-            Field.parse(value, item.where, section.path(name), command=command).with_prefix(prefix),
+        parsed = Field.parse(
+            value,
+            item.where,
+            section.path(name),
+            command=command,
+            size=None if scalar.name == name else len(places),
             minimum=scalar.minimum,
             maximum=scalar.maximum,
-            size=None if scalar.name == name else len(places),
-        )
+        ).with_prefix(prefix)
         if any((parsed.path, parsed.functions) == (each.path, each.functions) for each in fields):
             fail(item.where, section.path(name), parsed.path, "a field that carries one scalar only")
         names += [scalars[place].name for place in places]

@@ -1,10 +1,9 @@
 """Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
 
 import array
-import difflib
 import os
 import struct
-from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
 from lwd_ros.contract import ContractError, PermissionStream, Stream
+from lwd_ros.contract.definitions import class_of
 from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
 from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
@@ -119,16 +119,11 @@ def message_class(stream: Stream | PermissionStream):
     Raises:
         ContractError: its package is not installed, or has no such message.
     """
-    package, _, name = stream.type.partition("/msg/")
     try:
-        module = import_module(f"{package}.msg")
-    except ImportError as error:
-        distribution = os.environ.get("ROS_DISTRO") or "<distro>"
-        apt = f"ros-{distribution}-{package.replace('_', '-')}"
-        text = f"type: found {stream.type}, whose package is not installed here, expected it (apt install {apt})"
-        raise ContractError(f"{stream.topic}: {text}") from error
-    if not hasattr(module, name):
-        close = difflib.get_close_matches(name, [each for each in dir(module) if each[0].isupper()], 1)
-        hint = f" (did you mean {package}/msg/{close[0]}?)" if close else ""
-        raise ContractError(f"{stream.topic}: type: found {stream.type}, expected a message of {package}{hint}")
-    return getattr(module, name)
+        return class_of(stream.type)
+    except ContractError as error:
+        package = stream.type.partition("/")[0]
+        hint = ""
+        if find_spec(package) is None:
+            hint = f": sudo apt install ros-{os.environ.get('ROS_DISTRO') or 'DISTRO'}-{package.replace('_', '-')}"
+        raise ContractError(f"{stream.topic}: type: {error}{hint}") from error

@@ -39,7 +39,7 @@ class PermissionSubscriber:
 
     def _subscribe(self, place: int, stream: PermissionStream, take, gone, refuse, group) -> None:
         kind = message_class(stream)
-        require_fields(kind, stream)
+        require_fields(stream)
         read = reader((stream.field,))
 
         def arrived(message) -> None:

@@ -127,11 +127,10 @@ class StreamSubscriber:
         kind = message_class(first)
         parts = []
         for place in places:
-            require_fields(kind, self._streams[place])
+            headed = require_fields(self._streams[place])
             parts.append((place, reader(self._streams[place].fields)))
         take, addressed = self._take, self._addressed
         now_ns = None if first.stamp == "header" else lambda: self._node.get_clock().now().nanoseconds
-        headed = hasattr(kind, "header")
 
         def arrived(message, info) -> None:
             for place, read in parts:
@@ -204,7 +203,7 @@ class StreamSubscriber:
         return result
 
     def _resolved(self, topic: str) -> str:
-        """" of /other/topic", where a topic is remapped."""
+        """ " of /other/topic", where a topic is remapped."""
         resolved = self._node.resolve_topic_name(topic)
         return "" if resolved.endswith(f"/{topic.lstrip('/')}") else f" of {resolved}"
 
@@ -245,22 +244,20 @@ class StreamPublisher:
                 refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
 
             kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
-            require_fields(kind, stream, command=True)
+            headed = require_fields(stream, command=True)
             try:
                 message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: it is copied
             except ContractError as error:
                 raise ContractError(f"{stream.label}: {error}") from error
-            if hasattr(kind, "header"):
+            if headed:
                 message.header.frame_id = stream.frame_id or ""
-            publisher = node.create_publisher(
-                kind, stream.topic, profile(stream.qos, RELIABLE), event_callbacks=events
+            publisher = node.create_publisher(kind, stream.topic, profile(stream.qos, RELIABLE), event_callbacks=events)
+            self._parts.append(
+                (publisher, message, write, list(stream.indices), self._stamp_of(stream) if headed else None)
             )
-            self._parts.append((publisher, message, write, list(stream.indices), self._stamp_of(stream, kind)))
 
-    def _stamp_of(self, stream: Stream, kind) -> Callable[[Time], Time] | None:
-        """What a stream's header is stamped with, given the stamp of the observation; None without a header."""
-        if not hasattr(kind, "header"):
-            return None
+    def _stamp_of(self, stream: Stream) -> Callable[[Time], Time]:
+        """What a stream's header is stamped with, given the stamp of the observation."""
         if stream.stamp == "now":
             return lambda stamp: self._node.get_clock().now().to_msg()
         return (lambda stamp: Time()) if stream.stamp == "zero" else (lambda stamp: stamp)

@@ -8,15 +8,13 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
-from lwd_ros.contract import ContractError, Stream
+from lwd_ros.contract import Stream
 from lwd_ros.contract.fields import reader
 from lwd_ros.transforms import TransformBuffer
 
 # As tf2's own listener has them; /tf_static holds what each of several publishers latched.
 _TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-_TF_STATIC = QoSProfile(
-    depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
+_TF_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class TransformSubscriber:
@@ -41,6 +39,4 @@ class TransformSubscriber:
             def arrived(message, info, static=static) -> None:
                 self._add(message, static, info["received_timestamp"])
 
-            self._subscriptions.append(
-                node.create_subscription(TFMessage, topic, arrived, qos, callback_group=group)
-            )
+            self._subscriptions.append(node.create_subscription(TFMessage, topic, arrived, qos, callback_group=group))
