@@ -163,7 +163,8 @@ BASE = ("contract", "policy", "control", "generator", "resources", "cli")
 @pytest.mark.parametrize(
     "extras, layers",
     [((), BASE), (("sim",), (*BASE, "dataset", "sim")), (("demo", "train", "cluster"), (*BASE, "evaluation")),
-     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "sim", "demo"))],
+     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "sim", "demo")),
+     (("tf",), (*BASE, "transforms"))],
 )  # fmt: skip
 def test_every_third_party_package_that_is_imported_is_declared(metadata, extras, layers):
     ros = {dependency.name for dependency in parse_package(str(ROOT)).exec_depends}

@@ -35,51 +35,6 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _observation(names: Section) -> tuple[ObservationScalar, ...]:
-    """The observed scalars; a vector's elements one by one."""
-    observation = []
-    for name in names.names():
-        item = names.section(name)
-        item.only("unit", "limits", "size")
-        _require_plain(names, name)
-        scalar = ObservationScalar(name, item.text("unit"), *item.limits("limits"))
-        if name == AGE and (scalar.unit != "s" or scalar.minimum != 0 or "size" in item.value):
-            found = f"from {scalar.minimum:g} {scalar.unit}"
-            fail(names.where, item.path("limits"), found, "from 0 s: it is the time since the observation's stamp")
-        elements = range(item.count("size")) if "size" in item.value else ()
-        observation += [replace(scalar, name=f"{name}[{place}]") for place in elements] or [scalar]
-    return tuple(observation)
-
-
-def _command(names: Section, observation: tuple[ObservationScalar, ...]) -> tuple[CommandScalar, ...]:
-    command, units = [], {scalar.name: scalar.unit for scalar in observation}
-    for name in names.names():
-        item = names.section(name)
-        item.only("unit", "limits", "slew_per_s", "rest", "relative_to")
-        _require_plain(names, name)
-        unit, limits, slew = item.text("unit"), item.limits("limits"), item.number("slew_per_s", 0)
-        same = [each for each in units if units[each] == unit]
-        targets = f"an observed scalar in {unit}" + (
-            f" ({', '.join(same[:20])})" if same else ", which there is none of"
-        )
-        rest = relative_to = None
-        if "rest" in item.value:
-            rest = item.text("rest")
-            if rest not in (ZERO, KEEP, *same):
-                fail(names.where, item.path("rest"), rest, f"{ZERO}, {KEEP} or {targets}")
-        if "relative_to" in item.value:
-            relative_to = item.text("relative_to")
-            if relative_to not in (LAST_COMMAND, *same):
-                fail(names.where, item.path("relative_to"), relative_to, f"{LAST_COMMAND} or {targets}")
-        command.append(CommandScalar(name, unit, *limits, slew, rest, relative_to))
-    return tuple(command)
-
-
-def _require_plain(names: Section, name: str) -> None:
-    if "[" in name or "]" in name:
-        fail(names.where, names.path(name), name, "a name without brackets; a vector has the key size")
-
-
 def _flat(meaning: dict) -> dict:
     """Scalars under dotted keys."""
     parts = [(key, value) for key, value in meaning.items() if not isinstance(value, dict)]
@@ -264,3 +219,48 @@ class Contract:
         if self.binding is None:
             raise ContractError(f"contract '{self.name}': key 'binding': found nothing, expected topics and fields")
         return self.binding
+
+
+def _observation(names: Section) -> tuple[ObservationScalar, ...]:
+    """The observed scalars; a vector's elements one by one."""
+    observation = []
+    for name in names.names():
+        item = names.section(name)
+        item.only("unit", "limits", "size")
+        _require_plain(names, name)
+        scalar = ObservationScalar(name, item.text("unit"), *item.limits("limits"))
+        if name == AGE and (scalar.unit != "s" or scalar.minimum != 0 or "size" in item.value):
+            found = f"from {scalar.minimum:g} {scalar.unit}"
+            fail(names.where, item.path("limits"), found, "from 0 s: it is the time since the observation's stamp")
+        elements = range(item.count("size")) if "size" in item.value else ()
+        observation += [replace(scalar, name=f"{name}[{place}]") for place in elements] or [scalar]
+    return tuple(observation)
+
+
+def _command(names: Section, observation: tuple[ObservationScalar, ...]) -> tuple[CommandScalar, ...]:
+    command, units = [], {scalar.name: scalar.unit for scalar in observation}
+    for name in names.names():
+        item = names.section(name)
+        item.only("unit", "limits", "slew_per_s", "rest", "relative_to")
+        _require_plain(names, name)
+        unit, limits, slew = item.text("unit"), item.limits("limits"), item.number("slew_per_s", 0)
+        same = [each for each in units if units[each] == unit]
+        targets = f"an observed scalar in {unit}" + (
+            f" ({', '.join(same[:20])})" if same else ", which there is none of"
+        )
+        rest = relative_to = None
+        if "rest" in item.value:
+            rest = item.text("rest")
+            if rest not in (ZERO, KEEP, *same):
+                fail(names.where, item.path("rest"), rest, f"{ZERO}, {KEEP} or {targets}")
+        if "relative_to" in item.value:
+            relative_to = item.text("relative_to")
+            if relative_to not in (LAST_COMMAND, *same):
+                fail(names.where, item.path("relative_to"), relative_to, f"{LAST_COMMAND} or {targets}")
+        command.append(CommandScalar(name, unit, *limits, slew, rest, relative_to))
+    return tuple(command)
+
+
+def _require_plain(names: Section, name: str) -> None:
+    if "[" in name or "]" in name:
+        fail(names.where, names.path(name), name, "a name without brackets; a vector has the key size")

@@ -33,7 +33,7 @@ class CommandLimiter:
         self._offsets = bool(len(relative) or self._to_last.any())
         self._previous = np.zeros(len(contract.command))
         self._rest = np.zeros(len(contract.command))
-        self._started = not len(self._targets)
+        self._started = not self.has_positions
         self._scratch = np.empty_like(self._previous)
 
     @property
@@ -46,15 +46,15 @@ class CommandLimiter:
         """Whether it is known where the robot is; always so where no command rests at an observed scalar."""
         return self._started
 
+    @property
+    def has_positions(self) -> bool:
+        """Whether some command rests where an observed scalar is measured."""
+        return bool(len(self._targets))
+
     def start(self, observation: np.ndarray) -> None:
         """The robot is where `observation` (float64 [observations]) measures it; nothing was sent lately."""
         self._previous[self._targets] = self._rest[self._targets] = observation[self._measured]
         self._started = True
-
-    def forget(self) -> None:
-        """Nobody knows where the robot is by now: nothing is sent to it, and a hand may move it. What is kept stays."""
-        self._previous[~self._kept] = 0.0
-        self._started = not len(self._targets)
 
     def latch(self, observation: np.ndarray) -> None:
         """Let positions rest where `observation` measures them, until the next call.
@@ -69,8 +69,8 @@ class CommandLimiter:
     def rest(self, periods: float, keeps: bool = True) -> np.ndarray:
         """float64 [commands]: at rest, the next command from here; it counts as sent.
 
-        Velocities and efforts are 0 at once. Positions approach where they rest, `periods` control periods of slew. What
-        is kept is kept, or is 0 where `keeps` is false.
+        Velocities and efforts are 0 at once. Positions approach where they rest, by `periods` control periods of slew.
+        What is kept is kept, or is 0 where `keeps` is false.
         """
         target = np.where(self._kept, self._previous if keeps else 0.0, 0.0)
         approached = self._rest.copy()
@@ -84,6 +84,12 @@ class CommandLimiter:
         self._previous[:] = command
         self._rest[:] = self._previous
         self._started = True
+
+    def release(self) -> None:
+        """Nothing commands the robot any more: velocities and efforts are 0, positions and grippers as they were."""
+        moving = ~self._kept
+        moving[self._targets] = False
+        self._previous[moving] = 0.0
 
     def resume(self, command: np.ndarray) -> None:
         """The robot was told `command` after all; where it rests stays as it was."""

@@ -91,12 +91,14 @@ class ControllerCore:
         self.activate()
 
     def activate(self) -> None:
-        """Start afresh: no policy, observation, permission or statistics. Slew goes on from what the robot was told last;
-        of positions, from where they are measured when a policy starts."""
+        """Start afresh: no policy, observation, permission or statistics.
+
+        Slew goes on from what the robot was told last; of positions, from where a policy's first observation has them.
+        """
         self._assembler.reset()
         self._permission.reset()
         self._slot.clear()
-        self._slew.forget()
+        self._slew.release()
         self.mode: Mode = WaitingForPolicy()
         self._statistics = TickStatistics()
         self._last: Answer | None = None
@@ -190,8 +192,8 @@ class ControllerCore:
         if not np.isfinite(vector).all():
             return self.stop("the policy computed a non-finite command", now)
         was, self.mode = self.mode, began
-        if isinstance(was, WaitingForObservation) and not self._repeats(was, now):
-            self._slew.start(observation.vector)
+        if isinstance(was, WaitingForObservation):
+            self._slew.start(observation.vector, now)
         statistics = self._statistics
         statistics.inference.add(inference_s)
         statistics.starved_ticks += starved
@@ -253,8 +255,14 @@ class ControllerCore:
         return self._fail(fault, now) if fault else None
 
     def stop(self, reason: str, now: float) -> Command | None:
-        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded."""
-        commanded = isinstance(self.mode, (Running, Holding)) or self.mode.repeat_until_s is not None
+        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded.
+
+        None as well where a stop before has told positions where to rest: since then a hand may have moved them.
+        """
+        mode = self.mode
+        commanded = isinstance(mode, (Running, Holding))
+        if not commanded and mode.repeat_until_s is not None:
+            commanded = not self._slew.has_positions or self._repeats(mode, now)
         self._slot.clear()
         self._end()
         self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason)
@@ -324,7 +332,7 @@ class ControllerCore:
                 self._slot.clear()
             self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes)
             return self._safe(now)
-        if isinstance(self.mode, (WaitingForObservation, Forbidden)):
+        if isinstance(self.mode, (WaitingForObservation, Forbidden)) and self.mode.reason != denied:
             self.mode = replace(self.mode, reason=denied)
         return None
 

@@ -145,6 +145,8 @@ TRANSITIONS = (
     Transition(Stopped, Event.ACTIVATED, WaitingForPolicy, Sent.NOTHING),
     Transition(Running, Event.FORBIDDEN, Forbidden, Sent.SAFE),
     Transition(Holding, Event.FORBIDDEN, Forbidden, Sent.SAFE),
+    Transition(WaitingForObservation, Event.FORBIDDEN, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.FORBIDDEN, Forbidden, Sent.NOTHING),
     Transition(Forbidden, Event.RESUMED, WaitingForObservation, Sent.NOTHING),
     Transition(Forbidden, Event.RELEASED, Stopped, Sent.NOTHING),
     Transition(Forbidden, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),

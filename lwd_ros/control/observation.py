@@ -79,7 +79,7 @@ class ObservationAssembler:
         Args:
             stream: place in the binding's observation streams.
             stamp_ns: the message's stamp.
-            frame_id: the message's frame, which must be the binding's; frames are checked, not transformed.
+            frame_id: the message's frame, which must be the binding's, where that has one; frames are not transformed.
             values: float64, the stream's scalars in the order of its fields.
             now: when it arrived, steady clock, s.
 
@@ -87,11 +87,11 @@ class ObservationAssembler:
             StreamError: not finite, a wrong frame. The message is dropped.
         """
         described = self.streams[stream]
-        if frame_id != described.frame_id:
-            raise StreamError(f"{described.topic}: found frame_id {frame_id!r}, expected {described.frame_id!r}")
+        if described.frame_id is not None and frame_id != described.frame_id:
+            raise StreamError(f"{described.label}: found frame_id {frame_id!r}, expected {described.frame_id!r}")
         if not np.isfinite(values).all():
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
-            raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
+            raise StreamError(f"{described.label}: found a non-finite {bad}, expected a finite number")
         self._received[stream] += 1
         if self._is_off(stream, stamp_ns, now):
             self._left_out[stream] += 1
@@ -160,15 +160,15 @@ class ObservationAssembler:
         result = []
         for stream, arrived in zip(self.streams, self._arrived, strict=True):
             if arrived is None:
-                result.append(f"{stream.topic}: nothing received")
+                result.append(f"{stream.label}: nothing received")
             elif now - arrived > stream.stale_after_s:
-                result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
+                result.append(f"{stream.label}: silent for {now - arrived:.2f} s")
         return result
 
     def take_left_out(self) -> dict[str, tuple[int, int]]:
         """By topic since the last call: messages that were left out because of their stamps, and all."""
         counts = zip(self._left_out, self._received, strict=True)
-        result = {stream.topic: count for stream, count in zip(self.streams, counts, strict=True)}
+        result = {stream.label: count for stream, count in zip(self.streams, counts, strict=True)}
         self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
         return result
 
@@ -187,7 +187,7 @@ class ObservationAssembler:
         for stream, advanced in zip(self.streams, self._advanced, strict=True):
             still_s = self._time(now) - advanced
             if still_s > max(_FROZEN_S, stream.stale_after_s):
-                return f"{stream.topic}: one stamp for {still_s:.1f} s: does its clock stand still?"
+                return f"{stream.label}: one stamp for {still_s:.1f} s: does its clock stand still?"
         limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
             return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"

@@ -6,6 +6,7 @@ import numpy as np
 
 from lwd_ros.contract import CommandLimiter, Contract
 
+_ON_ITS_WAY_S = 0.2  # after a command, a robot follows that one still; no hand moves it so soon
 _SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
 
 
@@ -24,17 +25,27 @@ class SlewBudget:
         self._saved = 1.0
         self._sent_s = -math.inf
 
+    @property
+    def has_positions(self) -> bool:
+        """Whether some command is a place to go to."""
+        return self._limiter.has_positions
+
+    def release(self) -> None:
+        """Nothing commands the robot any more, as `CommandLimiter.release`."""
+        self._limiter.release()
+        self._saved = 1.0
+
     def begin(self) -> None:
         """A policy starts from rest: one period of slew, whatever was saved before."""
         self._saved = 1.0
 
-    def forget(self) -> None:
-        """Nothing has been sent for a while, so positions may have changed by hand; the next start measures them."""
-        self._limiter.forget()
+    def start(self, measured: np.ndarray, now: float) -> None:
+        """A policy starts; the robot is where `measured` (float64 [observations]) says, or on its way to what was sent.
 
-    def start(self, measured: np.ndarray) -> None:
-        """Nothing has been sent for a while; the robot is where `measured` (float64 [observations]) says."""
-        self._limiter.start(measured)
+        It is on its way where something was sent just now. Else a hand may have moved it.
+        """
+        if now - self._sent_s > _ON_ITS_WAY_S:
+            self._limiter.start(measured)
 
     def between(self, stamps_ns: int, elapsed_s: float) -> float | None:
         """Control periods of slew for an observation stamped `stamps_ns` after the answered one, None: leave it out.
@@ -58,7 +69,7 @@ class SlewBudget:
         return abs(1e-9 * stamps_ns / self._period_s - 1.0) < 1e-6
 
     def limit(self, output: np.ndarray, periods: float, observed: np.ndarray, now: float) -> np.ndarray:
-        """Turn a policy's output (float64 [commands]) into a command in place and return it; see `CommandLimiter.apply`.
+        """Turn a policy's output (float64 [commands]) into a command in place, as `CommandLimiter.apply`; returns it.
 
         `periods` is the time since the last command, in control periods; `observed` what the policy saw.
         """

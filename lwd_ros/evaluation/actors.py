@@ -22,12 +22,12 @@ def steps_between(start_s: float, time_s: float, period_s: float) -> int:
 
 
 def at_rest(contract: Contract, command: np.ndarray) -> np.ndarray:
-    """float64 [commands] of a robot that stands still after `command`: velocities 0, grippers and positions as they are."""
+    """float64 [commands] of a robot that stands still after `command`: velocities 0, all else as it is."""
     return np.where([rest == ZERO for rest in _rests(contract)], 0.0, command)
 
 
 def _rests(contract: Contract) -> tuple[str, ...]:
-    """A model file's contract has no binding; where its commands are the shipped ones, the shipped file says the rest."""
+    """A model file's contract has no binding. What the shipped commands are at rest, the shipped file says."""
     shipped = _shipped()
     return shipped.rests if contract.binding is None and contract.command == shipped.command else contract.rests
 

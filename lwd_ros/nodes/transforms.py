@@ -18,7 +18,10 @@ _TF_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durab
 
 
 class TransformSubscriber:
-    """Subscriptions to /tf and /tf_static; each new pose arrives as a message of its stream does."""
+    """Subscriptions to /tf and /tf_static; each new pose arrives as (place, stamp in ns, None, values, received in ns).
+
+    A pose of static transforms alone has no stamp; it carries the time of arrival by the node's clock.
+    """
 
     def __init__(
         self,
@@ -28,15 +31,43 @@ class TransformSubscriber:
         refuse: Callable[[str], None],
         group: CallbackGroup | None,
     ):
+        """Subscribe; raises ContractError where pytransform3d is not installed. `streams` are by their places."""
         self._node, self._take, self._refuse = node, take, refuse
-        self._places = list(streams)
-        self._labels = [stream.label for stream in streams.values()]
+        self._places, self._labels = list(streams), [stream.label for stream in streams.values()]
         self._readers = [reader(stream.fields) for stream in streams.values()]
         self._buffer = TransformBuffer([(stream.frame, stream.within) for stream in streams.values()])
-        self._subscriptions = []
-        for topic, qos, static in (("/tf_static", _TF_STATIC, True), ("/tf", _TF, False)):
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf_static", self._on_static, _TF_STATIC, callback_group=group),
+            node.create_subscription(TFMessage, "/tf", self._on_moving, _TF, callback_group=group),
+        ]
 
-            def arrived(message, info, static=static) -> None:
-                self._add(message, static, info["received_timestamp"])
+    def _on_static(self, message, info) -> None:
+        self._add(message, True, info["received_timestamp"])
 
-            self._subscriptions.append(node.create_subscription(TFMessage, topic, arrived, qos, callback_group=group))
+    def _on_moving(self, message, info) -> None:
+        self._add(message, False, info["received_timestamp"])
+
+    def _add(self, message, static: bool, received_ns: int) -> None:
+        poses = self._buffer.add(message, static)
+        for notice in self._buffer.notices():
+            self._refuse(notice)
+        for pair, stamp_ns, pose in poses:
+            try:
+                values = self._readers[pair](pose)
+            except ContractError as error:
+                self._refuse(f"{self._labels[pair]}: {error}")
+                continue
+            stamp_ns = self._node.get_clock().now().nanoseconds if stamp_ns is None else stamp_ns
+            self._take(self._places[pair], stamp_ns, None, values, received_ns)
+
+    def explain(self, place: int) -> str:
+        """Why the pose of the stream at `place` does not come, " (in brackets)"; "" where nothing is known."""
+        pair = self._places.index(place)
+        problem, slowest = self._buffer.problem(pair), self._buffer.slowest(pair)
+        reason = problem or (f"the oldest transform is that of {slowest}" if slowest else "")
+        return f" ({reason})" if reason else ""
+
+    def destroy(self) -> None:
+        """End both subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
