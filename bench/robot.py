@@ -107,7 +107,7 @@ class Robot:
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._observations = []
         for stream in binding.observation_streams:
-            message, write = writer(message_class(stream), stream.fields)
+            message, write = writer(message_class(stream.type, stream.topic), stream.fields)
             message.header.frame_id = stream.frame_id
             publisher = self.node.create_publisher(type(message), stream.topic, RELIABLE, event_callbacks=quiet)
             self._observations.append((publisher, message, write, stream.indices))
@@ -117,7 +117,7 @@ class Robot:
         deaf = SubscriptionEventCallbacks(use_default_callbacks=False)
         for stream in binding.command_streams:
             self.node.create_subscription(
-                message_class(stream), stream.topic, self._arrived, RELIABLE, event_callbacks=deaf
+                message_class(stream.type, stream.topic), stream.topic, self._arrived, RELIABLE, event_callbacks=deaf
             )
         self._policy = self.node.create_publisher(PolicyWeights, "policy", LATCHED)
         self._stamp_ns = 1_000_000_000

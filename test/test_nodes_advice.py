@@ -111,7 +111,7 @@ def test_a_receiver_of_another_type_is_named(robot):
     cell = robot.cell
     with driver(cell) as node:
         node.create_subscription(Twist, "hand/velocity_command", lambda message: None, 10)
-        cell.wait("the problem", lambda: cell.controller.command_problems, 10.0)
+        cell.wait("the problem", lambda: "/driver" in "".join(cell.controller.command_problems), 10.0)
         (sentence,) = cell.controller.command_problems
         assert sentence == (
             "hand/velocity_command: published as geometry_msgs/msg/TwistStamped, expected as geometry_msgs/msg/Twist "

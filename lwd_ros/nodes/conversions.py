@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
-from lwd_ros.contract import ContractError, PermissionStream, Stream
+from lwd_ros.contract import ContractError
 from lwd_ros.contract.definitions import class_of
 from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
@@ -113,17 +113,16 @@ def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
-def message_class(stream: Stream | PermissionStream):
-    """The Python class of a stream's message type.
+def message_class(message_type: str, topic: str):
+    """The Python class of a message type, of messages on `topic`.
 
     Raises:
         ContractError: its package is not installed, or has no such message.
     """
     try:
-        return class_of(stream.type)
+        return class_of(message_type)
     except ContractError as error:
-        package = stream.type.partition("/")[0]
-        hint = ""
+        package, hint = message_type.partition("/")[0], ""
         if find_spec(package) is None:
             hint = f": sudo apt install ros-{os.environ.get('ROS_DISTRO') or 'DISTRO'}-{package.replace('_', '-')}"
-        raise ContractError(f"{stream.topic}: type: {error}{hint}") from error
+        raise ContractError(f"{topic}: type: {error}{hint}") from error

@@ -38,7 +38,7 @@ class PermissionSubscriber:
             raise
 
     def _subscribe(self, place: int, stream: PermissionStream, take, gone, refuse, group) -> None:
-        kind = message_class(stream)
+        kind = message_class(stream.type, stream.topic)
         require_fields(stream)
         read = reader((stream.field,))
 

@@ -40,7 +40,12 @@ def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
 
 def node_names(endpoints) -> str:
     """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
-    names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints]
+    names = [
+        "a node whose name is not known yet"  # rmw's placeholder, while the two nodes discover each other
+        if info.node_name == "_NODE_NAME_UNKNOWN_"
+        else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in endpoints
+    ]
     counts = {name: names.count(name) for name in sorted(names)}
     return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
 
@@ -124,13 +129,14 @@ class StreamSubscriber:
     def _subscribe(self, places: list[int]) -> None:
         """One subscription for the streams at `places`, which share a topic."""
         first = self._streams[places[0]]
-        kind = message_class(first)
+        kind = message_class(first.type, first.topic)
         parts = []
         for place in places:
             headed = require_fields(self._streams[place])
             parts.append((place, reader(self._streams[place].fields)))
         take, addressed = self._take, self._addressed
-        now_ns = None if first.stamp == "header" else lambda: self._node.get_clock().now().nanoseconds
+        by_header = headed and first.stamp != "arrival"
+        now_ns = None if by_header else lambda: self._node.get_clock().now().nanoseconds
 
         def arrived(message, info) -> None:
             for place, read in parts:
@@ -243,7 +249,10 @@ class StreamPublisher:
             def incompatible(event, topic=stream.topic) -> None:
                 refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
 
-            kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
+            kind, events = (
+                message_class(stream.type, stream.topic),
+                PublisherEventCallbacks(incompatible_qos=incompatible),
+            )
             headed = require_fields(stream, command=True)
             try:
                 message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: it is copied
