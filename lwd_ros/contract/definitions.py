@@ -194,7 +194,7 @@ class _Check:
         for part in step.key.split("."):
             known = self._definitions(kind.base) if kind.is_message and kind.array is None else {}
             if part not in known:
-                expected = f"a field of {kind}{closest(part, list(known))}" if known else "a list of messages"
+                expected = f"one of {', '.join(known)}{closest(part, list(known))}" if known else "a list of messages"
                 self._fail(f"the key '{step.key}' for {kind} in '{here}'", expected)
             kind = known[part]
         if kind.array is not None or kind.is_message or kind.base in OTHERS:

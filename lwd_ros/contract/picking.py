@@ -107,7 +107,7 @@ class Pick:
         before, here = self.value, self._so_far(place)
         if isinstance(step, str):
             if not hasattr(before, step) or is_array(before):
-                what = "an array" if is_array(before) else type(before).__name__
+                what = "an array" if is_array(before) else _type_name(before)
                 owner = f"{what} at '{here}'" if here else f"a message {what}"
                 known = _attributes(before)
                 listed = f" ({', '.join(known[:_SHOWN])})" if known else ""
@@ -157,7 +157,7 @@ class Pick:
             for part in step.key.split("."):
                 if not hasattr(value, part):
                     known = _attributes(value)
-                    self._fail(f"{type(value).__name__} in '{here}' without '{part}'", f"a key{closest(part, known)}")
+                    self._fail(f"{_type_name(value)} in '{here}' without '{part}'", f"a key{closest(part, known)}")
                 value = getattr(value, part)
             if equals(value, step.value):
                 self.selected += 1
@@ -168,6 +168,10 @@ class Pick:
         raise _Absent(f"'{self._path}': found {listed} in '{here}'{closest(step.value, values)}")
 
 
+def _type_name(message: object) -> str:
+    return type(message).__name__.rpartition("__")[2]  # rosbags' names: std_msgs__msg__Header
+
+
 def _described(value: object) -> str:
     if isinstance(value, (str, bytes)):
         return f"the text {value!r}" if isinstance(value, str) else f"the bytes {value!r}"
@@ -175,7 +179,7 @@ def _described(value: object) -> str:
         return f"an array of {len(value)}"
     if isinstance(value, (bool, int, float, np.number, np.bool_)):
         return f"the number {value}"
-    return f"a message {type(value).__name__}"
+    return f"a message {_type_name(value)}"
 
 
 def _number(value: object, at: str, expected: str = "a number") -> float:

@@ -263,7 +263,7 @@ def _conversion(field, kind: FieldType, fail: Callable[[str, str], None]) -> Cal
         fail("scale 0", "any other number")
     plain = scale == 1.0 and offset == 0.0
     if kind.base == "bool":
-        return lambda value: (value - offset) / scale >= 0.5
+        return lambda value: bool((value - offset) / scale >= 0.5)
     if kind.base.startswith("float"):
         return float if plain else lambda value: (float(value) - offset) / scale
     least, most = NUMBERS[kind.base]
