@@ -142,16 +142,15 @@ def test_a_clock_that_jumps_back_starts_anew_with_no_pose_of_two_times():
 
 
 def test_a_jump_back_reaches_every_pair_that_shares_an_edge():
-    buffer = TransformBuffer([("tool0", "base_link"), ("arm", "base_link"), ("camera", "base_link")])
+    buffer = TransformBuffer([("arm", "base_link"), ("tool0", "base_link")])
     for start in (50, 0):
         poses = []
         for k in range(10):
             stamp = start * S + k * 10 * MS
             poses += buffer.add(x_of("arm", "tool0", stamp, 0.0))
             poses += buffer.add(x_of("base_link", "arm", stamp, float(start)))
-            poses += buffer.add(x_of("arm", "camera", stamp, 0.0))
         assert {pose.translation.x for _, _, pose in poses} == {float(start)}
-        assert {pair for pair, _, _ in poses} == {0, 1, 2}
+        assert {pair for pair, _, _ in poses} == {0, 1}
 
 
 def test_a_jump_back_reaches_chains_that_are_connected_through_another_one():
