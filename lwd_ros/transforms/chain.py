@@ -1,9 +1,10 @@
 """Interpolation and chaining by pytransform3d: the one module that imports it.
 
 Between two samples a translation is interpolated linearly and a rotation by slerp, as tf2 does. pytransform3d's own
-time series interpolate along a screw (ScLERP), which bends the path of a translation, and its
-TemporalTransformManager takes 1 ms for each edge of such series and searches all paths anew for each edge added. So
-the chain is walked by `tree`, and pytransform3d's functions do the mathematics.
+time series interpolate along a screw (ScLERP), which bends the path of a translation: by v w dt^2 / 8 in its middle,
+0.1 mm for 1 m/s and 2 rad/s between samples of 50 Hz, 2.5 mm for samples of 10 Hz. Its TemporalTransformManager takes
+1 ms for each edge of such series and searches all paths anew for each edge added. So the chain is walked by `tree`,
+and pytransform3d's functions do the mathematics.
 """
 
 from collections.abc import Sequence
