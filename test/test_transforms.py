@@ -15,7 +15,7 @@ from transforms_support import S, matrix, matrix_of_pose, message, transform, x_
 
 from lwd_ros.contract import ContractError
 from lwd_ros.transforms import TransformBuffer
-from lwd_ros.transforms.history import FEW_SAMPLES, MOST_SAMPLES
+from lwd_ros.transforms.history import FEW_SAMPLES, MOST_SAMPLES, History
 
 MS = S // 1000
 
@@ -198,10 +198,21 @@ def test_repeated_stamps_give_nothing_and_late_samples_are_sorted_in():
         stamps += [p.stamp_ns // MS for p in buffer.add(x_of("base", "arm", stamp * MS, 0.0))]
     assert stamps == [0, 30, 40]
     buffer = TransformBuffer([("tool", "base")])
-    for stamp, x in ((0, 0.0), (30, 3.0), (20, 5.0)):
+    for stamp, x in ((0, 0.0), (30, 3.0), (30, 99.0), (20, 5.0), (20, 99.0)):
         buffer.add(x_of("arm", "tool", stamp * MS, x))
     ((_, stamp, pose),) = buffer.add(x_of("base", "arm", 25 * MS, 0.0))
     assert stamp == 25 * MS and pose.translation.x == pytest.approx(4.0)  # between 5 at 20 ms and 3 at 30 ms
+
+
+def test_a_history_holds_each_stamp_once_within_its_time():
+    history = History(keep_ns=100)
+    for stamp in (1000, 1050, 1020, 1020, 1060, 900):
+        history.add(stamp, np.full(7, stamp))
+    assert history._stamps == [1000, 1020, 1050, 1060]
+    assert [value[0] for value in history._values] == history._stamps
+    before, after, fraction = history.around(1030)
+    assert (before[0], after[0], fraction) == (1020, 1050, pytest.approx(1 / 3))
+    assert history.around(999) is None and history.around(1061) is None
 
 
 def test_memory_is_bounded_in_time_and_number():
@@ -227,10 +238,11 @@ def test_memory_is_bounded_in_time_and_number():
 def test_frames_named_anew_for_each_object_push_out_each_other_and_nothing_that_is_needed(monkeypatch):
     monkeypatch.setattr("lwd_ros.transforms.tree.MOST_FRAMES", 20)
     buffer = TransformBuffer([("tool", "base")])
+    buffer.add(x_of("base", "lamp", 0, 1.0), static=True)  # static ones come once
     buffer.add(x_of("flange", "tool", 0, 1.0), static=True)
     for k in range(1, 500):
         assert len(buffer.add(message(transform("base", "flange", k), transform("base", f"person_{k}", k)))) == 1
-    assert len(buffer._tree.edges) == 20 and len(buffer.notices()) == 0
+    assert len(buffer._tree.edges) == 20 and "lamp" in buffer._tree.edges and buffer.notices() == []
 
 
 def _filled(types, shape):

@@ -13,8 +13,10 @@ How a node uses it:
 - Each `PoseOfPair` goes where a message of an ordinary stream goes: `pose` to the reader of the contract's fields,
   `stamp_ns` as the header's stamp, the middleware's arrival time of the message given to `add` as the arrival time.
   Where `stamp_ns` is None (static edges alone), the pose does not age: the node keeps it, without a staleness check.
+- A message of eight edges costs 0.2 ms where all have one stamp, as a robot's have, and 0.4 ms where each has its own
+  (medians, one core); a message of 100 frames that nobody needs 0.06 ms.
 - `problem(pair)` is for the status when a pose is missing or stale, `notices()` for the log.
-- The tf2 topics are absolute in ROS (/tf), but remappable: robots with namespaces remap /tf to tf.
+- The tf2 topics are absolute (/tf), and robots with namespaces remap them to tf: let the node's remappings do so.
 
 Reading a bag: first all messages of /tf_static, whose log time may be anything, then those of /tf as they were logged.
 """

@@ -82,7 +82,8 @@ class TransformBuffer:
         restructured = False
         for child, parent, _ in transforms:
             restructured |= self._place(child, parent, static)
-        fresh = self._find_chains() if restructured else set()
+        if restructured:
+            self._find_chains()
         changed = set()
         for child, parent, transform in transforms:
             edge = self._tree.edges.get(child)
@@ -96,7 +97,7 @@ class TransformBuffer:
                 edge.history.most = MOST_SAMPLES
             if self._take(edge, transform):
                 changed.add(edge)
-        found = (self._look_up(pair, changed, pair in fresh) for pair in range(len(self._pairs)))
+        found = (self._look_up(pair, changed) for pair in range(len(self._pairs)))
         return [pose for pose in found if pose is not None]
 
     def problem(self, pair: int) -> str | None:
@@ -161,17 +162,12 @@ class TransformBuffer:
         self._tree.edges[child] = Edge(child, parent, static, self._keep_ns)
         return True
 
-    def _find_chains(self) -> set[int]:
-        """Follow a change of the tree; the pairs whose chain is another one now."""
-        fresh = set()
+    def _find_chains(self) -> None:
+        """Follow a change of the tree."""
         self._gathered = {name for pair in self._pairs for name in pair}
         for i, (frame, within) in enumerate(self._pairs):
             self._gathered |= {edge.child for name in (frame, within) for edge in self._tree.ancestry(name)}
-            chain = self._tree.chain(frame, within)
-            if chain != self._chains[i]:
-                self._chains[i] = chain
-                fresh.add(i)
-        return fresh
+            self._chains[i] = self._tree.chain(frame, within)
 
     def _take(self, edge: Edge, transform) -> bool:
         """Take one transform of an edge; whether it is a usable one."""
@@ -207,10 +203,10 @@ class TransformBuffer:
             if each is not edge:
                 each.history.restart()
 
-    def _look_up(self, pair: int, changed: set[Edge], fresh: bool) -> PoseOfPair | None:
+    def _look_up(self, pair: int, changed: set[Edge]) -> PoseOfPair | None:
         """The pose of a pair, where its stamp has advanced or, without a stamp, an edge has changed."""
         chain = self._chains[pair]
-        if chain is None or not (fresh or any(edge in changed for edge in chain.edges)):
+        if chain is None or changed.isdisjoint(chain.edges):
             return None
         if any(edge.empty for edge in chain.edges):
             return None

@@ -1,12 +1,14 @@
 """Interpolation and chaining by pytransform3d: the one module that imports it.
 
 Between two samples a translation is interpolated linearly and a rotation by slerp, as tf2 does. pytransform3d's own
-time series interpolate along a screw (ScLERP), which bends the path of a translation, and its
-TemporalTransformManager takes 1 ms for each edge of such series and searches all paths anew for each edge added. So
-the chain is walked by `tree`, and pytransform3d's functions do the mathematics.
+time series interpolate along a screw (ScLERP), which bends the path of a translation: by v w dt^2 / 8 in its middle,
+0.1 mm for 1 m/s and 2 rad/s between samples of 50 Hz, 2.5 mm for samples of 10 Hz. Its TemporalTransformManager takes
+1 ms for each edge of such series and searches all paths anew for each edge added. So the chain is walked by `tree`,
+and pytransform3d's functions do the mathematics.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from pytransform3d.rotations import matrix_from_quaternion, quaternion_from_matrix, quaternion_slerp
@@ -35,10 +37,10 @@ def pose_of_chain(up: Sequence[np.ndarray], down: Sequence[np.ndarray]) -> Pose:
         up: from the frame to the ancestor that the two have in common.
         down: from the other frame to that ancestor.
     """
-    result = np.eye(4)
-    for matrix in up:
-        result = concat(result, matrix, check=False)  # A2B, B2C -> A2C
-    for matrix in reversed(down):
-        result = concat(result, invert_transform(matrix, check=False), check=False)
+
+    def to_ancestor(matrices):
+        return reduce(lambda lower, upper: concat(lower, upper, check=False), matrices, np.eye(4))
+
+    result = concat(to_ancestor(up), invert_transform(to_ancestor(down), check=False), check=False)
     w, x, y, z = quaternion_from_matrix(result[:3, :3], strict_check=False).tolist()
     return Pose(Vector3(*result[:3, 3].tolist()), Quaternion(x, y, z, w))

@@ -61,7 +61,7 @@ class History:
             self.restart()
             return back
         place = bisect_left(self._stamps, stamp)
-        if self._stamps[place] != stamp and stamp >= self._stamps[-1] - self._keep_ns:
+        if self._stamps[place] != stamp:
             self._stamps.insert(place, stamp)
             self._values.insert(place, value)
             self._forget_old()

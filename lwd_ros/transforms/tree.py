@@ -56,11 +56,11 @@ class Tree:
         return result
 
     def chain(self, frame: str, within: str) -> Chain | None:
-        """The chain between two frames, None where there is none."""
+        """The chain between two different frames, None where there is none."""
         up, down = self.ancestry(frame), self.ancestry(within)
         below = {edge.parent: i + 1 for i, edge in reversed(list(enumerate(up)))} | {frame: 0}
         for i, ancestor in enumerate([within, *(edge.parent for edge in down)]):
-            if ancestor in below and (up or down):
+            if ancestor in below:
                 return Chain(tuple(up[: below[ancestor]]), tuple(down[:i]))
         return None
 
