@@ -274,14 +274,14 @@ class PolicyController(ManagedNode):
 
     # Stopping
 
-    def _refuse_older(self, called_ns: int = 0) -> None:
+    def _refuse_older(self, called: bool = False) -> None:
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
         for subscription in self._policies:
             while (taken := take_message(subscription)) is not None:
                 with contextlib.suppress(PolicyError):
                     unread.add(Parcel.of(taken[0]).publication)
-        count = self._admission.stop(unread, called_ns) + self._intake.pending
+        count = self._admission.stop(unread, time.time_ns(), called) + self._intake.pending
         self._intake.forget()
         if count:
             self.get_logger().warning(f"{count} policies from before the stop are dropped")
@@ -290,7 +290,7 @@ class PolicyController(ManagedNode):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        self._refuse_older(time.time_ns())
+        self._refuse_older(called=True)
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
@@ -312,7 +312,7 @@ class PolicyController(ManagedNode):
             return
         if self._admission.wants_older and self._core.accepted is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
-            self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
+            self._on_policy(response.policy, {"source_timestamp": 0})
 
     def _take_older(self) -> None:
         """Read the latched subscription: what the volatile one has brought too must not wait there for a stop."""
@@ -326,7 +326,8 @@ class PolicyController(ManagedNode):
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
         self._content = content
-        self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
+        sent_ns, received_ns = info["source_timestamp"], info.get("received_timestamp") or time.time_ns()
+        self._admit(content, lambda publication: self._admission.admits(publication, sent_ns, received_ns))
 
     def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> bool:
         """Hand a policy to its check if it may be taken; returns whether it may."""
