@@ -59,8 +59,6 @@ class PolicyController(ManagedNode):
         self.declare("realtime_priority", 0, "SCHED_FIFO priority of the control process; 0: normal priority", 0, 99)
         self.declare("cpu_affinity", "", "cores to run on, for instance 2 or 2,3; empty: any")
         self.thresholds = Thresholds(
-            self.declare("rate_warn_hz", 5.0, "warn where the mean rate differs from the contract's by more, Hz", 0.0),
-            self.declare("rate_error_hz", 10.0, "error where it differs by more, Hz", 0.0),
             self.declare("work_warn_s", 0.001, "warn where a tick's mean work is above this, s", 0.0),
             self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
         )
@@ -114,7 +112,7 @@ class PolicyController(ManagedNode):
         self._admission = Admission(self.get_parameter("run_latched").value)
         steady_timer = self._timed and not core.simulated_time
         self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
-        self._report = ControllerReport(core, now, self.thresholds)
+        self._report = ControllerReport(core, now, self.thresholds, answers_each=not self._timed)
         self._asked_s, self._draining = now, False
         self._content = b""  # of the last policy that the volatile subscription brought
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
@@ -368,8 +366,9 @@ class PolicyController(ManagedNode):
     # What it tells
 
     def _on_status_timer(self) -> None:
+        clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
-        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range))
+        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range), clock_problems)
 
     def _publish_status(self) -> ControllerStatus:
         now = self.now_s()
