@@ -4,12 +4,13 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
-from control_support import SHIPPED
+from control_support import SHIPPED, started, vector_of
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nodes_support import Cell, running_cell
 from robot_support import Robot, at_rest
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
+from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import policy_to_message
 from lwd_ros.nodes.streams import LATCHED, StreamPublisher
 
@@ -86,6 +87,27 @@ def test_half_the_contracts_rate_is_measured_without_a_policy_and_with_one(cell,
     status = driver.wait_for_problem(", the contract's period asks for 80 Hz")
     assert status.level == DiagnosticStatus.WARN and status.message.startswith("running 'reach-v3'; hand/pose, ")
     assert "contract's period" not in driver.log()  # diagnostics and status are enough
+
+
+@pytest.mark.parametrize("simulated_time", [False, True])
+def test_lost_ticks_show_as_a_rate(make_policy, simulated_time):
+    """Observations at 120 Hz come too soon to be answered each: a contract of 80 Hz answers 60 of them."""
+    core, feeder = started(make_policy, sync="latest", simulated_time=simulated_time)
+    report = ControllerReport(core, 0.0, Thresholds(1.0, 1.0))
+    begin_ns = 4 * 12_500_000
+    for number in range(360):
+        feeder.now = 0.05 + number / 120  # the first tick is 12.5 ms after the last one
+        for place in reversed(range(len(feeder.streams))):
+            observation = feeder.message_at(place, begin_ns + round(number * SECOND / 120), vector_of(1))
+        core.tick(observation, feeder.now)
+    assert report.look_at_timing(feeder.now) == []  # it has no clock to compare stamps with
+    asked = "the contract's period asks for 80 Hz"
+    expected = [] if simulated_time else [f"hand/pose: 120.0 Hz, {asked}", f"ticks: 60.2 Hz, {asked}"]
+    assert report.timing_problems == expected
+    level, sentence, values = report.diagnose(feeder.now)
+    assert level == (DiagnosticStatus.OK if simulated_time else DiagnosticStatus.WARN)
+    assert sentence == "; ".join(["running 'reach-v3'", *expected])
+    assert float(values["rate_hz"]) == pytest.approx(60, rel=0.02)
 
 
 def test_clocks_that_are_apart_are_said_once_and_again_when_that_changes(cell, contract, make_policy):
