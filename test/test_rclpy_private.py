@@ -18,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from lwd_ros.nodes.rclpy_private import (
     Watch,
+    before_response,
     guard_transitions,
     lifecycle_state,
     parameter_overrides,
@@ -67,6 +68,25 @@ def test_parameter_overrides_are_read_when_a_parameter_is_declared(node):
     assert overrides["speed"].value == 1.5
     overrides["speed"] = Parameter("speed", value=2.5)
     assert node.declare_parameter("speed", 0.0).value == 2.5
+
+
+def test_before_response_tells_when_the_request_arrived_however_late_it_is_served(node, executor):
+    told = []
+
+    def serve(request, response):
+        response.message = "served"
+        return response
+
+    service = node.create_service(Trigger, "serve", serve)
+    before_response(service, lambda response, arrived_ns: told.append((response.message, arrived_ns)))
+    client = node.create_client(Trigger, "serve")
+    _until(client.service_is_ready, lambda: time.sleep(0.02))
+    asked_ns, answer = time.time_ns(), client.call_async(Trigger.Request())
+    time.sleep(0.5)
+    _until(answer.done, lambda: executor.spin_once(timeout_sec=0.05))
+    assert answer.result().message == "served"
+    ((message, arrived_ns),) = told
+    assert message == "served" and 0 <= arrived_ns - asked_ns < 400_000_000
 
 
 def test_lifecycle_state_follows_transitions(node):

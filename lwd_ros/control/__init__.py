@@ -24,11 +24,13 @@ from lwd_ros.control.permission import Permission
 from lwd_ros.control.process import InterpreterGuard, request_scheduling, yield_to_others
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import Moments, TickStatistics
+from lwd_ros.control.timing import ClockProblem, RateMeter, StreamTiming, TickRate
 from lwd_ros.control.turns import Turns
 
 __all__ = [
     "TRANSITIONS",
     "Admission",
+    "ClockProblem",
     "Command",
     "ControllerCore",
     "Event",
@@ -44,11 +46,14 @@ __all__ = [
     "Permission",
     "PolicyIntake",
     "Publication",
+    "RateMeter",
     "Running",
     "Sent",
     "SlewBudget",
     "Stopped",
     "StreamError",
+    "StreamTiming",
+    "TickRate",
     "TickStatistics",
     "ToldAge",
     "Transition",

@@ -22,6 +22,7 @@ from lwd_ros.control.observation import Observation, ObservationAssembler
 from lwd_ros.control.permission import Permission
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import TickStatistics
+from lwd_ros.control.timing import StreamTiming
 from lwd_ros.policy import Policy, PolicySlot
 
 SAFE_STAMP_NS = 0
@@ -76,7 +77,7 @@ class ControllerCore:
             stop_outside_training_range: stops a policy that observes what lies far outside its training range.
             simulated_time: time passes as the observations' stamps say, however fast they come. Otherwise it passes
                 no faster than the steady clock: what comes in a bunch does not move a robot faster.
-            stamp_clock_ns: the time that observations are stamped with; needed where the contract has their age.
+            stamp_clock_ns: the time that stamps should be of; needed where the contract has the observations' age.
         """
         binding = contract.require_binding()
         self.contract, self._policy_timeout_s = contract, policy_timeout_s
@@ -84,7 +85,10 @@ class ControllerCore:
         if contract.age_place is not None and stamp_clock_ns is None:
             raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
         self._stamp_clock_ns = stamp_clock_ns
-        self._assembler, self._slot = ObservationAssembler(contract, simulated_time), PolicySlot(contract)
+        self._assembler, self._slot = (
+            ObservationAssembler(contract, simulated_time, stamp_clock_ns),
+            PolicySlot(contract),
+        )
         self._slew = SlewBudget(contract, simulated_time)
         self._permission, self._resumes = Permission(binding.permission_streams), binding.after_loss == "resume"
         self._fault_outcome = Outcome.HOLD if binding.on_fault == "hold" else Outcome.ZERO
@@ -247,14 +251,14 @@ class ControllerCore:
         running = self._before(mode)
         succeeded = self._slot.newest is not running.policy  # its successor waits for an observation
         if self._policy_timeout_s and not succeeded and now - running.since_s > self._policy_timeout_s:
-            return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now)
+            return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now, planned=True)
         fault = self._assembler.fault(now)
         idle_s = now - self._last.at_s
         if not fault and idle_s > self._assembler.patience_s + self.contract.period_s:
             fault = f"no tick for {idle_s:.2f} s, though observations arrive: does the clock stand still?"
         return self._fail(fault, now) if fault else None
 
-    def stop(self, reason: str, now: float) -> Command | None:
+    def stop(self, reason: str, now: float, planned: bool = False) -> Command | None:
         """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded.
 
         None as well where a stop before has told positions where to rest: since then a hand may have moved them.
@@ -265,7 +269,7 @@ class ControllerCore:
             commanded = not self._slew.has_positions or self._repeats(mode, now)
         self._slot.clear()
         self._end()
-        self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason)
+        self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason, planned)
         return self._safe(now) if commanded else None
 
     def _end(self) -> None:
@@ -390,6 +394,11 @@ class ControllerCore:
         """The statistics since they were taken last."""
         taken, self._statistics = self._statistics, TickStatistics()
         return taken
+
+    @property
+    def timing(self) -> StreamTiming:
+        """How often observations come, and by which clock they are stamped."""
+        return self._assembler.timing
 
     def take_left_out(self) -> dict[str, tuple[int, int]]:
         """As `ObservationAssembler.take_left_out`."""

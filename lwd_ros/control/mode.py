@@ -68,11 +68,15 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The safe command is repeated until `repeat_until_s` (None: nothing was commanded), then nothing is commanded."""
+    """The safe command is repeated until `repeat_until_s` (None: nothing was commanded), then nothing is commanded.
+
+    `planned`: the policy's time was over, which is no fault.
+    """
 
     outcome: ClassVar[Outcome] = Outcome.STOPPED
     repeat_until_s: float | None
     reason: str
+    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """From single messages of several streams to whole observation vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lwd_ros.contract import Contract
+from lwd_ros.control.timing import STAMP_ARRIVAL, StreamTiming
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
@@ -44,14 +46,18 @@ class ObservationAssembler:
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
+
+    `timing` says how often messages come and, with `clock_ns`, whether they are stamped by that clock.
     """
 
-    def __init__(self, contract: Contract, simulated_time: bool = False):
+    def __init__(self, contract: Contract, simulated_time: bool = False, clock_ns: Callable[[], int] | None = None):
         binding = contract.require_binding()
         self.streams = binding.observation_streams
         self._contract, self._simulated_time = contract, simulated_time
         self._latest = binding.sync == "latest"
         self._places = [np.array(stream.indices) for stream in self.streams]
+        paced_by = (0,) if self._latest else tuple(range(len(self.streams)))
+        self.timing = StreamTiming(self.streams, contract.period_s, paced_by, clock_ns, simulated_time)
         self.reset()
 
     def reset(self) -> None:
@@ -61,6 +67,7 @@ class ObservationAssembler:
         self._ticked_s = 0.0
         self.last_complete: float | None = None
         self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
+        self.timing.reset()
         self._forget_stamps()
 
     def _forget_stamps(self) -> None:
@@ -99,6 +106,7 @@ class ObservationAssembler:
         if stamp_ns != self._stamps[stream]:
             self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
         self._arrived[stream] = now
+        self.timing.add(stream, stamp_ns, now)
         if self._latest:
             self._values[self._places[stream]] = values
             if stream != 0 or np.isnan(self._values).any():
@@ -141,6 +149,7 @@ class ObservationAssembler:
     def _complete(self, vector: np.ndarray, stamp_ns: int, now: float) -> Observation:
         self._newest = stamp_ns
         self.last_complete = now
+        self.timing.completed(now)
         self._pending = {stamp: entry for stamp, entry in self._pending.items() if stamp > stamp_ns}
         return Observation(vector, stamp_ns, now)
 
@@ -184,11 +193,25 @@ class ObservationAssembler:
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
-        for stream, advanced in zip(self.streams, self._advanced, strict=True):
+        for stream, stamp_ns, advanced in zip(self.streams, self._stamps, self._advanced, strict=True):
             still_s = self._time(now) - advanced
             if still_s > max(_FROZEN_S, stream.stale_after_s):
+                if stamp_ns == 0:
+                    return f"{stream.label}: stamp 0 for {still_s:.1f} s: a driver that does not stamp? {STAMP_ARRIVAL}"
                 return f"{stream.label}: one stamp for {still_s:.1f} s: does its clock stand still?"
         limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
-            return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
+            sentence = f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
+            return sentence + self._difference()
         return ""
+
+    def _difference(self) -> str:
+        """The streams' last stamps that are furthest apart, and what to do about them; '' where none are."""
+        stamps = [(stamp_ns, stream.label) for stamp_ns, stream in zip(self._stamps, self.streams, strict=True)]
+        (first_ns, first), (last_ns, last) = min(stamps), max(stamps)
+        if self._latest or first_ns < 0 or first_ns == last_ns:
+            return ""
+        return (
+            f" ({first} {1e-9 * first_ns:.4f} s, {last} {1e-9 * last_ns:.4f} s, {1e-6 * (last_ns - first_ns):.3f} ms "
+            "apart); where they are not measured together, write `sync: latest` in the contract"
+        )

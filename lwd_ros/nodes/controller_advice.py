@@ -1,11 +1,20 @@
 """What the policy controller tells people to do: what it waits for, what cannot work as it is connected."""
 
-from lwd_ros.control import ControllerCore, Outcome, Stopped, WaitingForPolicy
+from lwd_ros.control import ClockProblem, ControllerCore, Outcome, Stopped, WaitingForPolicy
 from lwd_ros.nodes.managed import ManagedNode
 from lwd_ros.nodes.streams import MissingStream, StreamPublisher, StreamSubscriber
 
 _HINT_S = 2.0  # a policy that was published before, or a generator that was asked for it, needs about a second
 _LEFT_OUT_SHARE, _LEFT_OUT_LEAST = 0.2, 5  # of a stream's messages since the last look: more is no jitter
+_CHANGED_S, _CHANGED_SHARE = 0.5, 0.1  # a distance between clocks that changes by more is told again
+
+
+def _is_known(problem: ClockProblem, before: ClockProblem) -> bool:
+    """Whether there is nothing new to say; where all stamps are 0, their distance from the time grows of itself."""
+    if problem.kind != before.kind:
+        return False
+    change_s = abs(problem.ahead_s - before.ahead_s)
+    return problem.kind == "zero" or change_s <= max(_CHANGED_S, _CHANGED_SHARE * abs(before.ahead_s))
 
 
 class ControllerAdvice:
@@ -28,20 +37,28 @@ class ControllerAdvice:
         self._began, self._looks = now, 0
         self._given: set[str] = set()
         self._problems: dict[str, list[str]] = {}
+        self._outside: set[tuple[str, str]] = set()  # (task, name) that were told
+        self._clocks: dict[str, ClockProblem] = {}  # by topic, as it was told last
 
     @property
     def command_problems(self) -> list[str]:
         """One sentence for each receiver of a command topic that cannot receive."""
         return [sentence for sentences in self._problems.values() for sentence in sentences]
 
-    def give(self, now: float, missing: list[MissingStream], outside_training_range: list[str]) -> None:
+    def give(
+        self,
+        now: float,
+        missing: list[MissingStream],
+        outside_training_range: list[str],
+        clock_problems: list[ClockProblem],
+    ) -> None:
         """Say what there is to say now; `missing` and `outside_training_range` are those of the status."""
         if isinstance(self._core.mode, WaitingForPolicy) and not missing and now - self._began > _HINT_S:
             self._hint_at_generator()
         self._tell_missing(now, missing)
         if outside_training_range:
-            names, task = ", ".join(outside_training_range), self._core.active.task
-            self._node.warn(f"far outside what '{task}' was trained on: {names}")
+            self._tell_outside(self._core.active.task, outside_training_range)
+        self._tell_clocks(clock_problems)
         for topic, (left_out, received) in self._core.take_left_out().items():
             if left_out >= _LEFT_OUT_LEAST and left_out > _LEFT_OUT_SHARE * received:
                 self._node.warn(
@@ -49,6 +66,23 @@ class ControllerAdvice:
                     f"or late; it is published by {self._observations.publishers(topic)[1]}, expected one clock"
                 )
         self._look_at_graph()
+
+    def _tell_outside(self, task: str, names: list[str]) -> None:
+        """Each name once for each task, however many are outside with it; the status has them all, all the time."""
+        new = [name for name in names if (task, name) not in self._outside]
+        self._outside.update((task, name) for name in new)
+        if new:
+            self._node.get_logger().warning(f"far outside what '{task}' was trained on: {', '.join(new)}")
+
+    def _tell_clocks(self, problems: list[ClockProblem]) -> None:
+        """Clocks that are apart once, and again where they are apart by something else."""
+        for problem in problems:
+            before = [self._clocks.get(topic) for topic in problem.topics]
+            if not all(each is not None and _is_known(problem, each) for each in before):
+                self._clocks.update(dict.fromkeys(problem.topics, problem))
+                self._node.get_logger().warning(problem.sentence)
+        apart = {topic for problem in problems for topic in problem.topics}
+        self._clocks = {topic: problem for topic, problem in self._clocks.items() if topic in apart}
 
     def _look_at_graph(self) -> None:
         topic = self._commands.topics[self._looks % len(self._commands.topics)]

@@ -61,8 +61,6 @@ class PolicyController(ManagedNode):
         self.declare("realtime_priority", 0, "SCHED_FIFO priority of the control process; 0: normal priority", 0, 99)
         self.declare("cpu_affinity", "", "cores to run on, for instance 2 or 2,3; empty: any")
         self.thresholds = Thresholds(
-            self.declare("rate_warn_hz", 5.0, "warn where the mean rate differs from the contract's by more, Hz", 0.0),
-            self.declare("rate_error_hz", 10.0, "error where it differs by more, Hz", 0.0),
             self.declare("work_warn_s", 0.001, "warn where a tick's mean work is above this, s", 0.0),
             self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
         )
@@ -116,7 +114,7 @@ class PolicyController(ManagedNode):
         self._admission = Admission(self.get_parameter("run_latched").value)
         steady_timer = self._timed and not core.simulated_time
         self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
-        self._report = ControllerReport(core, now, self.thresholds)
+        self._report = ControllerReport(core, now, self.thresholds, answers_each=not self._timed)
         self._asked_s, self._draining = now, False
         self._content = b""  # of the last policy that the volatile subscription brought
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
@@ -289,14 +287,14 @@ class PolicyController(ManagedNode):
 
     # Stopping
 
-    def _refuse_older(self, called_ns: int = 0) -> None:
+    def _refuse_older(self, called: bool = False) -> None:
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
         for subscription in self._policies:
             while (taken := take_message(subscription)) is not None:
                 with contextlib.suppress(PolicyError):
                     unread.add(Parcel.of(taken[0]).publication)
-        count = self._admission.stop(unread, called_ns) + self._intake.pending
+        count = self._admission.stop(unread, time.time_ns(), called) + self._intake.pending
         self._intake.forget()
         if count:
             self.get_logger().warning(f"{count} policies from before the stop are dropped")
@@ -305,7 +303,7 @@ class PolicyController(ManagedNode):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        self._refuse_older(time.time_ns())
+        self._refuse_older(called=True)
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
@@ -327,7 +325,7 @@ class PolicyController(ManagedNode):
             return
         if self._admission.wants_older and self._core.accepted is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
-            self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
+            self._on_policy(response.policy, {"source_timestamp": 0})
 
     def _take_older(self) -> None:
         """Read the latched subscription: what the volatile one has brought too must not wait there for a stop."""
@@ -341,7 +339,8 @@ class PolicyController(ManagedNode):
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
         self._content = content
-        self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
+        sent_ns, received_ns = info["source_timestamp"], info.get("received_timestamp") or time.time_ns()
+        self._admit(content, lambda publication: self._admission.admits(publication, sent_ns, received_ns))
 
     def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> bool:
         """Hand a policy to its check if it may be taken; returns whether it may."""
@@ -382,8 +381,9 @@ class PolicyController(ManagedNode):
     # What it tells
 
     def _on_status_timer(self) -> None:
+        clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
-        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range))
+        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range), clock_problems)
 
     def _publish_status(self) -> ControllerStatus:
         now = self.now_s()
