@@ -145,7 +145,7 @@ class StreamTiming:
 
     def rates_hz(self, now: float) -> list[tuple[str, float | None]]:
         """(topic, measured rate), one for each stream; None where it is not known."""
-        return [(s.topic, meter.rate_hz(now)) for s, meter in zip(self._streams, self._meters, strict=True)]
+        return [(s.label, meter.rate_hz(now)) for s, meter in zip(self._streams, self._meters, strict=True)]
 
     def rate_problem(self, now: float, answers_each: bool = True) -> str:
         """One sentence where observations come at another rate than the contract's, '' where they do not.
@@ -188,9 +188,9 @@ class StreamTiming:
             alike = (group for group in groups if group[0] == kind and abs(group[1] - ahead_s) <= _CLOCKS_APART_S)
             group = next(alike, None)
             if group is None:
-                groups.append((kind, ahead_s, clock.stamp_ns, [stream.topic]))
+                groups.append((kind, ahead_s, clock.stamp_ns, [stream.label]))
             else:
-                group[3].append(stream.topic)
+                group[3].append(stream.label)
         return [
             ClockProblem(tuple(topics), kind, ahead_s, self._clock_sentence(topics, kind, ahead_s, stamp_ns))
             for kind, ahead_s, stamp_ns, topics in groups
