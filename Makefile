@@ -133,7 +133,15 @@ $(VENV)/stamp-lwd_ros: setup.py setup.cfg pyproject.toml $(VENV)/stamp-lwd_msgs
 	$(call quietly,lwd_ros and the simulator: 1 minute,$(PIP_INSTALL) -e .[demo])
 	@touch $@
 
-$(VENV)/stamp-test: $(VENV)/stamp-lwd_ros
+# PyPI has no tf2_msgs: the one message of it that the nodes read is built from test/tf2_msgs, for the tests alone.
+$(VENV)/stamp-tf2_msgs: $(shell find test/tf2_msgs -type f) $(VENV)/stamp-lwd_msgs
+ifeq ($(SOURCED_PYTHON),)
+	$(call quietly,tf2_msgs for the tests: 20 seconds,$(BIN)/python -c 'import tf2_msgs.msg' || \
+	  PATH="$(abspath $(BIN)):$$PATH" $(PIP_INSTALL) --no-deps ./test/tf2_msgs)
+endif
+	@touch $@
+
+$(VENV)/stamp-test: $(VENV)/stamp-lwd_ros $(VENV)/stamp-tf2_msgs
 ifneq ($(TORCH_INDEX),)
 	$(call quietly,torch from $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch==2.13.0)
 endif
