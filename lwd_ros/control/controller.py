@@ -318,6 +318,10 @@ class ControllerCore:
         """One sentence on the permission that is missing, '' where all are there."""
         return self._permission.denied(now)
 
+    def silent_permissions(self, now: float) -> list[int]:
+        """Places of the permission streams that say nothing, as `Permission.silent`."""
+        return self._permission.silent(now)
+
     def _follow_permission(self, now: float) -> Command | None:
         denied = self._permission.denied(now)
         if denied:
@@ -334,7 +338,7 @@ class ControllerCore:
             self._end()
             if not self._resumes:
                 self._slot.clear()
-            self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes)
+            self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes, now)
             return self._safe(now)
         if isinstance(self.mode, (WaitingForObservation, Forbidden)) and self.mode.reason != denied:
             self.mode = replace(self.mode, reason=denied)

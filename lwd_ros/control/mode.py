@@ -81,7 +81,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """A permission stream says no: the safe command is repeated until `repeat_until_s`, then nothing is commanded.
+    """A permission stream says no since `since_s`: the safe command is repeated until `repeat_until_s`, then nothing.
 
     `resumes`: the policy goes on when the permission returns; else a new one must be asked for.
     """
@@ -90,6 +90,7 @@ class Forbidden:
     repeat_until_s: float
     reason: str
     resumes: bool
+    since_s: float
 
 
 Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped | Forbidden

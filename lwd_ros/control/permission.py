@@ -29,6 +29,15 @@ class Permission:
         if self._streams[place].stale_after_s is None:
             self._values[place], self._gone[place] = None, True
 
+    def silent(self, now: float) -> list[int]:
+        """Places of the streams that say neither yes nor no: never received, gone or stale."""
+        return [
+            place
+            for place, stream in enumerate(self._streams)
+            if self._values[place] is None
+            or (stream.stale_after_s is not None and now - self._arrived[place] > stream.stale_after_s)
+        ]
+
     def denied(self, now: float) -> str:
         """One sentence on why the robot may not move at `now`, '' where it may."""
         for place, stream in enumerate(self._streams):

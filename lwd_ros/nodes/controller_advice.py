@@ -42,20 +42,24 @@ class ControllerAdvice:
 
     @property
     def command_problems(self) -> list[str]:
-        """One sentence for each receiver of a command topic that cannot receive."""
+        """One sentence for each receiver of a command topic that cannot receive, and for other nodes that publish."""
         return [sentence for sentences in self._problems.values() for sentence in sentences]
 
     def give(
         self,
         now: float,
         missing: list[MissingStream],
+        silent: list[MissingStream],
         outside_training_range: list[str],
         clock_problems: list[ClockProblem],
     ) -> None:
-        """Say what there is to say now; `missing` and `outside_training_range` are those of the status."""
+        """Say what there is to say now; `missing` observations and `silent` permissions are those of the status."""
         if isinstance(self._core.mode, WaitingForPolicy) and not missing and now - self._began > _HINT_S:
             self._hint_at_generator()
         self._tell_missing(now, missing)
+        for each in silent:
+            if each.is_fault:
+                self._node.warn(each.reason)
         if outside_training_range:
             self._tell_outside(self._core.active.task, outside_training_range)
         self._tell_clocks(clock_problems)
@@ -87,14 +91,17 @@ class ControllerAdvice:
     def _look_at_graph(self) -> None:
         topic = self._commands.topics[self._looks % len(self._commands.topics)]
         self._problems[topic] = self._commands.problems(topic)
+        others = self._commands.others(topic)
+        if others:
+            self._problems[topic].append(f"{topic}: {others} publishes on it too, expected this node alone")
         for sentence in self._problems[topic]:
             self._node.warn(sentence)
-        topic = self._observations.topics[self._looks % len(self._observations.topics)]
-        count, names = self._observations.publishers(topic)
-        if count > 1:
-            self._once(
-                f"publishers of {topic} {names}", f"{topic} has {count} publishers, {names}: is one of them meant?"
-            )
+        if self._observations.topics:  # none of a contract that observes transforms alone
+            topic = self._observations.topics[self._looks % len(self._observations.topics)]
+            count, names = self._observations.publishers(topic)
+            if count > 1:
+                sentence = f"{topic} has {count} publishers, {names}: is one of them meant?"
+                self._once(f"publishers of {topic} {names}", sentence)
         self._looks += 1
 
     def _once(self, key: str, sentence: str) -> None:
@@ -129,5 +136,5 @@ class ControllerAdvice:
         elif mode.outcome is not Outcome.WAITING:
             if missing:
                 self._node.warn(reasons)
-        elif reasons or (reasons := self._core.fault(now)):
+        elif reasons := self._core.denied(now) or reasons or self._core.fault(now):
             self._node.warn(f"'{self._core.accepted.task}' waits: {reasons}")

@@ -9,6 +9,7 @@ from lwd_msgs.msg import ControllerStatus
 from lwd_ros.control import (
     ClockProblem,
     ControllerCore,
+    Forbidden,
     Holding,
     Mode,
     Outcome,
@@ -19,6 +20,7 @@ from lwd_ros.control import (
     WaitingForPolicy,
 )
 from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.streams import MissingStream, StreamSubscriber
 from lwd_ros.policy import Policy
 
@@ -88,8 +90,17 @@ class ControllerReport:
         before, mode = self._reported[1], self._core.mode
         if not self._outcome_has_changed():
             return "", False
+        ended = ""
+        if isinstance(before, Forbidden):
+            ended = f"forbidden ended after {now - before.since_s:.2f} s: "
+        if isinstance(mode, Forbidden):
+            then = "the policy goes on when it is back" if mode.resumes else "a new policy must be asked for then"
+            return f"forbidden: {mode.reason}; {then}", True
         if isinstance(mode, Stopped):
-            return f"stopped: {mode.reason}; the next policy that is asked for starts it again", not mode.planned
+            planned = mode.planned or bool(ended)  # the fault was told when it began
+            return f"{ended}stopped: {mode.reason}; the next policy that is asked for starts it again", not planned
+        if ended:
+            return f"{ended}'{self._core.accepted.task}' waits for an observation", False
         if isinstance(mode, Holding):
             return f"{mode.outcome.name.lower()}: {mode.reason}", True
         if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
@@ -137,6 +148,11 @@ class ControllerReport:
         entries = self._core.missing(now) if now - self._began > _DISCOVERY_S else []
         return observations.explain(entries) if entries else []
 
+    def silent_permissions(self, now: float, permission: PermissionSubscriber) -> list[MissingStream]:
+        """Permission streams that say nothing, once there was time to discover them."""
+        places = self._core.silent_permissions(now) if now - self._began > _DISCOVERY_S else []
+        return permission.explain(places) if places else []
+
     def status(self, now: float, missing: list[MissingStream], command_problems: list[str]) -> ControllerStatus:
         """The status message, but for its stamp, valid until the next call; begins a new window."""
         self._fold()
@@ -175,7 +191,8 @@ class ControllerReport:
         """Why no policy commands; of one that waits for its first observation, what is wrong with those that come."""
         mode = self._core.mode
         if isinstance(mode, WaitingForObservation) and self._is_settled(now):
-            return self._core.fault(now) or mode.reason
+            reasons = [self._core.denied(now), self._core.fault(now)]
+            return "; ".join(reason for reason in reasons if reason) or mode.reason
         return mode.reason
 
     def _is_settled(self, now: float) -> bool:
@@ -221,6 +238,9 @@ class ControllerReport:
             return DiagnosticStatus.OK, [
                 f"{mode.reason}, as planned; the next policy that is asked for starts it again"
             ]
+        if isinstance(mode, Forbidden):  # that somebody says no is no fault; that nobody says anything is one
+            level = DiagnosticStatus.ERROR if core.silent_permissions(now) else DiagnosticStatus.WARN
+            return level, [mode.reason, *core.missing(now)]
         if mode.outcome is not Outcome.CONTINUE:
             level = DiagnosticStatus.WARN if mode.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
             missing = (

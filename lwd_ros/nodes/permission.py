@@ -10,13 +10,14 @@ from lwd_ros.contract import ContractError, PermissionStream
 from lwd_ros.contract.fields import reader
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.definitions import require_fields
-from lwd_ros.nodes.streams import BEST_EFFORT, profile
+from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, elsewhere, profile, qos_of, unreceived
 
 
 class PermissionSubscriber:
     """Subscriptions to permission streams: `take(place, value)` for each message, `gone(place)` without a publisher.
 
-    `refuse` is called with one sentence on a message that cannot be read.
+    `refuse` is called with one sentence on a message that cannot be read, and on a publisher whose messages cannot
+    arrive.
     """
 
     def __init__(
@@ -29,7 +30,8 @@ class PermissionSubscriber:
         group: CallbackGroup,
     ):
         """Subscribe; raises ContractError where a message type is not installed or lacks the field."""
-        self._node, self._subscriptions = node, []
+        self._node, self._streams, self._subscriptions = node, streams, []
+        self._refused: dict[int, str] = {}  # why the last message was refused, by place
         try:
             for place, stream in enumerate(streams):
                 self._subscribe(place, stream, take, gone, refuse, group)
@@ -46,9 +48,14 @@ class PermissionSubscriber:
             try:
                 value = float(read(message)[0])
             except ContractError as error:
-                refuse(f"{stream.topic}: {error}")
+                self._refused[place] = f"{stream.topic}: {error}"
+                refuse(self._refused[place])
                 return
+            self._refused.pop(place, None)
             take(place, value)
+
+        def incompatible(event) -> None:
+            refuse(f"{stream.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
 
         def matched(info) -> None:
             if info.current_count == 0:
@@ -61,9 +68,26 @@ class PermissionSubscriber:
                 arrived,
                 profile(stream.qos, BEST_EFFORT),
                 callback_group=group,
-                event_callbacks=SubscriptionEventCallbacks(matched=matched),
+                event_callbacks=SubscriptionEventCallbacks(matched=matched, incompatible_qos=incompatible),
             )
         )
+
+    def explain(self, silent: list[int]) -> list[MissingStream]:
+        """What the ROS graph knows about the streams at these places, which say nothing."""
+        result = []
+        for place in silent:
+            stream = self._streams[place]
+            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
+            deaf = unreceived(found, stream.type, profile(stream.qos, BEST_EFFORT))
+            if place in self._refused:
+                reason, deaf = self._refused[place], True
+            elif found:
+                reason = f"{stream.topic}: no permission received" + (f" ({deaf})" if deaf else "")
+            else:
+                name = elsewhere(self._node, stream.topic)
+                reason = f"{stream.topic}: no permission received (no publisher{name and f' of {name}'})"
+            result.append(MissingStream(stream.topic, reason, bool(deaf)))
+        return result
 
     def destroy(self) -> None:
         """End all subscriptions."""

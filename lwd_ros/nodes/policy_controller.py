@@ -23,7 +23,6 @@ from lwd_ros.control import (
     PolicyIntake,
     Publication,
     Stopped,
-    StreamError,
     Turns,
     request_scheduling,
 )
@@ -131,10 +130,10 @@ class PolicyController(ManagedNode):
         self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent)
         undo.callback(self._observations.destroy)
         permissions = self._core.contract.require_binding().permission_streams
-        permission = PermissionSubscriber(
+        self._permission = PermissionSubscriber(
             self, permissions, self._on_permission, self._on_permission_gone, self.warn, self._urgent
         )
-        undo.callback(permission.destroy)
+        undo.callback(self._permission.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
         self._policies = []
@@ -224,12 +223,8 @@ class PolicyController(ManagedNode):
         start = self.now_s()
         late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
         core = self._core
-        try:
-            # What waited before it was read, while this process stood still, is as old as it is.
-            observation = core.receive(place, stamp_ns, frame_id, values, start - late_s)
-        except StreamError as error:
-            self.warn(str(error))
-            return
+        # What waited before it was read, while this process stood still, is as old as it is.
+        observation = core.receive(place, stamp_ns, frame_id, values, start - late_s)
         if observation is None:
             if not self._draining:
                 self._draining = True
@@ -383,12 +378,15 @@ class PolicyController(ManagedNode):
     def _on_status_timer(self) -> None:
         clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
-        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range), clock_problems)
+        self._advice.give(
+            self.now_s(), self._missing, self._silent, list(message.outside_training_range), clock_problems
+        )
 
     def _publish_status(self) -> ControllerStatus:
         now = self.now_s()
         self._missing = self._report.missing(now, self._observations)
-        message = self._report.status(now, self._missing, self._advice.command_problems)
+        self._silent = self._report.silent_permissions(now, self._permission)
+        message = self._report.status(now, self._missing + self._silent, self._advice.command_problems)
         message.header.stamp = self.get_clock().now().to_msg()
         self._status.publish(message)
         return message

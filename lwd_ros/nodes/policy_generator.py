@@ -12,7 +12,7 @@ from rclpy.task import Future
 from lwd_msgs.msg import PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
 from lwd_ros.contract import Contract, ContractError
-from lwd_ros.control import Observation, ObservationAssembler, StreamError, yield_to_others
+from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
@@ -88,11 +88,7 @@ class PolicyGeneratorNode(ManagedNode):
         self._generator = self._last = None
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
-        try:
-            observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
-        except StreamError as error:
-            self.warn(str(error))
-            return
+        observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         if observation is None:
             return
         if self._waiting is not None and observation.stamp_ns >= self._waiting[0]:

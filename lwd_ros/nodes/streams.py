@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, Reliabilit
 
 from lwd_ros.contract import TF, ContractError, Qos, Stream
 from lwd_ros.contract.fields import Unaddressed, reader, writer
+from lwd_ros.control import StreamError
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
 from lwd_ros.nodes.definitions import require_fields
 from lwd_ros.nodes.rclpy_private import take_message
@@ -50,12 +51,12 @@ def node_names(endpoints) -> str:
     return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
 
 
-def _qos_of(event) -> str:
+def qos_of(event) -> str:
     """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
 
 
-def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
+def differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
     """What keeps a publisher and a subscription apart, in ROS's words.
 
     rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
@@ -74,8 +75,24 @@ def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
     return words
 
 
+def elsewhere(node: Node, topic: str) -> str:
+    """What a contract's topic is called in the ROS graph; '' where it is what the contract says."""
+    name = node.resolve_topic_name(topic)
+    return "" if name == f"/{topic.lstrip('/')}" else name
+
+
+def unreceived(publishers, kind: str, asked: QoSProfile) -> str:
+    """Why nothing of some publishers, as the ROS graph has them, can arrive as `kind` and `asked`; '' where it can."""
+    same = [info for info in publishers if info.topic_type == kind]
+    words = sorted({word for info in same for word in differ(info.qos_profile, asked)})
+    if words:
+        return f"a publisher's QoS is incompatible: {', '.join(words)}"
+    others = sorted({info.topic_type for info in publishers if info.topic_type != kind})
+    return f"published as {', '.join(others)}, expected {kind}" if others and not same else ""
+
+
 class MissingStream(NamedTuple):
-    """An observation stream that gives nothing now: what the contract calls it, and why.
+    """An observation or permission stream that gives nothing now: what the contract calls it, and why.
 
     `is_fault`: somebody publishes what cannot be received, so to wait does not help.
     """
@@ -91,7 +108,7 @@ class StreamSubscriber:
     The stamp is that of the header or, where the contract says so, the time of arrival by the node's clock. `frame_id`
     is None where the message has no header. "Received" is when the middleware had the message, by the system clock, 0
     where it does not tell. `refuse` is called with one sentence on a message that cannot be read, and on a publisher
-    whose messages cannot arrive.
+    whose messages cannot arrive. `take` raises StreamError of what must not enter an observation.
 
     Streams may share a topic: each reads the messages that have what it names, as of an arm and a gripper that publish
     their joints apart.
@@ -114,14 +131,14 @@ class StreamSubscriber:
         self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
         self._usual = qos
         self._strangers: dict[int, str] = {}  # why nothing of a stream was in the messages so far, by place
-        self._addressed = [False] * len(streams)
+        self._refused: dict[int, str] = {}  # why the last message of a stream was refused, by place
         self._subscriptions, self._transforms = [], None
         try:
             for topic in dict.fromkeys(stream.topic for stream in streams if stream.type != TF):
                 self._subscribe([place for place, stream in enumerate(streams) if stream.topic == topic])
             moving = {place: stream for place, stream in enumerate(streams) if stream.type == TF}
             if moving:
-                self._transforms = TransformSubscriber(node, moving, take, refuse, group)
+                self._transforms = TransformSubscriber(node, moving, self._offer, self._refuse_of, refuse, group)
         except Exception:
             self.destroy()
             raise
@@ -133,28 +150,28 @@ class StreamSubscriber:
         parts = []
         for place in places:
             headed = require_fields(self._streams[place])
-            parts.append((place, reader(self._streams[place].fields)))
-        take, addressed = self._take, self._addressed
-        by_header = headed and first.stamp != "arrival"
-        now_ns = None if by_header else lambda: self._node.get_clock().now().nanoseconds
+            by_header = headed and self._streams[place].stamp != "arrival"
+            parts.append((place, reader(self._streams[place].fields), by_header))
+        offer, strangers = self._offer, self._strangers
+        clock = self._node.get_clock()
 
         def arrived(message, info) -> None:
-            for place, read in parts:
+            for place, read, by_header in parts:
                 try:
                     values = read(message)
                 except Unaddressed as error:
-                    self._strangers[place] = str(error)
+                    strangers[place] = str(error)
                     continue
                 except ContractError as error:
-                    self._refuse(f"{self._streams[place].label}: {error}")
+                    self._refuse_of(place, f"{self._streams[place].label}: {error}")
                     continue
-                addressed[place] = True
-                stamp_ns = to_nanoseconds(message.header.stamp) if now_ns is None else now_ns()
+                strangers.pop(place, None)
+                stamp_ns = to_nanoseconds(message.header.stamp) if by_header else clock.now().nanoseconds
                 frame_id = message.header.frame_id if headed else None
-                take(place, stamp_ns, frame_id, values, info["received_timestamp"])
+                offer(place, stamp_ns, frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            self._refuse(f"{first.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
+            self._refuse(f"{first.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         self._subscriptions.append(
@@ -167,6 +184,18 @@ class StreamSubscriber:
                 event_callbacks=events,
             )
         )
+
+    def _offer(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, received_ns: int) -> None:
+        try:
+            self._take(place, stamp_ns, frame_id, values, received_ns)
+        except StreamError as error:
+            self._refuse_of(place, str(error))
+        else:
+            self._refused.pop(place, None)
+
+    def _refuse_of(self, place: int, sentence: str) -> None:
+        self._refused[place] = sentence
+        self._refuse(sentence)
 
     def take_waiting(self) -> None:
         """Read one message of each stream that has one waiting, without a turn of the executor for each.
@@ -186,32 +215,24 @@ class StreamSubscriber:
             place = next(place for place, stream in enumerate(self._streams) if stream.label == label)
             stream = self._streams[place]
             if stream.type == TF:
-                result.append(MissingStream(label, entry + self._transforms.explain(place), False))
+                entry = self._refused.get(place) or entry + self._transforms.explain(place)
+                result.append(MissingStream(label, entry, place in self._refused))
                 continue
             found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
-            types = {info.topic_type for info in found} - {stream.type}
-            asked = profile(stream.qos, self._usual)
-            deaf = {
-                word for info in found if info.topic_type == stream.type for word in _differ(info.qos_profile, asked)
-            }
+            deaf = unreceived(found, stream.type, profile(stream.qos, self._usual))
+            name, is_fault = elsewhere(self._node, stream.topic), bool(deaf)
             if deaf:
-                entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
-            elif types:
-                entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
+                entry += f" ({deaf})"
             elif not found:
-                entry += f" (no publisher{self._resolved(stream.topic)})"
-            elif not self._addressed[place] and place in self._strangers:
-                entry = f"{label}: {self._strangers[place]}"
-                types = {""}
+                entry += f" (no publisher{name and f' of {name}'})"
+            elif place in self._refused:
+                entry, is_fault = self._refused[place], True
+            elif place in self._strangers:
+                entry, is_fault = f"{entry} ({self._strangers[place]})", reason == "nothing received"
             elif reason == "nothing received":
                 entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
-            result.append(MissingStream(label, entry, bool(types or deaf)))
+            result.append(MissingStream(label, entry, is_fault))
         return result
-
-    def _resolved(self, topic: str) -> str:
-        """ " of /other/topic", where a topic is remapped."""
-        resolved = self._node.resolve_topic_name(topic)
-        return "" if resolved.endswith(f"/{topic.lstrip('/')}") else f" of {resolved}"
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -247,7 +268,7 @@ class StreamPublisher:
         for stream in streams:
 
             def incompatible(event, topic=stream.topic) -> None:
-                refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
+                refuse(f"{topic}: a subscriber's QoS is incompatible ({qos_of(event)})")
 
             kind, events = (
                 message_class(stream.type, stream.topic),
@@ -288,11 +309,21 @@ class StreamPublisher:
                 "which receives nothing"
             )
         for info in found:
-            words = [] if info in others else _differ(profile(stream.qos, RELIABLE), info.qos_profile)
+            words = [] if info in others else differ(profile(stream.qos, RELIABLE), info.qos_profile)
             if words:
                 what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
                 result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
         return result
+
+    def others(self, topic: str) -> str:
+        """The nodes that publish on one of the streams' topics beside this one, by the ROS graph of now; '' for none.
+
+        Another node of this one's name is one of them.
+        """
+        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        me = self._node.get_name(), self._node.get_namespace()
+        mine = [info for info in found if (info.node_name, info.node_namespace) == me]
+        return node_names([info for info in found if info not in mine] + mine[1:])
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
         """Publish each stream's part of `vector`, float64 in the contract's order and units.

@@ -30,15 +30,16 @@ class TransformSubscriber:
         node: Node,
         streams: Mapping[int, Stream],
         take: Callable[[int, int, str | None, np.ndarray, int], None],
-        refuse: Callable[[str], None],
+        refuse: Callable[[int, str], None],
+        warn: Callable[[str], None],
         group: CallbackGroup | None,
     ):
-        """Subscribe; `streams` are by their places.
+        """Subscribe; `streams` are by their places. `refuse` is told what is wrong with one, `warn` with any transform.
 
         Raises:
             ContractError: pytransform3d or tf2_msgs is not installed.
         """
-        self._node, self._take, self._refuse = node, take, refuse
+        self._node, self._take, self._refuse, self._warn = node, take, refuse, warn
         self._places, self._labels = list(streams), [stream.label for stream in streams.values()]
         self._readers = [reader(stream.fields) for stream in streams.values()]
         self._static: dict[int, np.ndarray] = {}  # values of poses of static transforms alone, by place
@@ -62,12 +63,12 @@ class TransformSubscriber:
     def _add(self, message, static: bool, received_ns: int) -> None:
         poses = self._buffer.add(message, static)
         for notice in self._buffer.notices():
-            self._refuse(notice)
+            self._warn(notice)
         for pair, stamp_ns, pose in poses:
             try:
                 values = self._readers[pair](pose)
             except ContractError as error:
-                self._refuse(f"{self._labels[pair]}: {error}")
+                self._refuse(self._places[pair], f"{self._labels[pair]}: {error}")
                 continue
             if stamp_ns is None:
                 self._static[self._places[pair]] = values
