@@ -302,6 +302,11 @@ class ControllerCore:
         """Whether the safe command of a stop is still being repeated."""
         return mode.repeat_until_s is not None and now < mode.repeat_until_s
 
+    @property
+    def has_positions(self) -> bool:
+        """Whether some command is a place to go to."""
+        return self._slew.has_positions
+
     # Permission
 
     def permit(self, place: int, value: float, now: float) -> Command | None:

@@ -152,6 +152,8 @@ class PolicyController(ManagedNode):
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
         contract = self._core.contract
         watch_s = min(stream.stale_after_s for stream in contract.require_binding().observation_streams) / 4
+        if self._core.has_positions:  # at rest they approach where they were measured, a period's slew each time
+            watch_s = min(watch_s, contract.period_s)
         timers = [
             self.create_timer(watch_s, self._watch, clock=self.steady, callback_group=self._urgent),
             self.create_timer(0.5, self._on_status_timer, clock=self.steady),
