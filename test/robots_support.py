@@ -33,7 +33,7 @@ class Description:
         self.observation, self.command = content["observation"], content["command"]
         binding = content["binding"]
         self.observed, self.commanded = binding["observation"]["streams"], binding["command"]["streams"]
-        self.permission = binding.get("permission")
+        self.permission, self.prefix = binding.get("permission"), binding.get("joint_prefix", "")
         limits = [limits for entry in self.observation.values() for limits in [entry["limits"]] * entry.get("size", 1)]
         self.minimum, self.maximum = np.array(limits, dtype=float).T
         self.slew = np.array([entry["slew_per_s"] for entry in self.command.values()]) * self.period_s
@@ -45,7 +45,7 @@ class Description:
 
 
 def small_policy(contract: Contract, description: Description, start: dict, draw: int) -> Policy:
-    """A policy that stays near where the robot is, or near a third of its velocities, and depends on all that it sees."""
+    """A policy that stays near the robot's pose, or near a third of its velocities, and depends on all that it sees."""
     rng = np.random.default_rng(draw)
     inputs, outputs = len(description.minimum), len(description.command)
     layout = PolicyLayout((inputs, 16, 16, outputs))

@@ -36,7 +36,7 @@ FLOAT32 = ("std_msgs/msg/Float32",)
 
 @pytest.mark.parametrize("name", ROBOTS)
 def test_a_robots_driver_receives_what_the_policy_commands(name, tmp_path):
-    """Commands are the policy's for what the driver sent, never jump, and rest in silence, unpermitted, and at a stop."""
+    """Commands are the policy's for what was observed, never jump, and rest in silence, unpermitted, and at a stop."""
     if name not in KINDS:
         pytest.skip("tf2_msgs is not installed")
     with Cell(tmp_path) as cell:
@@ -99,9 +99,8 @@ def check_messages(robot: FakeRobot) -> None:
             if "size" in command:
                 assert command["size"] == len(stream["fields"])
             if "names" in command:
-                prefix = "fr3_" if "fr3" in stream["topic"] else ""
                 names = constants.get("joint_names") or constants["name"]
-                assert command["names"] == [f"{prefix}{joint}" for joint in names]
+                assert command["names"] == [robot.description.prefix + joint for joint in names]
             if "duration" in command:
                 assert command["duration"] == pytest.approx(constants["points[0].time_from_start"], abs=1e-9)
             if "frame" in command:
