@@ -246,7 +246,7 @@ def tool_tree(state: State):
 
 def fixed_tree(_state: State):
     """The latched part of the tree."""
-    turned = transform("base_link", "base_link_inertia", rotation=Quaternion(z=1.0))
+    turned = transform("base_link", "base_link_inertia", rotation=Quaternion(z=1.0, w=0.0))
     return TFMessage(transforms=[turned, transform("wrist_3_link", "flange"), transform("flange", "tool0")]), {}
 
 

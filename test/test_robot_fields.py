@@ -79,3 +79,26 @@ def test_what_is_written_is_what_the_driver_understands(name):
             assert details.get("others", 0) == 0
             if "duration" in details:
                 assert details["duration"] == pytest.approx(0.04, abs=1e-9)
+
+
+def test_a_tool_that_points_down_is_read_from_its_transforms():
+    """Of either sign the quaternion is read as the contract's limits say, through a chain that is partly latched."""
+    if "ur5e_servo" not in KINDS:
+        pytest.skip("tf2_msgs is not installed")
+    pytest.importorskip("pytransform3d")
+    from lwd_ros.contract.reading import reader
+    from lwd_ros.transforms import TransformBuffer
+
+    description, kind = Description("ur5e_servo"), KINDS["ur5e_servo"]
+    (stream,), state = description.observed, State(dict(kind.start))
+    read = reader(list(fields(description, stream, "observation").values()))
+    buffer = TransformBuffer([(stream["frame"], stream["in"])])
+    assert not buffer.add(kind.latched[0].fill(state)[0], static=True)
+    for number in range(1, 101):
+        state.values["tool_yaw"] = -2.5 + 0.05 * number
+        message, seen = kind.outputs[0].fill(state)
+        for transform in message.transforms:
+            transform.header.stamp.sec = number
+        (entry,) = buffer.add(message)
+        expected = [seen[scalar] for scalar in stream["fields"]]
+        np.testing.assert_allclose(read(entry.pose), expected, rtol=0, atol=1e-12)
