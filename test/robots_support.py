@@ -19,7 +19,7 @@ from lwd_ros.policy import Policy, PolicyLayout
 from lwd_ros.resources import share_path
 
 CONTRACTS = share_path("config", "robots")
-BY_STREAM = ("drone",)  # their observations come at the contract's rate, or nearly
+BY_STREAM = ("drone", "ur5e_servo")  # their observations come at the contract's rate
 RECENT_NS = 600_000_000
 
 

@@ -1,10 +1,12 @@
 """The contracts of config/robots: whole, named sources, and bound to the topics that the fake drivers speak."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 import yaml
 
+from lwd_ros.contract import Contract
 from lwd_ros.resources import share_path
 
 FILES = sorted(share_path("config", "robots").glob("*.yaml"))
@@ -80,3 +82,14 @@ def test_the_fake_driver_speaks_the_contracts_topics(path):
     topics = {(stream["topic"], stream["type"]) for stream in observed if stream["type"] != "tf"}
     assert topics <= spoken((*kind.outputs, *kind.latched))
     assert {(stream["topic"], stream["type"]) for stream in binding["command"]["streams"]} == spoken(kind.inputs)
+
+
+@pytest.mark.skipif(find_spec("lwd_ros.contract.definitions") is None, reason="needs the wider contract language")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_contract_loads(path):
+    """As the nodes load it; each observed vector has all its places."""
+    contract, content = Contract.load(path), read(path)
+    assert contract.name == content["name"]
+    assert len(contract.observation_names) == sum(entry.get("size", 1) for entry in content["observation"].values())
+    assert list(contract.command_names) == list(content["command"])
+    assert len(contract.require_binding().command_streams) == len(content["binding"]["command"]["streams"])

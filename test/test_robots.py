@@ -42,13 +42,13 @@ def test_a_robots_driver_receives_what_the_policy_commands(name, tmp_path):
     with Cell(tmp_path) as cell:
         robot = FakeRobot(cell, name, KINDS[name].start)
         robot.offer(1)
-        cell.spin(2.5)
+        cell.spin(2.0)
         check_values(robot)
         check_messages(robot)
 
         robot.tell("silent")
         cell.wait("hold", lambda: cell.controller.outcome == ControllerStatus.OUTCOME_HOLD, 5.0)
-        cell.spin(0.7)
+        cell.spin(0.5)
         check_rest(robot)
         robot.tell("speak")
         cell.wait_for_policy(robot.policy.policy_id)
@@ -56,17 +56,17 @@ def test_a_robots_driver_receives_what_the_policy_commands(name, tmp_path):
         if robot.description.permission:
             robot.tell("forbid")
             cell.wait("no permission", lambda: cell.controller.outcome != ControllerStatus.OUTCOME_CONTINUE, 5.0)
-            cell.spin(0.7)
+            cell.spin(0.5)
             check_rest(robot)
             robot.tell("permit")
             robot.offer(2)
 
         response = cell.call(Trigger, "policy_controller/stop")
         assert response.success, response.message
-        cell.spin(1.5)
+        cell.spin(1.25)
         check_rest(robot)
         after = [len(robot.received(stream["topic"])) for stream in robot.description.commanded]
-        cell.spin(0.5)
+        cell.spin(0.4)
         assert [len(robot.received(stream["topic"])) for stream in robot.description.commanded] == after
         check_steps(robot)
 
