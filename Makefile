@@ -138,8 +138,6 @@ ifneq ($(TORCH_INDEX),)
 	$(call quietly,torch from $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch==2.13.0)
 endif
 	$(call quietly,training and test tools: minutes,$(PIP_INSTALL) -e .[train$(comma)dev])
-	$(call quietly,tf2_msgs$(comma) which has no wheel: 10 to 60 seconds,$(BIN)/python -c 'from tf2_msgs.msg import TFMessage' || \
-	  PATH="$(abspath $(BIN)):$$PATH" $(PIP_INSTALL) --no-deps ./test/wheels_tf2_msgs)
 	@touch $@
 
 $(VENV)/stamp-lint: $(VENV)/stamp-build

@@ -1,7 +1,6 @@
 """The contracts of config/robots: whole, named sources, and bound to the topics that the fake drivers speak."""
 
 import re
-from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -84,7 +83,6 @@ def test_the_fake_driver_speaks_the_contracts_topics(path):
     assert {(stream["topic"], stream["type"]) for stream in binding["command"]["streams"]} == spoken(kind.inputs)
 
 
-@pytest.mark.skipif(find_spec("lwd_ros.contract.definitions") is None, reason="needs the wider contract language")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_contract_loads(path):
     """As the nodes load it; each observed vector has all its places."""

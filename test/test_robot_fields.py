@@ -1,18 +1,10 @@
 """The fields of config/robots against messages that plain code filled in or reads: the same numbers both ways."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
-
-pytestmark = pytest.mark.skipif(
-    find_spec("lwd_ros.contract.definitions") is None, reason="these contracts need the wider contract language"
-)
-pytest.importorskip("rclpy")
-
-from fake_robot_kinds import KINDS  # noqa: E402
-from fake_robot_parts import State  # noqa: E402
-from robots_support import Description  # noqa: E402
+from fake_robot_kinds import KINDS
+from fake_robot_parts import State
+from robots_support import Description
 
 
 def fields(description: Description, stream: dict, kind: str) -> dict:

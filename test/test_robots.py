@@ -3,22 +3,15 @@
 The drivers are fakes (fake_robot.py), written without our code for contracts; no real robot was at hand.
 """
 
-from importlib.util import find_spec
 from itertools import pairwise
 
 import pytest
+from fake_robot_kinds import KINDS
+from nodes_support import Cell
+from robots_support import FakeRobot
+from std_srvs.srv import Trigger
 
-pytestmark = pytest.mark.skipif(
-    find_spec("lwd_ros.contract.definitions") is None, reason="these contracts need the wider contract language"
-)
-pytest.importorskip("rclpy")
-
-from fake_robot_kinds import KINDS  # noqa: E402
-from nodes_support import Cell  # noqa: E402
-from robots_support import FakeRobot  # noqa: E402
-from std_srvs.srv import Trigger  # noqa: E402
-
-from lwd_msgs.msg import ControllerStatus  # noqa: E402
+from lwd_msgs.msg import ControllerStatus
 
 ROBOTS = [
     "ur5e_positions",
