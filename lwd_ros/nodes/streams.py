@@ -6,15 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import CallbackGroup
-from rclpy.duration import Duration, Infinite
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from lwd_ros.contract import TF, ContractError, Qos, Stream
 from lwd_ros.contract.fields import Unaddressed, reader, writer
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
 from lwd_ros.nodes.definitions import require_fields
+from lwd_ros.nodes.graph import deaf_receivers, node_names, publishers, unreceived
 from lwd_ros.nodes.rclpy_private import take_message
 from lwd_ros.nodes.transforms import TransformSubscriber
 
@@ -38,40 +39,9 @@ def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
     )
 
 
-def node_names(endpoints) -> str:
-    """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
-    names = [
-        "a node whose name is not known yet"  # rmw's placeholder, while the two nodes discover each other
-        if info.node_name == "_NODE_NAME_UNKNOWN_"
-        else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-        for info in endpoints
-    ]
-    counts = {name: names.count(name) for name in sorted(names)}
-    return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
-
-
 def _qos_of(event) -> str:
     """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
-
-
-def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
-    """What keeps a publisher and a subscription apart, in ROS's words.
-
-    rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
-    """
-    words = []
-    if requested.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-        words.append("durability")
-    if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-        words.append("reliability")
-    if requested.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC and offered.liveliness != requested.liveliness:
-        words.append("liveliness")
-    for word in ("deadline", "liveliness_lease_duration"):
-        spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
-        if spans[0] > spans[1]:
-            words.append(word)
-    return words
 
 
 class MissingStream(NamedTuple):
@@ -188,30 +158,16 @@ class StreamSubscriber:
             if stream.type == TF:
                 result.append(MissingStream(label, entry + self._transforms.explain(place), False))
                 continue
-            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
-            types = {info.topic_type for info in found} - {stream.type}
-            asked = profile(stream.qos, self._usual)
-            deaf = {
-                word for info in found if info.topic_type == stream.type for word in _differ(info.qos_profile, asked)
-            }
-            if deaf:
-                entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
-            elif types:
-                entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
-            elif not found:
-                entry += f" (no publisher{self._resolved(stream.topic)})"
+            why, is_fault = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, self._usual))
+            if why:
+                entry += why
             elif not self._addressed[place] and place in self._strangers:
-                entry = f"{label}: {self._strangers[place]}"
-                types = {""}
+                prefix = f"; the joint_prefix is '{stream.joint_prefix}'" if stream.joint_prefix else ""
+                entry, is_fault = f"{label}: {self._strangers[place]}{prefix}", True
             elif reason == "nothing received":
-                entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
-            result.append(MissingStream(label, entry, bool(types or deaf)))
+                entry += f" ({node_names(publishers(self._node, stream.topic))} publishes it and has sent nothing yet)"
+            result.append(MissingStream(label, entry, is_fault))
         return result
-
-    def _resolved(self, topic: str) -> str:
-        """ " of /other/topic", where a topic is remapped."""
-        resolved = self._node.resolve_topic_name(topic)
-        return "" if resolved.endswith(f"/{topic.lstrip('/')}") else f" of {resolved}"
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -220,7 +176,7 @@ class StreamSubscriber:
 
     def publishers(self, topic: str) -> tuple[int, str]:
         """How many publish on one of the streams' topics, and the names of their nodes."""
-        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        found = publishers(self._node, topic)
         return len(found), node_names(found)
 
     def destroy(self) -> None:
@@ -279,20 +235,7 @@ class StreamPublisher:
     def problems(self, topic: str) -> list[str]:
         """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
         stream = next(stream for stream in self._streams if stream.topic == topic)
-        found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
-        result, others = [], [info for info in found if info.topic_type != stream.type]
-        if others:
-            types = ", ".join(sorted({info.topic_type for info in others}))
-            result.append(
-                f"{topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
-                "which receives nothing"
-            )
-        for info in found:
-            words = [] if info in others else _differ(profile(stream.qos, RELIABLE), info.qos_profile)
-            if words:
-                what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
-                result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
-        return result
+        return deaf_receivers(self._node, topic, stream.type, profile(stream.qos, RELIABLE))
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
         """Publish each stream's part of `vector`, float64 in the contract's order and units.
