@@ -41,7 +41,8 @@ def contract() -> None:
     flag_value=_LIVE_S,
     type=_Seconds(),
     metavar="[SECONDS]",
-    help=f"Look at the robot's topics for so long, without a number {_LIVE_S:g} s. Needs ROS; publishes nothing.",
+    help=f"Look at the robot's topics, for so long once all are heard, without a number {_LIVE_S:g} s. Needs ROS; "
+    "publishes nothing.",
 )
 @click.option("--joint-prefix", help="In front of the joints' names; replaces that of the file.")
 @click.option("--namespace", default="", help="With --live: namespace of the controller, before relative topics.")

@@ -24,6 +24,7 @@ from lwd_ros.nodes.streams import BEST_EFFORT, RELIABLE, StreamSubscriber, profi
 # As the controller listens, but deep: what waits while another stream is read counts for the rate.
 _QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 _CONTROLLER = "policy_controller"
+_DISCOVERY_S = 5.0  # nodes find each other in a second, or in a few where a computer is busy
 _LEAST = 3  # messages that a rate is measured from
 _ROUNDING = 1e-6  # of the width of the limits: a float32 at the limit is not outside
 _NUMBER = re.compile(r"\d[\d.e+-]*")
@@ -86,7 +87,7 @@ def look(
 
     Args:
         contract: has a binding.
-        seconds: how long; discovery takes up to one of them.
+        seconds: how long, from when something came on every topic, or did not for some seconds.
         namespace: of the controller; relative topics are in it.
         remaps: rules such as `joint_states:=/left/joint_states`.
         simulated_time: whether the time is that of /clock.
@@ -109,6 +110,9 @@ def look(
     executor.add_node(node)
     try:
         listener = _Listener(node, contract, simulated_time)
+        latest = time.monotonic() + _DISCOVERY_S
+        while not listener.is_connected and time.monotonic() < latest:
+            executor.spin_once(timeout_sec=0.1)
         end = time.monotonic() + seconds
         while (left_s := end - time.monotonic()) > 0.0:
             executor.spin_once(timeout_sec=left_s)
@@ -132,6 +136,12 @@ class _Listener:
         self._refused: dict[str, str] = {}  # each kind of sentence once, whatever its numbers
         self._observations = StreamSubscriber(node, binding.observation_streams, self._take, self._refuse, _QOS)
         PermissionSubscriber(node, binding.permission_streams, self._permit, self._gone, self._refuse, None)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether something came on every topic, and somebody listens to every command."""
+        came = not any(each.is_empty for each in (*self._messages, *self._said))
+        return came and all(subscribers(self._node, stream.topic) for stream in self._binding.command_streams)
 
     def _clock_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
