@@ -11,15 +11,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-from cells import NODES, Cell, alternate, cost_us, require_short
+from cells import NODES, Cell, alternate, cost_us
 from hold import cores_held, quota
 from results import machine, write_result
-
-
-def measure(cells: dict[str, Cell], pairs: int, swaps: int, neighbours: float) -> dict[str, dict]:
-    """The figures of each cell, from pairs of blocks with swaps and without."""
-    blocks = alternate(cells, pairs, swaps, neighbours)
-    return {name: summary(blocks[name], swaps, cells[name].requests.every) for name in cells}
 
 
 def summary(blocks: list[dict], swaps: int, every: int) -> dict:
@@ -69,15 +63,16 @@ def _line(run: dict) -> str:
 
 
 def two_checkouts(rate_hz, share, limit, before: Path, pairs: int, swaps: int, every: int, neighbours: float) -> dict:
-    """Both checkouts at normal priority, in alternating blocks, on cores that are held to `share` by `limit`."""
+    """Both checkouts at normal priority, a pair of blocks each in turn, on cores held to `share` by `limit`."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(limit(share))
-        cells = {}
-        for name, tree in (("before", before), ("after", None)):
-            cells[name] = stack.enter_context(Cell(rate_hz, every, 0, folder / name, tree))
-            cells[name].warm_up()
-        return measure(cells, pairs, swaps, neighbours)
+        cells = {
+            side: lambda place, side=side, tree=tree: Cell(rate_hz, every, 0, folder / f"{side}_{place}", tree)
+            for side, tree in (("before", before), ("after", None))
+        }
+        blocks = alternate(cells, pairs, swaps, neighbours)
+    return {side: summary(blocks[side], swaps, every) for side in cells}
 
 
 @click.command()
@@ -111,7 +106,6 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     """
     if before is not None:
         runs = []
-        require_short(swaps, every, min(rates))
         for rate_hz in rates:
             for share in shares:
                 limit = quota if by_quota else cores_held
@@ -128,7 +122,8 @@ def main(path, rates, pairs, swaps, every, realtime_priority, before, shares, by
     for priority in dict.fromkeys((0, realtime_priority)):
         with tempfile.TemporaryDirectory() as folder, Cell(rates[0], every, priority, Path(folder)) as cell:
             cell.warm_up()
-            run = measure({"cell": cell}, pairs, swaps, neighbours)["cell"]
+            blocks = [cell.pair(swaps, neighbours, busy_first=bool(place % 2)) for place in range(pairs)]
+            run = summary(blocks, swaps, every)
         found[priority] = {"realtime_priority": priority, **run}
         click.echo(f"priority {priority}, {rates[0]:g} Hz: {_line(run)}")
     result = {"benchmark": "swap", **machine(), "rate_hz": rates[0], **found[realtime_priority]}

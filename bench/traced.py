@@ -2,7 +2,7 @@
 
 Each piece is a function of the node or of what it uses, wrapped where it is; what a checkout does not have is left
 out. Whoever ends the node finds every call in OUT.json: piece, thread, when it began, its wall and processor time
-without the pieces inside it.
+without the pieces inside it. A turn of the executor counts where a piece of a swap is inside it.
 """
 
 import functools
@@ -17,6 +17,10 @@ import rclpy.executors
 import rclpy.impl.rcutils_logger
 
 from lwd_msgs.msg import PolicyWeights
+
+DECODE = "take and decode the message"
+TURN, TICKS = "turns of the executor for it", "observations and ticks"
+_NOT_OF_A_SWAP = {TICKS, "diagnostics", "open the gate of the check"}
 
 # Piece, module, path to the function in it. Pieces may nest; one piece may be several functions.
 _POLICY = (
@@ -40,10 +44,10 @@ PIECES = {
         ("status: fill", "lwd_ros.nodes.controller_report", "ControllerReport.status"),
         ("status: publish", "lwd_ros.nodes.policy_controller", "PolicyController._publish_status"),
         ("diagnostics", "lwd_ros.nodes.managed", "ManagedNode._publish_diagnostics"),
-        ("observations and ticks", "lwd_ros.nodes.policy_controller", "PolicyController._on_observation"),
-        ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve"),
-        ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_urgent"),
-        ("turns of the executor", "lwd_ros.nodes.executor", "ControlExecutor.serve_all"),
+        (TICKS, "lwd_ros.nodes.policy_controller", "PolicyController._on_observation"),
+        (TURN, "lwd_ros.nodes.executor", "ControlExecutor.serve"),
+        (TURN, "lwd_ros.nodes.executor", "ControlExecutor.serve_urgent"),
+        (TURN, "lwd_ros.nodes.executor", "ControlExecutor.serve_all"),
     ),
     "policy_generator": (
         *_POLICY,
@@ -55,10 +59,9 @@ PIECES = {
         ("log line and /rosout", "rclpy.impl.rcutils_logger", "RcutilsLogger.log"),
         ("log line and /rosout", "lwd_ros.nodes.policy_generator", "write_log"),
         ("diagnostics", "lwd_ros.nodes.managed", "ManagedNode._publish_diagnostics"),
-        ("turns of the executor", "rclpy.executors", "SingleThreadedExecutor.spin_once"),
+        (TURN, "rclpy.executors", "SingleThreadedExecutor.spin_once"),
     ),
 }
-DECODE = "take and decode the message"
 
 calls: list[tuple[str, str, float, float, float]] = []
 _inside = threading.local()
@@ -69,15 +72,19 @@ def _watched(piece: str, function, wanted=lambda *_: True):
 
     def begin():
         stack = _inside.__dict__.setdefault("stack", [])
-        stack.append([0.0, 0.0])
+        stack.append([0.0, 0.0, False])
         return stack, time.perf_counter(), time.thread_time()
 
     def end(stack, wall, used):
         wall_s, used_s = time.perf_counter() - wall, time.thread_time() - used
         within = stack.pop()
+        of_a_swap = piece not in _NOT_OF_A_SWAP and (piece != TURN or within[2])
         if stack:
             stack[-1][0] += wall_s
             stack[-1][1] += used_s
+            stack[-1][2] = stack[-1][2] or of_a_swap
+        if piece == TURN and not of_a_swap:
+            return
         thread = threading.current_thread().name
         calls.append((piece, thread, wall, wall_s - within[0], used_s - within[1]))
 

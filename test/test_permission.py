@@ -158,3 +158,16 @@ def test_a_truth_is_compared_as_a_number(make_policy):
     stream = {"topic": "/ok", "type": "std_msgs/msg/Bool", "field": "data", "equals": True, "stale_after_s": 0.5}
     core, feeder = running(make_policy, stream)
     assert core.permit(0, 0.0, feeder.now).stamp_ns == 0
+
+
+def test_a_latched_permission_keeps_its_quality_of_service_beside_a_depth(make_policy):
+    (stream,) = permission_contract(MODE | {"qos": {"depth": 1}}).binding.permission_streams
+    assert (stream.qos.reliability, stream.qos.durability, stream.qos.depth) == ("reliable", "transient_local", 1)
+
+
+def test_a_prefix_is_in_front_of_the_names_of_permissions():
+    stream = {"topic": "/arms", "type": "sensor_msgs/msg/JointState", "field": "effort[estop]", "above": 0.5}
+    content = copy.deepcopy(SHIPPED)
+    content["binding"] |= {"joint_prefix": "left_", "permission": {"streams": [stream | {"stale_after_s": 1.0}]}}
+    (found,) = Contract.from_dict(content).binding.permission_streams
+    assert found.field.path == "effort[left_estop]"

@@ -315,3 +315,21 @@ def test_a_policy_runs_again_after_a_hold_from_where_the_joints_were_held():
     robot.tick()
     assert isinstance(robot.core.mode, Running)
     assert np.abs(robot.sent - held).max() <= STEP + 1e-9
+
+
+@pytest.mark.parametrize("reference", ["elbow", "command"])
+def test_what_is_relative_says_where_it_rests(reference):
+    """Else a stop would send 0 to what is probably a position."""
+    content = copy.deepcopy(ARM)
+    content["command"]["elbow_target"] |= {"relative_to": reference, "limits": [-3.0, 3.0]}
+    del content["command"]["elbow_target"]["rest"]
+    with pytest.raises(ContractError, match=r"elbow_target\.rest': found 'nothing', expected zero, keep or"):
+        Contract.from_dict(content)
+
+
+@pytest.mark.parametrize("name", ["zero", "keep", "command"])
+def test_no_observed_scalar_has_the_name_of_a_rest(name):
+    content = copy.deepcopy(ARM)
+    content["observation"][name] = {"unit": "rad", "limits": [-3.2, 3.2]}
+    with pytest.raises(ContractError, match=f"observation.{name}': found '{name}', expected another name"):
+        Contract.from_dict(content)

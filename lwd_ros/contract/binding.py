@@ -7,7 +7,6 @@ from lwd_ros.contract.fields import Field
 from lwd_ros.contract.rest import is_position
 from lwd_ros.contract.streams import Qos, Stream, labelled, topic_of, type_of
 
-_LATCHED = Qos("reliable", "transient_local")
 _CONDITIONS = ("equals", "above", "below")
 
 
@@ -39,7 +38,7 @@ class PermissionStream:
         return f"{self.threshold:g}" if self.comparison == "equals" else f"{self.comparison} {self.threshold:g}"
 
     @classmethod
-    def from_section(cls, item: Section) -> "PermissionStream":
+    def from_section(cls, item: Section, prefix: str = "") -> "PermissionStream":
         """Read one permission stream of a contract file; raises ContractError."""
         item.only("topic", "type", "field", *_CONDITIONS, "stale_after_s", "latched", "qos")
         chosen = [key for key in _CONDITIONS if key in item.value]
@@ -58,15 +57,17 @@ class PermissionStream:
                 found,
                 "stale_after_s, or latched: true for what is sent on change",
             )
-        stated = Qos.from_section(item)
+        qos = Qos.from_section(item)
+        if latched:
+            qos = Qos(qos.reliability or "reliable", qos.durability or "transient_local", qos.depth)
         return cls(
             topic_of(item),
             type_of(item),
-            Field.parse(item.value.get("field", ""), item.where, item.path("field")),
+            Field.parse(item.value.get("field", ""), item.where, item.path("field")).with_prefix(prefix),
             key,
             float(item.value[key]) if truth else item.number(key),
             None if latched else item.number("stale_after_s", above=0),
-            _LATCHED if latched and stated == Qos() else stated,
+            qos,
         )
 
 
@@ -102,7 +103,7 @@ class Binding:
         if "permission" in section.value:
             given = section.section("permission")
             given.only("after_loss", "streams")
-            permission = tuple(PermissionStream.from_section(item) for item in given.sections("streams"))
+            permission = tuple(PermissionStream.from_section(item, prefix) for item in given.sections("streams"))
             after_loss = given.text("after_loss", ("request", "resume")) if "after_loss" in given.value else after_loss
         carried = tuple(name for place, name in enumerate(contract.observation_names) if place != contract.age_place)
         binding = cls(

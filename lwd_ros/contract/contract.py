@@ -234,6 +234,8 @@ def _observation(names: Section) -> tuple[ObservationScalar, ...]:
         item = names.section(name)
         item.only("unit", "limits", "size")
         _require_plain(names, name)
+        if name in (ZERO, KEEP, LAST_COMMAND):
+            fail(names.where, names.path(name), name, "another name, for rest and relative_to have this one")
         scalar = ObservationScalar(name, item.text("unit"), *item.limits("limits"))
         if name == AGE and (scalar.unit != "s" or scalar.minimum != 0 or "size" in item.value):
             found = f"from {scalar.minimum:g} {scalar.unit}"
@@ -263,6 +265,11 @@ def _command(names: Section, observation: tuple[ObservationScalar, ...]) -> tupl
             relative_to = item.text("relative_to")
             if relative_to not in (LAST_COMMAND, *same):
                 fail(names.where, item.path("relative_to"), relative_to, f"{LAST_COMMAND} or {targets}")
+            if rest is None:
+                expected = (
+                    f"{ZERO}, {KEEP} or, of a position, the observed scalar that it targets: its output is an offset"
+                )
+                fail(names.where, item.path("rest"), "nothing", expected)
         command.append(CommandScalar(name, unit, *limits, slew, rest, relative_to))
     return tuple(command)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from lwd_ros.contract.errors import Section, fail
 from lwd_ros.contract.fields import Field
-from lwd_ros.contract.paths import NAMES
+from lwd_ros.contract.paths import Path
 
 TF = "tf"
 """The type of a stream that comes from the transforms of /tf and /tf_static, not from a topic of its own."""
 
 _TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9]*")
+_JOINT_NAMES = ("name", "joint_names")  # lists of joints' names in messages
 _OBSERVATION_STAMPS, _COMMAND_STAMPS = ("header", "arrival"), ("observation", "now", "zero")
 
 
@@ -148,11 +149,14 @@ class Stream:
 
 
 def _prefixed(constants: Mapping[str, object], prefix: str) -> dict[str, object]:
-    """Constants for joints whose names have a prefix: lists of names get it too."""
+    """Constants for joints whose names have a prefix: lists of joints' names get it, and names in paths."""
+    if not prefix:
+        return dict(constants)
     result = {}
     for path, value in constants.items():
-        is_names = isinstance(value, list) and str(path).rpartition(".")[2] in NAMES
-        result[path] = [f"{prefix}{name}" for name in value] if prefix and is_names else value
+        is_names = isinstance(value, list) and str(path).rpartition(".")[2] in _JOINT_NAMES
+        renamed = str(Path.parse(path).with_prefix(prefix))
+        result[renamed] = [f"{prefix}{name}" for name in value] if is_names else value
     return result
 
 
