@@ -89,12 +89,12 @@ class ControllerAdvice:
         self._problems[topic] = self._commands.problems(topic)
         for sentence in self._problems[topic]:
             self._node.warn(sentence)
-        topic = self._observations.topics[self._looks % len(self._observations.topics)]
-        count, names = self._observations.publishers(topic)
-        if count > 1:
-            self._once(
-                f"publishers of {topic} {names}", f"{topic} has {count} publishers, {names}: is one of them meant?"
-            )
+        for topic in self._observations.topics[self._looks % max(1, len(self._observations.topics)) :][:1]:
+            count, names = self._observations.publishers(topic)
+            if count > 1:
+                self._once(
+                    f"publishers of {topic} {names}", f"{topic} has {count} publishers, {names}: is one of them meant?"
+                )
         self._looks += 1
 
     def _once(self, key: str, sentence: str) -> None:
