@@ -25,6 +25,7 @@ LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 PARAMETERS = {
     "policy_generator": {
         "contract_file": str,
+        "joint_prefix": str,
         "model_file": str,
         "observation_timeout_s": SECONDS,
         "autostart": bool,
@@ -32,6 +33,7 @@ PARAMETERS = {
     },
     "policy_controller": {
         "contract_file": str,
+        "joint_prefix": str,
         "policy_timeout_s": SECONDS,
         "run_latched": bool,
         "autostart": bool,
@@ -45,6 +47,12 @@ def arguments():
     return [
         DeclareLaunchArgument("contract_file", description="contract between policy and robot (YAML)"),
         DeclareLaunchArgument("model_file", description="model that generates policies (.onnx, from 'lwd export')"),
+        DeclareLaunchArgument(
+            "joint_prefix",
+            default_value="",
+            description="in front of the joints' names of the contract; empty: from the parameter files, and of those "
+            "none: as the contract says",
+        ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and services"),
         DeclareLaunchArgument(
             "params_file",

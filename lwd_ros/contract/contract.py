@@ -221,6 +221,12 @@ class Contract:
         return self.binding
 
 
+def vector_name(name: str) -> str | None:
+    """What the vector is called whose element has this name ("scan" of "scan[3]"); None where it is no element."""
+    vector = _VECTOR.fullmatch(name)
+    return vector[1] if vector else None
+
+
 def _observation(names: Section) -> tuple[ObservationScalar, ...]:
     """The observed scalars; a vector's elements one by one."""
     observation = []

@@ -58,6 +58,10 @@ Definitions = Callable[[str], Mapping[str, FieldType]]
 """A message type ("pkg/msg/Name") to its fields in their order; raises ContractError for a type it does not know."""
 
 
+class UnknownPackage(ContractError):
+    """No message of a package is known here, so nothing can be said of its types."""
+
+
 def parse_type(text: str) -> FieldType:
     """Read a field's type as rclpy gives it ("sequence<double>", "double[36]") or a message file ("float64[]").
 
@@ -101,7 +105,7 @@ def class_of(message_type: str) -> type:
     try:
         module = import_module(f"{package}.msg")
     except ImportError as error:
-        raise ContractError(f"found no package '{package}' for {message_type}, expected it installed") from error
+        raise UnknownPackage(f"found no package '{package}' for {message_type}, expected it installed") from error
     if not hasattr(module, name):
         known = [other for other in dir(module) if other[0].isupper()]
         raise ContractError(f"found no message '{name}' in {package}, expected one of its own{closest(name, known)}")

@@ -30,7 +30,13 @@ class _Absent(ContractError):
 def closest(word: str, words: Sequence[str]) -> str:
     """What to add to a sentence on an unknown word: the known one that was perhaps meant, or nothing."""
     near = difflib.get_close_matches(word, words, n=1)
+    near = near or sorted((each for each in words if each and _is_suffix(each, word)), key=len, reverse=True)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _is_suffix(one: str, other: str) -> bool:
+    """Whether one is the other with a prefix, as joints' names have one."""
+    return min(len(one), len(other)) > 2 and (one.endswith(other) or other.endswith(one))
 
 
 def is_array(value: object) -> bool:

@@ -57,6 +57,7 @@ class Stream:
         frame: of transforms, the frame whose pose it is.
         within: of transforms, the frame in which it is.
         label: what it is called in sentences; no two streams of a binding have one.
+        joint_prefix: what the names in its paths were given in front.
     """
 
     topic: str
@@ -72,6 +73,18 @@ class Stream:
     frame: str = ""
     within: str = ""
     label: str = ""
+    joint_prefix: str = ""
+
+    @property
+    def entries(self) -> list[tuple[str, tuple[int, ...], Field]]:
+        """What it carries, a vector as one: its name in the contract, its places in the vector, its field."""
+        result, first = [], 0
+        for each in self.fields:
+            name, last = self.names[first], first + each.places
+            name = name if each.size is None else name.rpartition("[")[0]
+            result.append((name, self.indices[first:last], each))
+            first = last
+        return result
 
     @classmethod
     def observation(cls, item: Section, contract, carried: tuple[str, ...], prefix: str) -> "Stream":
@@ -90,6 +103,7 @@ class Stream:
             stale_after_s=item.number("stale_after_s", above=0),
             stamp=item.text("stamp", _OBSERVATION_STAMPS) if "stamp" in item.value else _OBSERVATION_STAMPS[0],
             qos=Qos.from_section(item),
+            joint_prefix=prefix,
         )
 
     @classmethod
@@ -130,6 +144,7 @@ class Stream:
             stamp=item.text("stamp", _COMMAND_STAMPS) if "stamp" in item.value else _COMMAND_STAMPS[0],
             qos=Qos.from_section(item),
             constants=_prefixed(constants, prefix),
+            joint_prefix=prefix,
         )
 
 

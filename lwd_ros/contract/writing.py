@@ -14,19 +14,23 @@ _NANOSECONDS = 1_000_000_000
 
 
 def writer(
-    kind: type, fields: Sequence, constants: Mapping[str, object] | None = None
+    kind: type,
+    fields: Sequence,
+    constants: Mapping[str, object] | None = None,
+    classes: Callable[[str], type] = class_of,
 ) -> tuple[object, Callable[[Sequence[float]], None]]:
     """A message of the class `kind`, and a function that writes one number per field (of type Field) into it.
 
     `constants` maps paths to what stands there in every message: numbers, texts, truth values, lists of them; a number
     of seconds for a Duration or a Time. Lists of messages are as long as the paths need; entries of an array that has
     names, of which some are bound, are NaN where they are not. Integers are rounded; a truth value is true from 0.5.
+    `classes` gives the class of a message in a list, by its type.
 
     Raises:
         ContractError: the type has no such field, or a message would not say what its receiver needs: an array with a
             hole or with another length than its names, a point of a trajectory without its time.
     """
-    return _Draft(kind).finished(fields, constants or {})
+    return _Draft(kind, classes).finished(fields, constants or {})
 
 
 class _Node:
@@ -50,7 +54,8 @@ class _Node:
 class _Draft:
     """A message while it is put together. Arrays are dictionaries from place to value until all of them are known."""
 
-    def __init__(self, kind: type):
+    def __init__(self, kind: type, classes: Callable[[str], type]):
+        self._classes = classes
         self._root = _Node(kind(), "", None)
         self._nodes: dict[tuple, _Node] = {(): self._root}
         self._arrays: dict[tuple[int, str], dict[int, object]] = {}  # by the id of the owner and the attribute
@@ -108,7 +113,7 @@ class _Draft:
             text = node.at(attribute)
             if place is not None:
                 if node.types[attribute].array == "sequence":
-                    maker = class_of(node.types[attribute].base)
+                    maker = self._classes(node.types[attribute].base)
                     message.extend(maker() for _ in range(place + 1 - len(message)))
                 self._array(node, attribute)[place] = message = message[place]
                 text += f"[{place}]"

@@ -1,6 +1,7 @@
 """What fields message types have where ROS is installed: the definitions that nodes check their streams by."""
 
 from lwd_ros.contract import ContractError, PermissionStream, Stream
+from lwd_ros.contract.checking import header_problem
 from lwd_ros.contract.definitions import check_fields, has_header, live
 
 
@@ -18,14 +19,7 @@ def require_fields(stream: Stream | PermissionStream, command: bool = False) -> 
     headed = has_header(stream.type, live)
     if isinstance(stream, PermissionStream):
         return headed
-    if command and headed and stream.frame_id is None:
-        raise ContractError(
-            f"{stream.topic}: key frame_id: found nothing, expected a frame: {stream.type} has a header"
-        )
-    if not headed and stream.frame_id is not None:
-        raise ContractError(
-            f"{stream.topic}: key frame_id: found {stream.frame_id!r}, expected none: {stream.type} has no header"
-        )
-    if not headed and not command and stream.stamp == "header":
-        raise ContractError(f"{stream.topic}: key stamp: found header, expected arrival: {stream.type} has no header")
+    problem = header_problem(stream, headed, command)
+    if problem is not None:
+        raise ContractError(f"{stream.topic}: key {problem.key}: {problem}")
     return headed

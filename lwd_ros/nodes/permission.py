@@ -10,7 +10,8 @@ from lwd_ros.contract import ContractError, PermissionStream
 from lwd_ros.contract.fields import reader
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.definitions import require_fields
-from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, elsewhere, profile, qos_of, unreceived
+from lwd_ros.nodes.graph import unreceived
+from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, profile, qos_of
 
 
 class PermissionSubscriber:
@@ -77,16 +78,11 @@ class PermissionSubscriber:
         result = []
         for place in silent:
             stream = self._streams[place]
-            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
-            deaf = unreceived(found, stream.type, profile(stream.qos, BEST_EFFORT))
+            why, is_fault = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, BEST_EFFORT))
+            reason = f"{stream.topic}: no permission received{why}"
             if place in self._refused:
-                reason, deaf = self._refused[place], True
-            elif found:
-                reason = f"{stream.topic}: no permission received" + (f" ({deaf})" if deaf else "")
-            else:
-                name = elsewhere(self._node, stream.topic)
-                reason = f"{stream.topic}: no permission received (no publisher{name and f' of {name}'})"
-            result.append(MissingStream(stream.topic, reason, bool(deaf)))
+                reason, is_fault = self._refused[place], True
+            result.append(MissingStream(stream.topic, reason, is_fault))
         return result
 
     def destroy(self) -> None:

@@ -97,7 +97,7 @@ class PolicyController(ManagedNode):
             self._configuration = undo.pop_all()
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
-        self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
+        self.tell_contract(contract)
 
     def _cores(self) -> list[int]:
         text = self.get_parameter("cpu_affinity").value

@@ -32,6 +32,7 @@ class PolicyGeneratorNode(ManagedNode):
         super().__init__("policy_generator")
         self.declare("model_file", "", "model file made by 'lwd export'; empty: metaworld_mt10_anywhere")
         self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
+        self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
         self._generator: PolicyGenerator | None = None
@@ -50,7 +51,8 @@ class PolicyGeneratorNode(ManagedNode):
 
     def configure(self) -> None:
         model = self.get_parameter("model_file").value or share_path("models", DEFAULT_MODEL)
-        contract = Contract.load(self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml"))
+        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
+        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         generator = PolicyGenerator(model)
         found = generator.description.contract
         if found.digest != contract.digest:
@@ -68,6 +70,7 @@ class PolicyGeneratorNode(ManagedNode):
             f"model {generator.path.name} {generator.digest[:12]}: {len(generator.tasks)} tasks, policies of "
             f"{layout.parameters} parameters"
         )
+        self.tell_contract(contract)
 
     def activate(self) -> None:
         if self._generator.description.condition_on_observation:

@@ -6,16 +6,17 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import CallbackGroup
-from rclpy.duration import Duration, Infinite
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from lwd_ros.contract import TF, ContractError, Qos, Stream
 from lwd_ros.contract.fields import Unaddressed, reader, writer
 from lwd_ros.control import StreamError
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
 from lwd_ros.nodes.definitions import require_fields
+from lwd_ros.nodes.graph import deaf_receivers, node_names, publishers, unreceived
 from lwd_ros.nodes.rclpy_private import take_message
 from lwd_ros.nodes.transforms import TransformSubscriber
 
@@ -39,56 +40,9 @@ def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
     )
 
 
-def node_names(endpoints) -> str:
-    """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
-    names = [
-        "a node whose name is not known yet"  # rmw's placeholder, while the two nodes discover each other
-        if info.node_name == "_NODE_NAME_UNKNOWN_"
-        else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-        for info in endpoints
-    ]
-    counts = {name: names.count(name) for name in sorted(names)}
-    return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
-
-
 def qos_of(event) -> str:
     """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
-
-
-def differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
-    """What keeps a publisher and a subscription apart, in ROS's words.
-
-    rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
-    """
-    words = []
-    if requested.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-        words.append("durability")
-    if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-        words.append("reliability")
-    if requested.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC and offered.liveliness != requested.liveliness:
-        words.append("liveliness")
-    for word in ("deadline", "liveliness_lease_duration"):
-        spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
-        if spans[0] > spans[1]:
-            words.append(word)
-    return words
-
-
-def elsewhere(node: Node, topic: str) -> str:
-    """What a contract's topic is called in the ROS graph; '' where it is what the contract says."""
-    name = node.resolve_topic_name(topic)
-    return "" if name == f"/{topic.lstrip('/')}" else name
-
-
-def unreceived(publishers, kind: str, asked: QoSProfile) -> str:
-    """Why nothing of some publishers, as the ROS graph has them, can arrive as `kind` and `asked`; '' where it can."""
-    same = [info for info in publishers if info.topic_type == kind]
-    words = sorted({word for info in same for word in differ(info.qos_profile, asked)})
-    if words:
-        return f"a publisher's QoS is incompatible: {', '.join(words)}"
-    others = sorted({info.topic_type for info in publishers if info.topic_type != kind})
-    return f"published as {', '.join(others)}, expected {kind}" if others and not same else ""
 
 
 class MissingStream(NamedTuple):
@@ -218,19 +172,16 @@ class StreamSubscriber:
                 entry = self._refused.get(place) or entry + self._transforms.explain(place)
                 result.append(MissingStream(label, entry, place in self._refused))
                 continue
-            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(stream.topic))
-            deaf = unreceived(found, stream.type, profile(stream.qos, self._usual))
-            name, is_fault = elsewhere(self._node, stream.topic), bool(deaf)
-            if deaf:
-                entry += f" ({deaf})"
-            elif not found:
-                entry += f" (no publisher{name and f' of {name}'})"
+            why, is_fault = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, self._usual))
+            if why:
+                entry += why
             elif place in self._refused:
                 entry, is_fault = self._refused[place], True
             elif place in self._strangers:
-                entry, is_fault = f"{entry} ({self._strangers[place]})", reason == "nothing received"
+                prefix = f"; the joint_prefix is '{stream.joint_prefix}'" if stream.joint_prefix else ""
+                entry, is_fault = f"{entry} ({self._strangers[place]}{prefix})", reason == "nothing received"
             elif reason == "nothing received":
-                entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
+                entry += f" ({node_names(publishers(self._node, stream.topic))} publishes it and has sent nothing yet)"
             result.append(MissingStream(label, entry, is_fault))
         return result
 
@@ -241,7 +192,7 @@ class StreamSubscriber:
 
     def publishers(self, topic: str) -> tuple[int, str]:
         """How many publish on one of the streams' topics, and the names of their nodes."""
-        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        found = publishers(self._node, topic)
         return len(found), node_names(found)
 
     def destroy(self) -> None:
@@ -270,10 +221,8 @@ class StreamPublisher:
             def incompatible(event, topic=stream.topic) -> None:
                 refuse(f"{topic}: a subscriber's QoS is incompatible ({qos_of(event)})")
 
-            kind, events = (
-                message_class(stream.type, stream.topic),
-                PublisherEventCallbacks(incompatible_qos=incompatible),
-            )
+            kind = message_class(stream.type, stream.topic)
+            events = PublisherEventCallbacks(incompatible_qos=incompatible)
             headed = require_fields(stream, command=True)
             try:
                 message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: it is copied
@@ -282,9 +231,8 @@ class StreamPublisher:
             if headed:
                 message.header.frame_id = stream.frame_id or ""
             publisher = node.create_publisher(kind, stream.topic, profile(stream.qos, RELIABLE), event_callbacks=events)
-            self._parts.append(
-                (publisher, message, write, list(stream.indices), self._stamp_of(stream) if headed else None)
-            )
+            stamp_of = self._stamp_of(stream) if headed else None
+            self._parts.append((publisher, message, write, list(stream.indices), stamp_of))
 
     def _stamp_of(self, stream: Stream) -> Callable[[Time], Time]:
         """What a stream's header is stamped with, given the stamp of the observation."""
@@ -300,27 +248,14 @@ class StreamPublisher:
     def problems(self, topic: str) -> list[str]:
         """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
         stream = next(stream for stream in self._streams if stream.topic == topic)
-        found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
-        result, others = [], [info for info in found if info.topic_type != stream.type]
-        if others:
-            types = ", ".join(sorted({info.topic_type for info in others}))
-            result.append(
-                f"{topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
-                "which receives nothing"
-            )
-        for info in found:
-            words = [] if info in others else differ(profile(stream.qos, RELIABLE), info.qos_profile)
-            if words:
-                what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
-                result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
-        return result
+        return deaf_receivers(self._node, topic, stream.type, profile(stream.qos, RELIABLE))
 
     def others(self, topic: str) -> str:
         """The nodes that publish on one of the streams' topics beside this one, by the ROS graph of now; '' for none.
 
         Another node of this one's name is one of them.
         """
-        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        found = publishers(self._node, topic)
         me = self._node.get_name(), self._node.get_namespace()
         mine = [info for info in found if (info.node_name, info.node_namespace) == me]
         return node_names([info for info in found if info not in mine] + mine[1:])
