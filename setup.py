@@ -50,6 +50,7 @@ setup(
         ],
         "cluster": CLUSTER,
         "tf": TF,
+        "bags": ["rosbags"],
         "dev": [*CLUSTER, *TF, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
     },
     entry_points={

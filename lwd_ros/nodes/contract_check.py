@@ -15,7 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from lwd_ros.contract import TF, Contract, ContractError
 from lwd_ros.contract.table import Row, Seen, rows
-from lwd_ros.control import ObservationAssembler, StreamError
+from lwd_ros.control import ObservationAssembler
 from lwd_ros.control.permission import Permission
 from lwd_ros.nodes.graph import deaf_receivers, described, node_names, publishers, subscribers, unreceived
 from lwd_ros.nodes.permission import PermissionSubscriber
@@ -152,10 +152,7 @@ class _Listener:
         aged = self._binding.observation_streams[place].stamp == "header" and clock_ns > 0
         age_s = (clock_ns - stamp_ns) * 1e-9 - (0.0 if self._simulated else late_s)
         self._messages[place].add(values, now, age_s if aged else None)
-        try:
-            self._assembler.add(place, stamp_ns, frame_id, values, now)
-        except StreamError as error:
-            self._refuse(str(error))
+        self._assembler.add(place, stamp_ns, frame_id, values, now)
 
     def _permit(self, place: int, value: float) -> None:
         now = time.monotonic()
