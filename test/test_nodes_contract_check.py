@@ -165,8 +165,9 @@ def test_a_rate_that_is_off_is_a_warning_alone(arm):
 def test_topics_without_another_end_are_problems(arm):
     status, text = arm.sends("joint_states").check()
     assert status == 1
-    assert "problem: forces: nothing received (no publisher)\n" in text
-    assert "problem: no permission: deadman: nothing received (no publisher)\n" in text
+    here = arm.cell.namespace
+    assert f"problem: forces: nothing received (no publisher of {here}/forces)\n" in text
+    assert f"problem: no permission: deadman: nothing received (no publisher of {here}/deadman)\n" in text
     resolved = f"{arm.cell.namespace}/arm/commands"
     assert f"problem: arm/commands: nobody subscribes to {resolved}: commands would move nothing\n" in text
     assert text.count("problem: ") == 3
@@ -206,7 +207,7 @@ def test_a_prefix_that_fits_nothing_is_named_with_the_closest_joint(arm):
     status, text = arm.sends("joint_states", "forces", "deadman").receives().check(CONTRACT, "--joint-prefix", "left_")
     assert status == 1
     sentence = "'left_elbow' is not among ['wrist', 'elbow'] of 'name' (did you mean 'elbow'?); the joint_prefix is"
-    assert f"problem: joint_states: 'position[left_elbow]': {sentence} 'left_'\n" in text
+    assert f"problem: joint_states: nothing received ('position[left_elbow]': {sentence} 'left_')\n" in text
 
 
 def test_topics_can_be_remapped_and_wrong_rules_are_one_sentence(arm):
@@ -239,7 +240,7 @@ def test_the_controller_logs_the_table_at_debug_level(arm):
     arm.cell.wait("the table", lambda: "the contract's streams:" in text())
     assert f"{arm.cell.namespace}/joint_states" in line_of(text(), "elbow ")
     assert "period 0.02 s (50 Hz), sync latest" in text()
-    sentence = "joint_states: 'position[left_elbow]': 'left_elbow' is not among ['wrist', 'elbow'] of 'name'"
+    sentence = "joint_states: nothing received ('position[left_elbow]': 'left_elbow' is not among ['wrist', 'elbow'] of 'name'"
     arm.cell.wait(
         "the status",
         lambda: (
