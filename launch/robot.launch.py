@@ -35,6 +35,7 @@ PARAMETERS = {
         "contract_file": str,
         "joint_prefix": str,
         "policy_timeout_s": SECONDS,
+        "trigger": str,
         "run_latched": bool,
         "autostart": bool,
         "use_sim_time": bool,
@@ -70,6 +71,13 @@ def arguments():
             "policy_timeout_s",
             default_value="",
             description=f"stop a policy that ran this long without a successor, s; 0: never; {from_file}",
+        ),
+        DeclareLaunchArgument(
+            "trigger",
+            default_value="",
+            choices=["", "observation", "timer"],
+            description="what the controller answers: each observation, or the newest one at the contract's rate (where "
+            f"a robot sends faster); {from_file}",
         ),
         DeclareLaunchArgument(
             "observation_timeout_s",
