@@ -76,8 +76,8 @@ def arguments():
             "trigger",
             default_value="",
             choices=["", "observation", "timer"],
-            description="what the controller answers: each observation, or the newest one at the contract's rate (where "
-            f"a robot sends faster); {from_file}",
+            description="what the controller answers: each observation, or the newest one at the contract's rate "
+            f"(where a robot sends faster); {from_file}",
         ),
         DeclareLaunchArgument(
             "observation_timeout_s",

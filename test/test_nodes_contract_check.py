@@ -240,7 +240,9 @@ def test_the_controller_logs_the_table_at_debug_level(arm):
     arm.cell.wait("the table", lambda: "the contract's streams:" in text())
     assert f"{arm.cell.namespace}/joint_states" in line_of(text(), "elbow ")
     assert "period 0.02 s (50 Hz), sync latest" in text()
-    sentence = "joint_states: nothing received ('position[left_elbow]': 'left_elbow' is not among ['wrist', 'elbow'] of 'name'"
+    sentence = (
+        "joint_states: nothing received ('position[left_elbow]': 'left_elbow' is not among ['wrist', 'elbow'] of 'name'"
+    )
     arm.cell.wait(
         "the status",
         lambda: (

@@ -2,7 +2,8 @@
 
 from lwd_ros.control.admission import Admission, Publication
 from lwd_ros.control.age import ToldAge
-from lwd_ros.control.controller import Command, ControllerCore
+from lwd_ros.control.command import Command
+from lwd_ros.control.controller import ControllerCore
 from lwd_ros.control.intake import PolicyIntake
 from lwd_ros.control.mode import (
     TRANSITIONS,

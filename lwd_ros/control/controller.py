@@ -1,13 +1,14 @@
 """The controller's decisions, without ROS: which policy, which command, which mode."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
 from lwd_ros.contract import AGE, Contract
 from lwd_ros.control.age import ToldAge
+from lwd_ros.control.command import SAFE_STAMP_NS, Answer, Command
 from lwd_ros.control.mode import (
     Forbidden,
     Holding,
@@ -25,33 +26,8 @@ from lwd_ros.control.statistics import TickStatistics
 from lwd_ros.control.timing import StreamTiming
 from lwd_ros.policy import Policy, PolicySlot
 
-SAFE_STAMP_NS = 0
-"""The stamp of safe commands, which answer no observation."""
-
 _REPEAT_STOP_S = 1.0
 _IDLE = (WaitingForPolicy, Stopped, Forbidden)  # no policy answers observations
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command to send: float64 [commands] in the contract's order and units, and the stamp that it answers.
-
-    Safe commands answer nothing: their stamp is 0. `is_tick` says that a policy computed it just now; a safe command
-    and an answer that is sent again are none.
-    """
-
-    vector: np.ndarray
-    stamp_ns: int
-    is_tick: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The last tick: what was observed, what was commanded, and when it began, s of the steady clock."""
-
-    observation: Observation
-    command: Command
-    at_s: float
 
 
 class ControllerCore:
