@@ -60,9 +60,18 @@ setup-test: $(VENV)/stamp-test
 demo: setup
 	$(BIN)/lwd demo $(DEMO_ARGS)
 
-# Two torch threads on small networks are many times slower than one.
+# Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
+# those print comes last. Two torch threads on small networks are many times slower than one.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 test: setup-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
+ifneq ($(TEST_ARGS),)
+	$(PYTEST) $(TEST_ARGS)
+else
+	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" > $(VENV)/test.log 2>&1 & others=$$!; \
+	  trap "kill $$others 2>/dev/null" EXIT; \
+	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
+endif
 
 # Two models of one dataset must not collect it at the same time; what runs here is parallel itself.
 .NOTPARALLEL:
