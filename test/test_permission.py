@@ -100,6 +100,35 @@ def test_a_policy_that_is_asked_for_without_permission_waits_for_it(make_policy)
     assert tick(core, feeder, 5) is not None
 
 
+def test_such_a_policy_does_not_wait_for_ever(make_policy):
+    """Who releases the emergency stop ten minutes later does not expect a policy from then to run."""
+    core, feeder = running(make_policy, DEADMAN)
+    core.permit(0, 0.0, feeder.now)
+    offer(core, constant(make_policy, [0.1, 0.0, 0.0, -1.0]))
+    core.watch(feeder.now)
+    assert core.watch(feeder.now + 9.0) is None and isinstance(core.mode, WaitingForObservation)
+    core.watch(feeder.now + 11.0)
+    assert isinstance(core.mode, Stopped)
+    assert core.mode.reason == "no permission for 10 s (no permission: /joy: silent for 11.00 s); ask again with it"
+
+
+def test_what_cannot_be_read_permits_nothing(make_policy):
+    core, feeder = running(make_policy, MODE)
+    assert core.permit(0, float("nan"), feeder.now).stamp_ns == 0
+
+
+def test_a_message_that_waited_unread_is_as_old_as_it_is(make_policy):
+    core, feeder = begun(make_policy, DEADMAN)
+    core.permit(0, 1.0, feeder.now, late_s=3.0)
+    assert tick(core, feeder, 1) is None
+
+
+def test_a_repeated_stamp_is_not_answered_without_permission(make_policy):
+    core, feeder = running(make_policy, DEADMAN)
+    feeder.now += 0.25
+    assert core.tick(feeder.observation(3), feeder.now).stamp_ns == 0
+
+
 def test_a_latched_permission_does_not_age_and_ends_with_its_publisher(make_policy):
     core, feeder = running(make_policy, MODE)
     for stamp in range(4, 200):

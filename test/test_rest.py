@@ -99,6 +99,7 @@ class Arm:
         self.core = ControllerCore(contract, policy_timeout_s)
         self.measured, self.sag, self.lag = np.array(measured, dtype=float), sag, lag
         self.now, self.stamp_ns, self.sent = 100.0, 0, None
+        self.sent_s = self.now
         self.steps: list[float] = []
 
     def tick(self):
@@ -121,9 +122,13 @@ class Arm:
     def take(self, command):
         if command is not None:
             targets = command.vector[:3].copy()
-            start = self.measured if self.sent is None else self.sent
-            self.steps.append(float(np.abs(targets - start).max()))
-            self.sent = targets
+            step = np.abs(targets - (self.measured if self.sent is None else self.sent))
+            if (
+                self.now - self.sent_s > 0.2
+            ):  # after such a pause a policy starts where the joints are, and a hold goes on
+                step = np.minimum(step, np.abs(targets - self.measured))
+            self.steps.append(float(step.max()))
+            self.sent, self.sent_s = targets, self.now
         return command
 
     def carry(self, measured) -> None:
@@ -207,7 +212,7 @@ def test_no_position_command_ever_jumps(relative_to, acts):
         elif act == "carry":
             if robot.core.mode.outcome.name not in ("STOPPED", "WAITING"):
                 continue
-            robot.now += 1.5  # the repetition of the safe command is over
+            robot.now += 6.0  # the repetition of the safe command is over
             robot.carry(draw.uniform(-3.1, 3.1, 3))
         elif act == "reactivate":
             if isinstance(robot.core.mode, Stopped):
@@ -332,4 +337,49 @@ def test_no_observed_scalar_has_the_name_of_a_rest(name):
     content = copy.deepcopy(ARM)
     content["observation"][name] = {"unit": "rad", "limits": [-3.2, 3.2]}
     with pytest.raises(ContractError, match=f"observation.{name}': found '{name}', expected another name"):
+        Contract.from_dict(content)
+
+
+def test_a_stop_goes_on_until_positions_are_where_they_were_measured():
+    """The robot did not follow: the target is 1.5 rad away, which takes longer than a second."""
+    robot = Arm(arm(), [-1.0, -2.0, -0.5], lag=1.0)
+    offer(robot.core, constant(robot.core.contract, [-2.9, -2.0, -0.5, 0.0, 0.0]))
+    for _ in range(100):
+        robot.tick()
+    assert robot.sent[0] == pytest.approx(-2.9)
+    robot.take(robot.core.stop("asked to", robot.now))
+    for _ in range(100):
+        robot.now += PERIOD_S
+        robot.watch()
+    assert robot.sent == pytest.approx([-1.0, -2.0, -0.5]) and robot.core.at_rest
+    robot.now += PERIOD_S
+    assert robot.watch() is None
+
+
+def test_at_rest_a_joint_outside_the_limits_stays_there():
+    """A button that is let go must not make the arm move, not even back inside."""
+    robot = Arm(arm(), [0.9, -2.0, -0.5])
+    offer(robot.core, constant(robot.core.contract, [-1.0, -2.0, -0.5, 0.0, 0.0]))
+    for _ in range(5):
+        robot.tick()
+    measured = robot.measured.copy()
+    robot.take(robot.core.stop("asked to", robot.now))
+    for _ in range(30):
+        robot.now += PERIOD_S
+        robot.watch()
+    assert measured[0] > 0.5 and robot.sent == pytest.approx(measured)
+
+
+def test_where_a_gripper_is_nobody_knows_so_its_first_command_is_not_slew_limited():
+    robot = Arm(arm(), [-1.0, -2.0, -0.5])
+    offer(robot.core, constant(robot.core.contract, [-1.0, -2.0, -0.5, 0.08, 0.0]))
+    assert robot.tick().vector[3] == pytest.approx(0.08)  # open stays open
+    offer(robot.core, constant(robot.core.contract, [-1.0, -2.0, -0.5, 0.0, 0.0]))
+    assert robot.tick().vector[3] == pytest.approx(0.07)
+
+
+def test_a_joint_target_without_rest_is_refused():
+    content = copy.deepcopy(ARM)
+    content["command"]["elbow_target"] = {"unit": "rad", "limits": [-3.0, 3.0], "slew_per_s": SLEW}
+    with pytest.raises(ContractError, match=r"elbow_target\.rest': found 'nothing', expected the observed scalar"):
         Contract.from_dict(content)

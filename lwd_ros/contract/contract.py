@@ -20,6 +20,7 @@ AGE = "observation_age"
 answers takes it from the stamp, and cuts it off at the limit."""
 
 
+_UNITS_OF_PLACES = ("m", "rad")  # of commands that are probably positions, where such a scalar is observed
 _VECTOR = re.compile(r"(.+)\[\d+\]")  # an element of a vector: what it is called, without its place
 
 
@@ -125,13 +126,27 @@ class Contract:
         contract = cls(root.text("name"), root.number("period_s", above=0), observation, command)
         if "binding" in root.value:
             contract = replace(contract, binding=Binding.from_section(root.section("binding"), contract, joint_prefix))
-        for scalar, rest in zip(contract.command, contract.rests, strict=True):
+        contract._require_rests(where)
+        return contract
+
+    def _require_rests(self, where: str) -> None:
+        """Refuse commands that would be sent 0 at rest though that may be a place far away, or outside their limits."""
+        places = {scalar.unit for scalar in self.observation if scalar.unit in _UNITS_OF_PLACES}
+        for scalar, rest in zip(self.command, self.rests, strict=True):
+            if self.binding and rest == ZERO and scalar.rest is None and scalar.unit in places:
+                same = [each.name for each in self.observation if each.unit == scalar.unit]
+                expected = f"the observed scalar that it targets ({', '.join(same[:20])}), {ZERO} or {KEEP}"
+                fail(
+                    where,
+                    f"command.{scalar.name}.rest",
+                    "nothing",
+                    f"{expected}: in {scalar.unit} it may be a position",
+                )
             if not is_position(rest) and not scalar.minimum <= 0 <= scalar.maximum:
                 expected = (
                     f"limits around 0, for it rests at {rest}; or rest: NAME, the observed scalar that it targets"
                 )
                 fail(where, f"command.{scalar.name}.limits", [scalar.minimum, scalar.maximum], expected)
-        return contract
 
     def meaning(self) -> dict:
         """The part under the digest, as plain data; `from_dict` reads it back."""

@@ -34,6 +34,9 @@ class CommandLimiter:
         self._previous = np.zeros(len(contract.command))
         self._rest = np.zeros(len(contract.command))
         self._started = not self.has_positions
+        # Not those of `keep_on_hold`: what was trained and measured with them starts from 0.
+        self._grippers = np.array([scalar.rest == KEEP for scalar in contract.command])
+        self._unknown = self._grippers.copy()
         self._scratch = np.empty_like(self._previous)
 
     @property
@@ -51,8 +54,17 @@ class CommandLimiter:
         """Whether some command rests where an observed scalar is measured."""
         return bool(len(self._targets))
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every position was commanded where it rests."""
+        return bool((self._previous[self._targets] == self._rest[self._targets]).all())
+
     def start(self, observation: np.ndarray) -> None:
-        """The robot is where `observation` (float64 [observations]) measures it; nothing was sent lately."""
+        """The robot is where `observation` (float64 [observations]) measures it; nothing was sent lately.
+
+        Where grippers are that say `rest: keep`, nobody knows: their next command is not slew-limited.
+        """
+        self._unknown[:] = self._grippers
         self._previous[self._targets] = self._rest[self._targets] = observation[self._measured]
         self._started = True
 
@@ -62,20 +74,20 @@ class CommandLimiter:
         A command that has been at rest since the last call stays there: a soft arm that sags below its commands would
         sag a little further at each hold.
         """
-        resting = np.clip(self._rest, self._minimum, self._maximum)
-        moved = self._previous[self._targets] != resting[self._targets]
+        moved = self._previous[self._targets] != self._rest[self._targets]
         self._rest[self._targets[moved]] = observation[self._measured[moved]]
 
     def rest(self, periods: float, keeps: bool = True) -> np.ndarray:
         """float64 [commands]: at rest, the next command from here; it counts as sent.
 
-        Velocities and efforts are 0 at once. Positions approach where they rest, by `periods` control periods of slew.
-        What is kept is kept, or is 0 where `keeps` is false.
+        Velocities and efforts are 0 at once. Positions approach where they rest, by `periods` control periods of slew,
+        also where that is outside the limits: to bring a robot back inside is a policy's work. What is kept is kept, or
+        is 0 where `keeps` is false.
         """
         target = np.where(self._kept, self._previous if keeps else 0.0, 0.0)
-        approached = self._rest.copy()
-        self._limit(approached, periods)
-        target[self._targets] = approached[self._targets]
+        before, share = self._previous[self._targets], min(periods, 1.0)
+        reach = share * self._slew[self._targets]
+        target[self._targets] = np.clip(self._rest[self._targets], before - reach, before + reach)
         self._previous[:] = target
         return target
 
@@ -83,6 +95,7 @@ class CommandLimiter:
         """Take `command` as the last one without limiting it; 0 says that the robot is at rest."""
         self._previous[:] = command
         self._rest[:] = self._previous
+        self._unknown[:] = False
         self._started = True
 
     def release(self) -> None:
@@ -107,6 +120,9 @@ class CommandLimiter:
             self.start(observation)
         if self._offsets:
             self._to_targets(command, observation)
+        if self._unknown.any():
+            np.copyto(self._previous, np.clip(command, self._minimum, self._maximum), where=self._unknown)
+            self._unknown[:] = False
         self._limit(command, periods)
         self._previous[:] = command
         return command

@@ -27,6 +27,8 @@ from lwd_ros.control.timing import StreamTiming
 from lwd_ros.policy import Policy, PolicySlot
 
 _REPEAT_STOP_S = 1.0
+_APPROACH_S = 4.0  # for so much longer where positions are not at rest yet
+_PERMISSION_PATIENCE_S = 10.0  # a policy that was asked for without permission waits for it this long
 _IDLE = (WaitingForPolicy, Stopped, Forbidden)  # no policy answers observations
 
 
@@ -120,17 +122,21 @@ class ControllerCore:
         periods = self._slew.between(stamps_ns, elapsed_s)
         if periods is None:
             return None
-        if self.simulated_time and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
+        in_lock_step = self.simulated_time and not self.has_positions  # others execute what a hold tells positions
+        if in_lock_step and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
             self._slew.resume(self._last.command.vector)  # in lock step the answer was executed, and no hold since
         return self._answer(observation, periods, now, starved=max(0, int(elapsed_s / self.contract.period_s - 0.5)))
 
     def _repeat(self, now: float) -> Command | None:
         """The last stamp is asked for again: the command was lost on the way, not the tick."""
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
         fault = self._assembler.fault(now)
         if fault:
             return self._fail(fault, now)
         if isinstance(self.mode, Holding):
-            if not self.simulated_time:
+            if not self.simulated_time or self.has_positions:
                 return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
             self.mode = self.mode.before
         self._slew.resume(self._last.command.vector)
@@ -273,10 +279,20 @@ class ControllerCore:
         """Every command at rest; the next policy's slew starts from here."""
         return Command(self._slew.rest(now), SAFE_STAMP_NS)
 
-    @staticmethod
-    def _repeats(mode: Mode, now: float) -> bool:
-        """Whether the safe command of a stop is still being repeated."""
-        return mode.repeat_until_s is not None and now < mode.repeat_until_s
+    def _repeats(self, mode: Mode, now: float) -> bool:
+        """Whether the safe command of a stop is still being repeated.
+
+        Positions that were told to go far need longer. Not so without permission, for a hand may guide the robot then.
+        """
+        if mode.repeat_until_s is None or now < mode.repeat_until_s:
+            return mode.repeat_until_s is not None
+        approaches = isinstance(mode, Stopped) and not self._slew.at_rest
+        return approaches and now < mode.repeat_until_s + _APPROACH_S
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every position was told where it rests."""
+        return self._slew.at_rest
 
     @property
     def has_positions(self) -> bool:
@@ -285,9 +301,12 @@ class ControllerCore:
 
     # Permission
 
-    def permit(self, place: int, value: float, now: float) -> Command | None:
-        """Take one message of permission stream number `place`; returns the safe command where it says no."""
-        self._permission.receive(place, value, now)
+    def permit(self, place: int, value: float, now: float, late_s: float = 0.0) -> Command | None:
+        """Take one message of permission stream number `place`; returns the safe command where it says no.
+
+        It arrived `late_s` ago, and is as old as that.
+        """
+        self._permission.receive(place, value, now - late_s)
         return self._follow_permission(now)
 
     def revoke(self, place: int, now: float) -> Command | None:
@@ -308,7 +327,9 @@ class ControllerCore:
         if denied:
             return self._forbid(denied, now)
         mode = self.mode
-        if isinstance(mode, Forbidden) and mode.resumes:
+        if isinstance(mode, WaitingForObservation) and mode.denied_since_s is not None:
+            self.mode = replace(mode, denied_since_s=None)
+        elif isinstance(mode, Forbidden) and mode.resumes:
             self.mode = WaitingForObservation(mode.repeat_until_s)
         elif isinstance(mode, Forbidden):
             self.mode = Stopped(mode.repeat_until_s, "the permission is back; a new policy must be asked for")
@@ -321,8 +342,15 @@ class ControllerCore:
                 self._slot.clear()
             self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes, now)
             return self._safe(now)
-        if isinstance(self.mode, (WaitingForObservation, Forbidden)) and self.mode.reason != denied:
-            self.mode = replace(self.mode, reason=denied)
+        mode = self.mode
+        if isinstance(mode, WaitingForObservation):
+            since_s = now if mode.denied_since_s is None else mode.denied_since_s
+            if not self._resumes and now - since_s > _PERMISSION_PATIENCE_S:
+                return self.stop(f"no permission for {_PERMISSION_PATIENCE_S:g} s ({denied}); ask again with it", now)
+            if (mode.reason, mode.denied_since_s) != (denied, since_s):
+                self.mode = replace(mode, reason=denied, denied_since_s=since_s)
+        elif isinstance(mode, Forbidden) and mode.reason != denied:
+            self.mode = replace(mode, reason=denied)
         return None
 
     # What is reported

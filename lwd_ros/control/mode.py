@@ -33,12 +33,13 @@ class WaitingForObservation:
     """A policy was accepted and has not answered anything. Nothing is commanded, but the safe command after a stop.
 
     `repeat_until_s` (s of the steady clock) is until when a stop before repeats the safe command; None where nothing
-    was commanded since the activation.
+    was commanded since the activation. `denied_since_s` is since when it waits for permission; None: it does not.
     """
 
     outcome: ClassVar[Outcome] = Outcome.WAITING
     repeat_until_s: float | None
     reason: str = "no complete observation yet"
+    denied_since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Event(StrEnum):
     ANSWERED = "a complete, fresh observation is answered"
     SWAPPED = "the first such observation after another policy was accepted: the swap"
     UNTRUSTED = "observations are stale, frozen or incomplete, or no tick comes"
-    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range"
+    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range, no permission for 10 s"
     STOPPED = "`~/stop`, deactivation"
     ACTIVATED = "activation"
     FORBIDDEN = "a permission stream says no, or nothing any more"

@@ -35,6 +35,11 @@ class SlewBudget:
         self._limiter.release()
         self._saved = 1.0
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every position was told where it rests."""
+        return self._limiter.at_rest
+
     def begin(self) -> None:
         """A policy starts from rest: one period of slew, whatever was saved before."""
         self._saved = 1.0

@@ -154,7 +154,7 @@ class _Listener:
         self._messages[place].add(values, now, age_s if aged else None)
         self._assembler.add(place, stamp_ns, frame_id, values, now)
 
-    def _permit(self, place: int, value: float) -> None:
+    def _permit(self, place: int, value: float, _received_ns: int) -> None:
         now = time.monotonic()
         self._said[place].add(np.array([value]), now)
         self._permissions[place].receive(0, value, now)

@@ -50,10 +50,16 @@ class ControllerAdvice:
         now: float,
         missing: list[MissingStream],
         silent: list[MissingStream],
+        crowded: list[str],
         outside_training_range: list[str],
         clock_problems: list[ClockProblem],
     ) -> None:
-        """Say what there is to say now; `missing` observations and `silent` permissions are those of the status."""
+        """Say what there is to say now; `missing` observations and `silent` permissions are those of the status.
+
+        `crowded` are sentences on permissions with several publishers.
+        """
+        for sentence in crowded:
+            self._once(sentence, sentence)
         if isinstance(self._core.mode, WaitingForPolicy) and not missing and now - self._began > _HINT_S:
             self._hint_at_generator()
         self._tell_missing(now, missing)

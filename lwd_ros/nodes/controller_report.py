@@ -85,6 +85,11 @@ class ControllerReport:
         before = self._reported[1]
         return before is None or self._core.mode.outcome is not before.outcome
 
+    @property
+    def was_forbidden(self) -> bool:
+        """Whether the permission was missing at the last status."""
+        return isinstance(self._reported[1], Forbidden)
+
     def change(self, now: float) -> tuple[str, bool]:
         """What to log of a change since the last status, '' for nothing, and whether it is a fault or a stop."""
         before, mode = self._reported[1], self._core.mode
@@ -99,6 +104,8 @@ class ControllerReport:
         if isinstance(mode, Stopped):
             planned = mode.planned or bool(ended)  # the fault was told when it began
             return f"{ended}stopped: {mode.reason}; the next policy that is asked for starts it again", not planned
+        if ended and self._core.denied(now):
+            return f"'{self._core.accepted.task}' waits for the permission that is missing", False
         if ended:
             return f"{ended}'{self._core.accepted.task}' waits for an observation", False
         if isinstance(mode, Holding):

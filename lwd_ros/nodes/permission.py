@@ -1,5 +1,6 @@
 """A contract's permission streams as subscriptions."""
 
+import math
 from collections.abc import Callable
 
 from rclpy.callback_groups import CallbackGroup
@@ -10,12 +11,14 @@ from lwd_ros.contract import ContractError, PermissionStream
 from lwd_ros.contract.fields import reader
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.definitions import require_fields
-from lwd_ros.nodes.graph import unreceived
+from lwd_ros.nodes.graph import node_names, publishers, unreceived
 from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, profile, qos_of
 
 
 class PermissionSubscriber:
-    """Subscriptions to permission streams: `take(place, value)` for each message, `gone(place)` without a publisher.
+    """Subscriptions to permission streams: `take(place, value, received in ns)` for each message, `gone(place)` where a
+    publisher goes. "Received" is when the middleware had it, by the system clock; the value of a message that cannot be
+    read is NaN.
 
     `refuse` is called with one sentence on a message that cannot be read, and on a publisher whose messages cannot
     arrive.
@@ -25,7 +28,7 @@ class PermissionSubscriber:
         self,
         node: Node,
         streams: tuple[PermissionStream, ...],
-        take: Callable[[int, float], None],
+        take: Callable[[int, float, int], None],
         gone: Callable[[int], None],
         refuse: Callable[[str], None],
         group: CallbackGroup,
@@ -45,21 +48,21 @@ class PermissionSubscriber:
         require_fields(stream)
         read = reader((stream.field,))
 
-        def arrived(message) -> None:
+        def arrived(message, info) -> None:
             try:
                 value = float(read(message)[0])
+                self._refused.pop(place, None)
             except ContractError as error:
+                value = math.nan  # which permits nothing: the yes before it is no longer what the robot says
                 self._refused[place] = f"{stream.topic}: {error}"
                 refuse(self._refused[place])
-                return
-            self._refused.pop(place, None)
-            take(place, value)
+            take(place, value, info["received_timestamp"])
 
         def incompatible(event) -> None:
             refuse(f"{stream.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
 
         def matched(info) -> None:
-            if info.current_count == 0:
+            if info.current_count_change < 0:  # whose yes it was, of several, nobody knows
                 gone(place)
 
         self._subscriptions.append(
@@ -83,6 +86,16 @@ class PermissionSubscriber:
             if place in self._refused:
                 reason, is_fault = self._refused[place], True
             result.append(MissingStream(stream.topic, reason, is_fault))
+        return result
+
+    def crowded(self) -> list[str]:
+        """One sentence for each topic with several publishers, by the ROS graph of now."""
+        result = []
+        for topic in dict.fromkeys(stream.topic for stream in self._streams):
+            found = publishers(self._node, topic)
+            if len(found) > 1:
+                sentence = f"{topic}: {node_names(found)} publish it, and the last message counts, whose ever it is"
+                result.append(f"{sentence}; expected one publisher of a permission")
         return result
 
     def destroy(self) -> None:

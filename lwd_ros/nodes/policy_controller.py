@@ -18,6 +18,7 @@ from lwd_ros.control import (
     Admission,
     Command,
     ControllerCore,
+    Forbidden,
     InterpreterGuard,
     Pacer,
     PolicyIntake,
@@ -39,6 +40,7 @@ from lwd_ros.resources import share_path
 
 _ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
+_SETTLE_S = 1.0  # a deactivation lasts so much longer where positions are not at rest
 _ACKNOWLEDGE = Duration(seconds=0.2)
 
 
@@ -151,7 +153,9 @@ class PolicyController(ManagedNode):
 
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
         contract = self._core.contract
-        watch_s = min(stream.stale_after_s for stream in contract.require_binding().observation_streams) / 4
+        binding = contract.require_binding()
+        streams = (*binding.observation_streams, *binding.permission_streams)
+        watch_s = min(stream.stale_after_s for stream in streams if stream.stale_after_s is not None) / 4
         if self._core.has_positions:  # at rest they approach where they were measured, a period's slew each time
             watch_s = min(watch_s, contract.period_s)
         timers = [
@@ -167,13 +171,22 @@ class PolicyController(ManagedNode):
     def deactivate(self) -> None:
         command = self._core.stop("the controller is being deactivated", self.now_s())
         if command is not None:  # otherwise nothing was commanded, and to warn of a stop would only alarm
-            for _ in range(_SAFE_REPEATS):
-                self._send(command)
             self._report_change()
+            self._settle(command)
         self._refuse_older()
         self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
         self._activation.close()
+
+    def _settle(self, command: Command) -> None:
+        """Send the last commands: positions go on to where they rest for a while, and the end is repeated."""
+        end_s = self.now_s() + _SETTLE_S
+        while not self._core.at_rest and self.now_s() < end_s:
+            self._send(command)
+            time.sleep(self._core.contract.period_s)
+            command = self._core.watch(self.now_s()) or command
+        for _ in range(_SAFE_REPEATS):
+            self._send(command)
 
     def cleanup(self) -> None:
         self._activation.close()  # after a deactivation that failed
@@ -255,8 +268,9 @@ class PolicyController(ManagedNode):
     def _send(self, command: Command) -> None:
         self._commands.send(command.vector, command.stamp_ns)
 
-    def _on_permission(self, place: int, value: float) -> None:
-        self._send_safe(self._core.permit(place, value, self.now_s()))
+    def _on_permission(self, place: int, value: float, received_ns: int) -> None:
+        late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
+        self._send_safe(self._core.permit(place, value, self.now_s(), late_s))
 
     def _on_permission_gone(self, place: int) -> None:
         self._send_safe(self._core.revoke(place, self.now_s()))
@@ -273,12 +287,15 @@ class PolicyController(ManagedNode):
         """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
         if not self._report.has_changed():
             return
+        after_loss = self._report.was_forbidden
         sentence, is_fault = self._report.change(self.now_s())
         if is_fault:  # two lines of code, for rclpy refuses another severity from the same one
             self.get_logger().warning(sentence)
         elif sentence:
             self.get_logger().info(sentence)
-        if isinstance(self._core.mode, Stopped):
+        mode = self._core.mode
+        # Who asks while the permission is missing asks after its loss: its return refuses nobody.
+        if (isinstance(mode, Stopped) and not after_loss) or (isinstance(mode, Forbidden) and not mode.resumes):
             self._refuse_older()
         self._publish_status()
 
@@ -380,8 +397,9 @@ class PolicyController(ManagedNode):
     def _on_status_timer(self) -> None:
         clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
+        outside = list(message.outside_training_range)
         self._advice.give(
-            self.now_s(), self._missing, self._silent, list(message.outside_training_range), clock_problems
+            self.now_s(), self._missing, self._silent, self._permission.crowded(), outside, clock_problems
         )
 
     def _publish_status(self) -> ControllerStatus:

@@ -216,23 +216,30 @@ class StreamPublisher:
             ContractError: a message type is not installed, lacks a field, or needs what the contract leaves out.
         """
         self._node, self._streams, self._parts = node, streams, []
-        for stream in streams:
+        try:
+            for stream in streams:
+                self._advertise(stream, refuse)
+        except Exception:
+            self.destroy()
+            raise
 
-            def incompatible(event, topic=stream.topic) -> None:
-                refuse(f"{topic}: a subscriber's QoS is incompatible ({qos_of(event)})")
+    def _advertise(self, stream: Stream, refuse: Callable[[str], None]) -> None:
+        def incompatible(event) -> None:
+            refuse(f"{stream.topic}: a subscriber's QoS is incompatible ({qos_of(event)})")
 
-            kind = message_class(stream.type, stream.topic)
-            events = PublisherEventCallbacks(incompatible_qos=incompatible)
-            headed = require_fields(stream, command=True)
-            try:
-                message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: it is copied
-            except ContractError as error:
-                raise ContractError(f"{stream.label}: {error}") from error
-            if headed:
-                message.header.frame_id = stream.frame_id or ""
-            publisher = node.create_publisher(kind, stream.topic, profile(stream.qos, RELIABLE), event_callbacks=events)
-            stamp_of = self._stamp_of(stream) if headed else None
-            self._parts.append((publisher, message, write, list(stream.indices), stamp_of))
+        kind = message_class(stream.type, stream.topic)
+        events = PublisherEventCallbacks(incompatible_qos=incompatible)
+        headed = require_fields(stream, command=True)
+        try:
+            message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: publishing copies it
+        except ContractError as error:
+            raise ContractError(f"{stream.label}: {error}") from error
+        if headed:
+            message.header.frame_id = stream.frame_id or ""
+        qos = profile(stream.qos, RELIABLE)
+        publisher = self._node.create_publisher(kind, stream.topic, qos, event_callbacks=events)
+        stamp_of = self._stamp_of(stream) if headed else None
+        self._parts.append((publisher, message, write, list(stream.indices), stamp_of))
 
     def _stamp_of(self, stream: Stream) -> Callable[[Time], Time]:
         """What a stream's header is stamped with, given the stamp of the observation."""

@@ -7,7 +7,7 @@ between the two. Messages are read by duck typing. Angles and chains come from p
 How a node uses it:
 
 - One buffer for all pairs of a contract. One subscription to /tf (reliable, volatile, depth 100, as tf2's own
-  listeners and publishers have it; best effort where a publisher is) and one to /tf_static (reliable, transient local).
+  listeners and publishers have it) and one to /tf_static (reliable, transient local).
   DDS keeps `depth` latched messages for each subscription, of *all* publishers: depth 100, for one publisher may latch
   one message for each frame. Both call `add` in one thread: a buffer holds no lock.
 - Each `PoseOfPair` goes where a message of an ordinary stream goes: `pose` to the reader of the contract's fields,
