@@ -125,7 +125,7 @@ class Arm:
             step = np.abs(targets - (self.measured if self.sent is None else self.sent))
             if (
                 self.now - self.sent_s > 0.2
-            ):  # after such a pause a policy starts where the joints are, and a hold goes on
+            ):  # a policy starts then where the joints are
                 step = np.minimum(step, np.abs(targets - self.measured))
             self.steps.append(float(step.max()))
             self.sent, self.sent_s = targets, self.now
