@@ -48,6 +48,7 @@ setup(
             *["joblib", "tqdm", "pyarrow", "matplotlib"],
         ],
         "cluster": CLUSTER,
+        "bags": ["rosbags"],
         "dev": [*CLUSTER, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
     },
     entry_points={

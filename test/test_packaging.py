@@ -156,7 +156,7 @@ def test_every_ros_package_that_is_imported_is_declared():
 
 
 DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "distributed": "dask"}
-UNDECLARED = {"ray"}  # `lwd evaluate --backend ray` says how to get it
+UNDECLARED = {"ray", "rosbags"}  # who needs them is told how to get them
 BASE = ("contract", "policy", "control", "generator", "resources", "cli")
 
 
