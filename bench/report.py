@@ -123,6 +123,23 @@ def step(result: dict) -> dict[str, str]:
     return {"table:step": table(header, rows)}
 
 
+def fields(result: dict) -> dict[str, str]:
+    """Reading one message by its fields, by kind of path."""
+    header = ["fields", "numbers", "ours, µs", "compared with", "that, µs", "ratio"]
+    rows = [
+        [
+            run["fields"],
+            str(run["values"]),
+            f"{run['ours_us']:.2f}",
+            run["reference"],
+            f"{run['reference_us']:.2f}",
+            _goal(run["ratio"], 2.0 if run["reference"] == "by hand" else 1.0),
+        ]
+        for run in result["runs"]
+    ]
+    return {"table:fields": table(header, rows)}
+
+
 def soak(result: dict) -> dict[str, str]:
     """Memory and processor time over long runs."""
     names = [
@@ -170,7 +187,7 @@ def handover(result: dict) -> dict[str, str]:
 def document() -> str:
     """The whole page."""
     contents = {}
-    for content in (latency, swap, swap_before_after, step, soak, handover):
+    for content in (latency, swap, swap_before_after, step, fields, soak, handover):
         name = content.__name__
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())

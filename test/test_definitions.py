@@ -183,5 +183,5 @@ def test_without_rosbags_the_missing_library_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("rosbags")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ContractError, match=r"found no library 'rosbags', expected it .*pip install"):
+    with pytest.raises(ContractError, match=r"found no library 'rosbags', expected it .*pip install 'lwd_ros.bags.'"):
         offline()

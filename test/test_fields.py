@@ -326,6 +326,16 @@ def test_what_goes_wrong_after_the_first_message_is_said_as_well():
     scan.ranges = [1.0, 2.0]
     with pytest.raises(ContractError, match="found 2 entries in 'ranges', expected at least 3"):
         read(scan)
+    for others in ([], fields("range_max")):  # alone and beside another field, which are read by other code
+        read = reader([Field("ranges", size=3), *others])
+        twice(read, sensor.LaserScan(ranges=[1.0, 2.0, 3.0]))
+        for ranges in ([], [1.0], [1.0] * 4):
+            with pytest.raises(ContractError, match=f"found {len(ranges)} numbers, expected 3, the scalar's size"):
+                read(sensor.LaserScan(ranges=ranges))
+        read = reader([Field("ranges[1:3]", ("max",)), *others])
+        twice(read, sensor.LaserScan(ranges=[1.0, 2.0, 3.0]))
+        with pytest.raises(ContractError, match="found 2 entries in 'ranges', expected at least 3"):
+            read(sensor.LaserScan(ranges=[1.0, 2.0]))
     read, message = reader(fields("data", "more")), SimpleNamespace(data=1.0, more=True)
     assert twice(read, message).tolist() == [1.0, 1.0]
     for data, sentence in (("3.5", "the text '3.5'"), (b"3", "the bytes b'3'"), (None, "a message NoneType")):

@@ -134,7 +134,13 @@ def test_the_order_of_what_is_done():
 
 @given(st.lists(st.floats(-1e3, 1e3) | st.sampled_from([math.nan, math.inf, 0.0]), min_size=1, max_size=9))
 def test_a_vector_is_treated_as_its_numbers_are(numbers):
-    others = {"replace": ((math.nan, 3.5), (0.0, 7.0)), "scale": 0.3, "offset": -0.1, "minimum": -1.0, "maximum": 2.0}
+    others = {
+        "replace": ((math.nan, 3.5), (0.0, 7.0), (-0.0, 8.0), (math.nan, 9.0)),
+        "scale": 0.3,
+        "offset": -0.1,
+        "minimum": -1.0,
+        "maximum": 2.0,
+    }
     for functions in ((), ("wrap",), ("sin",)):
         for clip in (False, True):
             field = Field("data", functions, clip=clip, size=len(numbers), **others)

@@ -75,6 +75,14 @@ def test_names_that_are_constants_say_the_order():
     assert list(message.points[0].positions) == [1.0, 2.0, 3.0]
 
 
+def test_the_order_of_the_constants_does_not_matter():
+    message, write = writer(
+        JointState, fields("effort[a]"), {"effort[c]": 3, "effort[b]": 2.5, "name": ["a", "b", "c"]}
+    )
+    write([1.0])
+    assert (list(message.name), list(message.effort)) == (["a", "b", "c"], [1.0, 2.5, 3.0])
+
+
 def test_lists_of_messages_are_as_long_as_needed_and_the_message_is_one():
     points = fields("points[0].positions[a]", "points[1].positions[a]")
     times = {"points[0].time_from_start": 0.5, "points[1].time_from_start": 1.25, "header.frame_id": "base"}

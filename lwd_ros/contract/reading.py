@@ -309,7 +309,7 @@ def _compiled(fields: Sequence, ways: Sequence[Pick]) -> Callable[[object], np.n
     singles = _singles(fields, takes, order)
     vectors = [(register, take, target, finish_array(field)) for register, take, target, field in vectors]
     alone = _alone(plan.steps, takes, vectors, all(finish(field, bool(field.reducing)) is None for field in fields))
-    if alone is not None and order == sorted(order):
+    if alone is not None:
         return alone
     return _runner(plan.steps, singles, vectors, [targets[place] for place in sorted(order)], offset)
 

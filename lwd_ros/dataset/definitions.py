@@ -22,7 +22,7 @@ def offline(store: object | None = None) -> Definitions:
         from rosbags.typesys import Stores, get_typestore
     except ImportError as error:
         raise ContractError(
-            "found no library 'rosbags', expected it for message types without ROS: pip install rosbags"
+            "found no library 'rosbags', expected it for message types without ROS: pip install 'lwd_ros[bags]'"
         ) from error
     store = store or get_typestore(Stores.ROS2_JAZZY)
     known: dict[str, dict[str, FieldType]] = {}
