@@ -6,6 +6,7 @@ the function to mend, and no other file of `nodes` knows of it.
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 
 from rclpy.exceptions import InvalidHandle
@@ -58,11 +59,11 @@ def before_response(service: Service, act: Callable[[object, int], None]) -> Non
     That is when the middleware had the request, ns of the system clock; 0: it does not tell. rclpy's callbacks are not
     told, and one that was called late, for another request took long, must not take its own beginning for it.
     """
-    send = service.send_response
+    send = weakref.WeakMethod(service.send_response)  # a service that holds itself would keep its node in use
 
     def act_and_send(response, header) -> None:
         act(response, getattr(header, "received_timestamp", 0))
-        send(response, header)
+        send()(response, header)
 
     service.send_response = act_and_send
 
