@@ -123,9 +123,7 @@ class Arm:
         if command is not None:
             targets = command.vector[:3].copy()
             step = np.abs(targets - (self.measured if self.sent is None else self.sent))
-            if (
-                self.now - self.sent_s > 0.2
-            ):  # a policy starts then where the joints are
+            if self.now - self.sent_s > 0.2:  # a policy starts then where the joints are
                 step = np.minimum(step, np.abs(targets - self.measured))
             self.steps.append(float(step.max()))
             self.sent, self.sent_s = targets, self.now
