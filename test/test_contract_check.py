@@ -130,15 +130,39 @@ def check(tmp_path):
 def test_the_shipped_contract_is_fine():
     done = CliRunner().invoke(cli, ["contract", "check", str(share_path("config", "metaworld.yaml"))])
     assert done.exit_code == 0
-    lines = done.output.splitlines()
+    *lines, warning = done.output.splitlines()
+    assert warning == "warning: no binding.permission: a policy moves the robot as soon as it arrives"
     assert lines[0] == "contract 'metaworld_sawyer'"
     assert lines[2].split() == ["observation", "unit", "limits", "topic", "type", "field"]
     hand = ["hand_x", "m", "[-0.6,", "0.6]", "hand/pose", "geometry_msgs/msg/PoseStamped", "pose.position.x"]
     assert lines[3].split() == hand
     assert len(lines) == 3 + 21 + 1 + 1 + 4 + 2
     assert lines[-3].split()[:5] == ["gripper_effort", "1", "[-1,", "1]", "keep"]
-    facts = "period 0.0125 s (80 Hz), sync same_stamp, on_fault hold, permission of nobody, digest 580b105cd0b3"
+    facts = "period 0.0125 s (80 Hz), sync same_stamp, on_fault hold, no permission needed, digest 580b105cd0b3"
     assert lines[-1] == facts
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("binding", "permission"), None, "no binding.permission: a policy moves the robot as soon as it arrives"),
+        (("observation", "elbow", "limits"), [-100, 229], "elbow: limits [-100, 229] in rad are more than two turns"),
+        (("command", "elbow_target", "slew_per_s"), 500.0, "elbow_target: slew_per_s 500 crosses the whole range"),
+        (("period_s",), 30, "period_s 30 is longer than a second; it is a time, not a rate"),
+        (("binding", "observation", "streams", 0, "stale_after_s"), 0.01, "stale_after_s 0.01 is less than the period"),
+    ],
+)
+def test_what_is_probably_not_meant_is_a_warning(check, path, value, sentence):
+    assert sentence not in check(ARM)[1]
+    content = section = copy.deepcopy(ARM)
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    if value is None:
+        del section[path[-1]]
+    status, text = check(content)
+    assert status == 0
+    assert any(line.startswith("warning: ") and sentence in line for line in text.splitlines())
 
 
 def test_every_kind_of_stream_has_its_row(check):

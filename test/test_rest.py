@@ -381,3 +381,22 @@ def test_a_joint_target_without_rest_is_refused():
     content["command"]["elbow_target"] = {"unit": "rad", "limits": [-3.0, 3.0], "slew_per_s": SLEW}
     with pytest.raises(ContractError, match=r"elbow_target\.rest': found 'nothing', expected the observed scalar"):
         Contract.from_dict(content)
+
+
+@pytest.mark.parametrize("unit", ["rad/s", "N*m"])
+def test_what_moves_a_robot_rests_at_no_measured_scalar(unit):
+    """Else the base would drive on through a stop as fast as it was measured to."""
+    content = copy.deepcopy(ARM)
+    content["observation"]["speed"] = {"unit": unit, "limits": [-1.0, 1.0]}
+    content["command"]["base"] |= {"unit": unit, "rest": "speed"}
+    with pytest.raises(ContractError, match=r"base\.rest': found 'speed', expected zero: at a stop a command in"):
+        Contract.from_dict(content)
+
+
+def test_tightened_limits_leave_0_out_of_positions_alone():
+    assert arm(limits={"elbow_target": [-2.0, -1.0]}).command_limits[:, 1].tolist() == [-2.0, -1.0]
+    content = copy.deepcopy(ARM)
+    del content["command"]["elbow_target"]["rest"]
+    content["binding"]["command"]["limits"] = {"elbow_target": [-2.0, -1.0]}
+    with pytest.raises(ContractError, match=r"elbow_target\.rest': found 'nothing', expected the observed scalar"):
+        Contract.from_dict(content)

@@ -7,6 +7,7 @@ import click
 from lwd_ros.cli.support import needs
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.contract.checking import check as check_types
+from lwd_ros.contract.checking import doubts
 from lwd_ros.contract.definitions import live as live_definitions
 from lwd_ros.contract.table import rows, summary, table
 
@@ -110,10 +111,12 @@ def _installed(contract: Contract, file: str) -> list[str]:
 
 def _print(contract: Contract, entries) -> None:
     click.echo(f"contract '{contract.name}'\n\n{table(entries)}\n\n{summary(contract)}")
+    for sentence in doubts(contract):
+        click.echo(f"warning: {sentence}", err=True)
 
 
 def _end(problems: list[str]) -> None:
     """Say what is wrong; ends the program with the status that says whether anything is."""
-    for sentence in problems:
+    for sentence in dict.fromkeys(problems):
         click.echo(f"problem: {sentence}", err=True)
     sys.exit(1 if problems else 0)

@@ -165,10 +165,8 @@ def _tightened(section: Section, contract) -> dict[str, tuple[float, float]]:
     for name in section.value:
         scalar = contract.command[contract.command_names.index(name)]
         minimum, maximum = section.limits(name)
-        away = not is_position(scalar.rest) and not minimum <= 0 <= maximum
-        if minimum < scalar.minimum or maximum > scalar.maximum or away:
-            around = "" if is_position(scalar.rest) else "around 0 "
-            expected = f"limits {around}inside the contract's [{scalar.minimum:g}, {scalar.maximum:g}]"
+        if minimum < scalar.minimum or maximum > scalar.maximum:
+            expected = f"limits inside the contract's [{scalar.minimum:g}, {scalar.maximum:g}]"
             fail(section.where, section.path(name), [minimum, maximum], expected)
         limits[name] = (minimum, maximum)
     return limits

@@ -1,5 +1,6 @@
 """A whole contract against the definitions of its message types: what is wrong with it, before any message comes."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -38,12 +39,38 @@ def header_problem(stream: Stream, headed: bool, command: bool) -> HeaderProblem
     return None
 
 
+_MOST_RAD = 4 * math.pi
+
+
 @dataclass
 class Findings:
     """`problems` are sentences that name file and key; `unchecked` are the types that nobody here knows, in order."""
 
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+
+
+def doubts(contract: Contract) -> list[str]:
+    """Sentences on what is allowed and probably not meant: units, periods, and who may let the robot move."""
+    found = []
+    for scalar in (*contract.observation, *contract.command):
+        if scalar.unit == "rad" and max(abs(scalar.minimum), abs(scalar.maximum)) > _MOST_RAD:
+            limits = f"[{scalar.minimum:g}, {scalar.maximum:g}]"
+            found.append(f"{scalar.name}: limits {limits} in rad are more than two turns; degrees? `scale` mends them")
+    for scalar in contract.command:
+        if scalar.slew_per_s * contract.period_s > scalar.maximum - scalar.minimum:
+            slew = f"slew_per_s {scalar.slew_per_s:g}"
+            found.append(f"{scalar.name}: {slew} crosses the whole range in one period: it limits nothing")
+    if contract.period_s > 1.0:
+        found.append(f"period_s {contract.period_s:g} is longer than a second; it is a time, not a rate")
+    binding = contract.require_binding()
+    for stream in binding.observation_streams:
+        if stream.stale_after_s < contract.period_s:
+            periods = f"stale_after_s {stream.stale_after_s:g} is less than the period, {contract.period_s:g} s"
+            found.append(f"{stream.label}: {periods}: the robot would hold again and again")
+    if not binding.permission_streams:
+        found.append("no binding.permission: a policy moves the robot as soon as it arrives")
+    return found
 
 
 def check(contract: Contract, where: str, definitions: Definitions) -> Findings:

@@ -13,7 +13,7 @@ import yaml
 
 from lwd_ros.contract.binding import Binding
 from lwd_ros.contract.errors import ContractError, Section, fail
-from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_position
+from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion, is_position
 
 AGE = "observation_age"
 """A scalar of this name, in s from 0 up, is how old an observation is when it is answered. No topic carries it: whoever
@@ -142,11 +142,14 @@ class Contract:
                     "nothing",
                     f"{expected}: in {scalar.unit} it may be a position",
                 )
-            if not is_position(rest) and not scalar.minimum <= 0 <= scalar.maximum:
-                expected = (
-                    f"limits around 0, for it rests at {rest}; or rest: NAME, the observed scalar that it targets"
-                )
-                fail(where, f"command.{scalar.name}.limits", [scalar.minimum, scalar.maximum], expected)
+            tightened = self.binding.command_limits if self.binding else {}
+            key, limits = f"command.{scalar.name}.limits", (scalar.minimum, scalar.maximum)
+            if scalar.name in tightened:
+                key, limits = f"binding.command.limits.{scalar.name}", tightened[scalar.name]
+            if not is_position(rest) and not limits[0] <= 0 <= limits[1]:
+                expected = f"limits around 0, for it rests at {rest}"
+                expected += "; or rest: NAME, the observed scalar that it targets"
+                fail(where, key, list(limits), expected)
 
     def meaning(self) -> dict:
         """The part under the digest, as plain data; `from_dict` reads it back."""
@@ -276,6 +279,9 @@ def _command(names: Section, observation: tuple[ObservationScalar, ...]) -> tupl
             rest = item.text("rest")
             if rest not in (ZERO, KEEP, *same):
                 fail(names.where, item.path("rest"), rest, f"{ZERO}, {KEEP} or {targets}")
+            if is_position(rest) and is_motion(unit):
+                expected = f"{ZERO}: at a stop a command in {unit} is 0, not what it was measured to be"
+                fail(names.where, item.path("rest"), rest, expected)
         if "relative_to" in item.value:
             relative_to = item.text("relative_to")
             if relative_to not in (LAST_COMMAND, *same):

@@ -126,7 +126,7 @@ def summary(contract: Contract) -> str:
         parts += [f"sync {binding.sync}", f"on_fault {binding.on_fault}"]
         count = len(binding.permission_streams)
         topics = f"of {count} {'stream' if count == 1 else 'streams'}, after a loss {binding.after_loss}"
-        parts.append(f"permission {topics if count else 'of nobody'}")
+        parts.append(f"permission {topics}" if count else "no permission needed")
         parts += [f"joint_prefix {binding.joint_prefix}"] if binding.joint_prefix else []
     return ", ".join([*parts, f"digest {contract.digest[:12]}"])
 

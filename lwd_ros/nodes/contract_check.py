@@ -237,6 +237,12 @@ class _Listener:
         for stream, messages in zip(pacing, self._messages, strict=False):
             if not self._simulated and timing.off(messages.rate_hz):
                 yield timing.sentence(stream.label, messages.rate_hz)
+        for stream, messages in zip(streams, self._messages, strict=True):
+            if messages.rate_hz and stream.stale_after_s < 2 / messages.rate_hz:
+                yield (
+                    f"{stream.label}: stale_after_s {stream.stale_after_s:g} is less than two of its periods "
+                    f"({1 / messages.rate_hz:.3g} s): the robot would hold again and again"
+                )
         yield from (problem.sentence for problem in timing.clock_problems())
 
     def _publishers(self) -> Iterator[str]:
