@@ -13,7 +13,7 @@ settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=N
 settings.load_profile("lwd_ros")
 
 
-_WITH_NODES = ("test_nodes_", "test_robots", "test_demo")
+_WITH_NODES = ("test_nodes_", "test_robots", "test_demo", "test_rclpy_private")
 
 
 def pytest_collection_modifyitems(items):
