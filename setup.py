@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 NODES = ["policy_generator", "policy_controller", "metaworld_bridge"]
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
 CLUSTER = ["dask[distributed]"]
+TF = ["pytransform3d>=3.5"]
 
 
 def share(*patterns):
@@ -48,7 +49,9 @@ setup(
             *["joblib", "tqdm", "pyarrow", "matplotlib"],
         ],
         "cluster": CLUSTER,
-        "dev": [*CLUSTER, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
+        "tf": TF,
+        "bags": ["rosbags"],
+        "dev": [*CLUSTER, *TF, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
     },
     entry_points={
         "console_scripts": ["lwd = lwd_ros.cli:main", *[f"{node} = lwd_ros.nodes.start:{node}" for node in NODES]],

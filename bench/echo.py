@@ -31,11 +31,11 @@ class Echo(Node):
         binding = Contract.load(self.declare_parameter("contract_file", "").value).require_binding()
         self.expected, self.arrived = len(binding.observation_streams), {}
         for stream in binding.observation_streams:
-            kind = message_class(stream)
+            kind = message_class(stream.type, stream.topic)
             self.create_subscription(kind, stream.topic, self.take, BEST_EFFORT, event_callbacks=deaf)
         self.commands = []
         for stream in binding.command_streams:
-            message = message_class(stream)()
+            message = message_class(stream.type, stream.topic)()
             message.header.frame_id = stream.frame_id
             if hasattr(message, "effort"):
                 message.name, message.effort = ["gripper"], [0.5]

@@ -57,6 +57,11 @@ def latency(result: dict) -> dict[str, str]:
     return {"table:latency": table(header, rows)}
 
 
+def latency_idle(result: dict) -> dict[str, str]:
+    """The same on an idle machine, measured later."""
+    return {"table:latency_idle": latency(result)["table:latency"]}
+
+
 def swap(result: dict) -> dict[str, str]:
     """Swaps at real-time and at normal priority, a column each."""
     sides = (result, result["at_normal_priority"])
@@ -103,6 +108,28 @@ def swap_before_after(result: dict) -> dict[str, str]:
     return {"table:swap_before_after": table(header, body)}
 
 
+def swap_profile(result: dict) -> dict[str, str]:
+    """What a swap costs the threads of both processes, by stop watches, of two checkouts."""
+    (run,) = result["runs"]
+
+    def cost(side: str, node: str, *threads: str) -> float:
+        return sum(piece["used_us_a_swap"] for piece in run[side][node] if piece["thread"] in threads)
+
+    rows = []
+    for name, node, *threads in (
+        ("control process, control thread", "policy_controller", "main"),
+        ("control process, thread that checks policies", "policy_controller", "worker"),
+        ("control process (goal: half)", "policy_controller", "main", "worker"),
+        ("generator", "policy_generator", "main"),
+    ):
+        before, after = (cost(side, node, *threads) for side in ("before", "after"))
+        rows.append([name, f"{before:,.0f}", f"{after:,.0f}", f"{after / before:.2f}"])
+    return {
+        "table:swap_profile": table(["processor time of a swap", "before, µs", "after, µs", "ratio"], rows),
+        "value:swap_profile.swaps": str(run["swaps"]),
+    }
+
+
 def _speed(run: dict) -> str:
     return "full speed" if run["share"] == 1 else f"{run['share']:g} of each core"
 
@@ -121,6 +148,23 @@ def step(result: dict) -> dict[str, str]:
         for run in result["runs"]
     ]
     return {"table:step": table(header, rows)}
+
+
+def fields(result: dict) -> dict[str, str]:
+    """Reading one message by its fields, by kind of path."""
+    header = ["fields", "numbers", "ours, µs", "compared with", "that, µs", "ratio"]
+    rows = [
+        [
+            run["fields"],
+            str(run["values"]),
+            f"{run['ours_us']:.2f}",
+            run["reference"],
+            f"{run['reference_us']:.2f}",
+            _goal(run["ratio"], 2.0 if run["reference"] == "by hand" else 1.0),
+        ]
+        for run in result["runs"]
+    ]
+    return {"table:fields": table(header, rows)}
 
 
 def soak(result: dict) -> dict[str, str]:
@@ -170,7 +214,7 @@ def handover(result: dict) -> dict[str, str]:
 def document() -> str:
     """The whole page."""
     contents = {}
-    for content in (latency, swap, swap_before_after, step, soak, handover):
+    for content in (latency, latency_idle, swap, swap_before_after, swap_profile, step, fields, soak, handover):
         name = content.__name__
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())

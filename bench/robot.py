@@ -107,17 +107,17 @@ class Robot:
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._observations = []
         for stream in binding.observation_streams:
-            message = message_class(stream)()
+            message, write = writer(message_class(stream.type, stream.topic), stream.fields)
             message.header.frame_id = stream.frame_id
             publisher = self.node.create_publisher(type(message), stream.topic, RELIABLE, event_callbacks=quiet)
-            self._observations.append((publisher, message, writer(stream.type, stream.fields), stream.indices))
+            self._observations.append((publisher, message, write, stream.indices))
         self._parts: dict[int, int] = {}
         self._command_streams = len(binding.command_streams)
         self.exchange = Exchange()
         deaf = SubscriptionEventCallbacks(use_default_callbacks=False)
         for stream in binding.command_streams:
             self.node.create_subscription(
-                message_class(stream), stream.topic, self._arrived, RELIABLE, event_callbacks=deaf
+                message_class(stream.type, stream.topic), stream.topic, self._arrived, RELIABLE, event_callbacks=deaf
             )
         self._policy = self.node.create_publisher(PolicyWeights, "policy", LATCHED)
         self._stamp_ns = 1_000_000_000
@@ -165,7 +165,7 @@ class Robot:
         stamp = to_stamp(self._stamp_ns)
         for _, message, write, places in self._observations:
             message.header.stamp = stamp
-            write(message, [vector[place] for place in places])
+            write([vector[place] for place in places])
         for publisher, message, *_ in self._observations[:-1]:
             publisher.publish(message)
         publisher, message, *_ = self._observations[-1]

@@ -25,6 +25,7 @@ LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 PARAMETERS = {
     "policy_generator": {
         "contract_file": str,
+        "joint_prefix": str,
         "model_file": str,
         "observation_timeout_s": SECONDS,
         "autostart": bool,
@@ -32,7 +33,9 @@ PARAMETERS = {
     },
     "policy_controller": {
         "contract_file": str,
+        "joint_prefix": str,
         "policy_timeout_s": SECONDS,
+        "trigger": str,
         "run_latched": bool,
         "autostart": bool,
         "use_sim_time": bool,
@@ -45,6 +48,12 @@ def arguments():
     return [
         DeclareLaunchArgument("contract_file", description="contract between policy and robot (YAML)"),
         DeclareLaunchArgument("model_file", description="model that generates policies (.onnx, from 'lwd export')"),
+        DeclareLaunchArgument(
+            "joint_prefix",
+            default_value="",
+            description="in front of the joints' names of the contract; empty: from the parameter files, and of those "
+            "none: as the contract says",
+        ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and services"),
         DeclareLaunchArgument(
             "params_file",
@@ -62,6 +71,13 @@ def arguments():
             "policy_timeout_s",
             default_value="",
             description=f"stop a policy that ran this long without a successor, s; 0: never; {from_file}",
+        ),
+        DeclareLaunchArgument(
+            "trigger",
+            default_value="",
+            choices=["", "observation", "timer"],
+            description="what the controller answers: each observation, or the newest one at the contract's rate "
+            f"(where a robot sends faster); {from_file}",
         ),
         DeclareLaunchArgument(
             "observation_timeout_s",

@@ -13,6 +13,16 @@ settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=N
 settings.load_profile("lwd_ros")
 
 
+_WITH_NODES = ("test_nodes_", "test_robots", "test_demo", "test_rclpy_private")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start real nodes, by their files: `make test` runs the others beside them."""
+    for item in items:
+        if item.path.name.startswith(_WITH_NODES):
+            item.add_marker(pytest.mark.nodes)
+
+
 @pytest.fixture(scope="session")
 def contract() -> Contract:
     """The shipped Metaworld contract."""

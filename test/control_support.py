@@ -18,7 +18,7 @@ PERIOD = 12_500_000  # ns
 def control_contract(**changes) -> Contract:
     """The shipped contract with keys replaced: sync, on_fault, stale (s, one per stream), slew (of the hand, m/s²).
 
-    With `age`, observations have their age, last, up to so many s.
+    With `after_loss` a permission stream is needed. With `age`, observations have their age, last, up to so many s.
     """
     content = copy.deepcopy(SHIPPED)
     observation, command = content["binding"]["observation"], content["binding"]["command"]
@@ -29,6 +29,9 @@ def control_contract(**changes) -> Contract:
     for axis in "xyz":
         scalar = content["command"][f"hand_velocity_{axis}"]
         scalar["slew_per_s"] = changes.get("slew", scalar["slew_per_s"])
+    if "after_loss" in changes:
+        stream = {"topic": "/may", "type": "std_msgs/msg/Bool", "field": "data", "equals": True, "latched": True}
+        content["binding"]["permission"] = {"after_loss": changes["after_loss"], "streams": [stream]}
     if "age" in changes:
         content["observation"][AGE] = {"unit": "s", "limits": [0.0, changes["age"]]}
     return Contract.from_dict(content)

@@ -138,3 +138,16 @@ def running_cell(
         if "task" in (bridge or {}):
             cell.wait("the bridge", lambda: cell.task is not None)
         yield cell
+
+
+@contextlib.contextmanager
+def driver(cell: Cell, name: str = "driver") -> Iterator[Node]:
+    """Another node of the cell, a DDS participant of its own: one participant has one type a topic."""
+    context = Context()
+    rclpy.init(context=context, domain_id=cell.domain, args=[])
+    node = Node(name, context=context, namespace=cell.namespace)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)

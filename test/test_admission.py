@@ -37,7 +37,7 @@ def test_an_older_policy_is_for_those_who_want_one():
 
 def test_after_a_stop_nothing_older_is_taken():
     admission = Admission(run_latched=True)
-    assert admission.stop({OLD, NEW}, called_ns=1000) == 2
+    assert admission.stop({OLD, NEW}, 1000, called=True) == 2
     assert not admission.wants_older
     assert not admission.admits_older(NEWER)
     assert not admission.admits(NEW, 2000)  # it waited unread when the stop came
@@ -53,10 +53,39 @@ def test_a_stop_that_nobody_called_judges_by_arrival_alone():
     admission.admits(NEW, 5)
     assert admission.stop({NEW}) == 0
     assert admission.admits(NEWER, 1)
-    admission.stop((), called_ns=100)
-    admission.stop(())  # a later one, by a fault, does not forget when ~/stop was called
+    admission.stop((), 100, called=True)
+    admission.stop((), 200)  # a later one, by a fault, does not forget when ~/stop was called
     with pytest.raises(PolicyError):
         admission.admits(Publication("d", 40), 99)
+
+
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize(("ahead", "called"), [(-HOUR, False), (0, True), (0, False), (HOUR, True), (HOUR, False)])
+def test_what_was_requested_before_a_stop_is_refused_whatever_the_clocks_say(ahead, called):
+    """The generator's clock is `ahead` of the controller's, and one policy takes it 3 s."""
+    stop = 10 * HOUR
+    admission = Admission(run_latched=True)
+    admission.stop((), stop, called)
+
+    def arrives(name: str, requested: int):
+        published = requested + 3 * SECOND
+        stamps = (stop + ahead + published, stop + ahead + requested)
+        return admission.admits(Publication(name, *stamps), stop + ahead + published, stop + published)
+
+    with pytest.raises(PolicyError, match=r"it was requested 2\.000 s before the last stop; ask again"):
+        arrives("early", -2 * SECOND)
+    assert arrives("late", SECOND // 2)
+
+
+def test_where_the_request_is_unknown_the_publication_counts():
+    admission = Admission(run_latched=True)
+    admission.stop((), 100 * SECOND)
+    assert admission.admits(Publication("a", 0), 101 * SECOND, 101 * SECOND)
+    assert admission.admits(Publication("b", 0, 1), 0, 101 * SECOND)  # the middleware does not tell when it was sent
+    assert admission.admits(Publication("c", 0, 102 * SECOND), 101 * SECOND, 101 * SECOND)  # a clock was set back
 
 
 # Turns

@@ -285,6 +285,31 @@ def test_missed_ticks_count_from_the_first_answer(free):
     assert free.gate.missed == 1
 
 
+def test_no_ticks_are_missed_after_the_end_of_a_policy(free):
+    """A stop: the safe command for a second, then nothing. What comes back after it was a hold."""
+    free.command()
+    free.step()
+
+    def safe(steps: int):
+        for _ in range(steps):
+            free.command(stamp_ns=0)
+            free.step()
+
+    safe(8)
+    assert free.gate.missed == 0
+    free.command()
+    free.step()
+    assert free.gate.missed == 8  # a hold: a policy went on commanding
+    safe(80)
+    for _ in range(200):
+        free.step()
+    assert free.gate.missed == 8
+    free.command()
+    free.step()
+    free.step()
+    assert free.gate.missed == 9
+
+
 def test_streams_that_answer_observations_far_apart_are_named(free):
     for _ in range(20):
         free.command(streams=(HAND,))

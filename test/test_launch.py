@@ -288,6 +288,19 @@ def test_launch_arguments_become_parameters_of_the_right_type(name, build, decla
     assert {k: str(passed[k]) for k in texts} == texts | {k: v for k, v in floats.items() if k in texts}
 
 
+@pytest.mark.parametrize("name", STARTS)
+def test_a_joint_prefix_reaches_generator_and_controller(name, build, declared):
+    nodes = build(name, joint_prefix="left_").nodes
+    for node in ("policy_generator", "policy_controller"):
+        assert nodes[node].parameters[-1]["joint_prefix"] == "left_"
+        assert declared[node]["plain"]["joint_prefix"] == ""
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_robot_that_sends_faster_than_its_contract_is_answered_by_a_timer(name, build):
+    assert build(name, trigger="timer").nodes["policy_controller"].parameters[-1]["trigger"] == "timer"
+
+
 @pytest.mark.parametrize(("name", "latched"), [("metaworld", True), ("robot", False)])
 def test_arguments_that_are_not_given_leave_the_parameter_files_alone(name, latched, build):
     nodes = build(name).nodes

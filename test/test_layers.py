@@ -18,11 +18,12 @@ ALLOWED = {
     "policy": {"contract"},
     "control": {"contract", "policy"},
     "generator": {"contract", "policy"},
-    "dataset": {"contract"},
+    "transforms": {"contract"},
+    "dataset": {"contract", "transforms"},
     "sim": {"contract", "dataset"},
     "learning": {"contract", "policy", "dataset", "generator"},
     "evaluation": {"contract", "policy", "control", "generator", "dataset", "sim", "learning"},
-    "nodes": {"contract", "policy", "control", "generator", "sim"},
+    "nodes": {"contract", "policy", "control", "generator", "transforms", "sim"},
     "demo": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes"},
     "resources": set(),
     "files": set(),
@@ -35,7 +36,8 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "policy": {"numpy"},
     "control": {"numpy"},
     "generator": {"numpy", "onnxruntime"},
-    "dataset": {"numpy", "pyarrow"},
+    "transforms": {"numpy", "pytransform3d"},
+    "dataset": {"numpy", "pyarrow", "rosbags"},
     "resources": {"ament_index_python"},
     "files": set(),
     "__init__": set(),
@@ -45,7 +47,7 @@ FORBIDDEN = {
     "learning": {"onnxruntime", "mujoco", "metaworld"},
     "nodes": {"torch", "onnxruntime", "diffusers", "onnx"},
 }
-LARGE = ("torch", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow")
+LARGE = ("torch", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow", "pytransform3d")
 
 
 def _layer(path: Path) -> str:
@@ -181,9 +183,12 @@ def _loaded(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "loaded"),
     [
-        ("import lwd_ros.contract, lwd_ros.policy, lwd_ros.control, lwd_ros.resources", set()),
+        ("import lwd_ros.contract, lwd_ros.policy, lwd_ros.control, lwd_ros.resources, lwd_ros.transforms", set()),
         ("import lwd_ros.generator", {"onnxruntime"}),
-        ("import lwd_ros.evaluation.actors, lwd_ros.evaluation.trials", set(LARGE) - {"torch", "rclpy"}),
+        (
+            "import lwd_ros.evaluation.actors, lwd_ros.evaluation.trials",
+            set(LARGE) - {"torch", "rclpy", "pytransform3d"},
+        ),
         ("import lwd_ros.cli", set()),
         ("import lwd_ros.demo", set()),
         ("import lwd_ros.nodes.policy_controller", {"rclpy"}),

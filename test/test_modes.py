@@ -18,6 +18,7 @@ from lwd_ros.control import (
     TRANSITIONS,
     ControllerCore,
     Event,
+    Forbidden,
     Holding,
     Outcome,
     Running,
@@ -47,19 +48,23 @@ class Driver:
 
     # What each act may be to the core; which of these it was is told by the reason of the mode that it led to.
     ACTS: ClassVar[dict[str, set[Event]]] = {
-        "observe": {Event.ANSWERED, Event.SWAPPED, Event.REFUSED, Event.UNTRUSTED},
-        "observe_pace": {Event.ANSWERED, Event.SWAPPED, Event.REFUSED, Event.UNTRUSTED},
-        "wait": {Event.UNTRUSTED, Event.REFUSED},
-        "watch": {Event.UNTRUSTED, Event.REFUSED},
+        "observe": {Event.ANSWERED, Event.SWAPPED, Event.REFUSED, Event.UNTRUSTED, Event.FORBIDDEN},
+        "observe_pace": {Event.ANSWERED, Event.SWAPPED, Event.REFUSED, Event.UNTRUSTED, Event.FORBIDDEN},
+        "wait": {Event.UNTRUSTED, Event.REFUSED, Event.FORBIDDEN},
+        "watch": {Event.UNTRUSTED, Event.REFUSED, Event.FORBIDDEN},
         "offer": {Event.ACCEPTED},
         "offer_another": {Event.ACCEPTED},
         "offer_bad": {Event.ACCEPTED},
         "stop": {Event.STOPPED},
         "reactivate": {Event.ACTIVATED},
+        "forbid": {Event.FORBIDDEN},
+        "lose": {Event.FORBIDDEN},
+        "permit": {Event.RESUMED, Event.RELEASED},
     }
 
-    def __init__(self, make_policy, sync: str):
-        self.core = ControllerCore(control_contract(sync=sync), policy_timeout_s=0.3)
+    def __init__(self, make_policy, sync: str, after_loss: str):
+        self.core = ControllerCore(control_contract(sync=sync, after_loss=after_loss), policy_timeout_s=0.3)
+        self.permit()
         self.feeder, self.stamp = Feeder(self.core), 0
         self.good, self.another = constant(make_policy, [0.5, -0.5, 0.25, -1.0]), constant(make_policy, [0.1] * 4)
         self.bad = make_policy(
@@ -106,7 +111,18 @@ class Driver:
     def reactivate(self):
         if isinstance(self.core.mode, Stopped):  # the node stops before it deactivates
             self.core.activate()
+            self.permit()
             self.commanded = False
+
+    def forbid(self):
+        return self.core.permit(0, 0.0, self.feeder.now)
+
+    def lose(self):
+        """The publisher of the permission is gone."""
+        return self.core.revoke(0, self.feeder.now)
+
+    def permit(self):
+        return self.core.permit(0, 1.0, 0.0)
 
     def act(self, name: str) -> None:
         before, active = self.core.mode, self.core.active
@@ -114,7 +130,8 @@ class Driver:
             command = getattr(self, name)()
         after = self.core.mode
         assert command is None or (command.stamp_ns == 0) == (command.vector[:3].tolist() == [0.0, 0.0, 0.0])
-        if after is not before:
+        waits = isinstance(before, WaitingForObservation) and isinstance(after, WaitingForObservation)
+        if after is not before and not (waits and name == "permit"):  # it waits for one thing less
             self.seen.add(self.row(name, before, active, after, command))
         self.commanded |= command is not None
 
@@ -125,22 +142,36 @@ class Driver:
             for each in TRANSITIONS
             if (each.before, each.after) == (type(before), type(after)) and each.event in self.ACTS[name]
         ]
+        if len(candidates) > 1 and "no permission" in getattr(after, "reason", ""):
+            candidates = [each for each in candidates if each.event is Event.FORBIDDEN]
+        elif len(candidates) > 1:
+            candidates = [each for each in candidates if each.event is not Event.FORBIDDEN]
+        if isinstance(before, Forbidden) and isinstance(after, Stopped):
+            candidates = [each for each in candidates if (each.event is Event.RELEASED) == (name == "permit")]
         if isinstance(after, Running) and isinstance(before, (Running, Holding)):
             swapped = self.core.active is not active
             candidates = [each for each in candidates if (each.event is Event.SWAPPED) == swapped]
+        if name == "permit":
+            assert isinstance(after, WaitingForObservation) == before.resumes
         assert len(candidates) == 1, (name, before, after)
         sent = candidates[0].sent
         if sent is Sent.SAFE_AGAIN:
             sent = Sent.SAFE if self.commanded else Sent.NOTHING
         found = Sent.NOTHING if command is None else Sent.POLICY if command.stamp_ns else Sent.SAFE
+        if type(before) is type(after) and found is Sent.SAFE and sent is Sent.NOTHING:
+            found = Sent.NOTHING if before.repeat_until_s is not None else found  # a stop's command, once more
         assert found is sent, (candidates[0], command)
         return candidates[0]
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(("same_stamp", "latest")), st.lists(st.sampled_from(sorted(Driver.ACTS)), max_size=40))
-def test_no_change_of_mode_is_missing_in_the_table(make_policy, sync, acts):
-    driver = Driver(make_policy, sync)
+@given(
+    st.sampled_from(("same_stamp", "latest")),
+    st.sampled_from(("request", "resume")),
+    st.lists(st.sampled_from(sorted(Driver.ACTS)), max_size=40),
+)
+def test_no_change_of_mode_is_missing_in_the_table(make_policy, sync, after_loss, acts):
+    driver = Driver(make_policy, sync, after_loss)
     for name in acts:
         driver.act(name)
 
@@ -148,9 +179,9 @@ def test_no_change_of_mode_is_missing_in_the_table(make_policy, sync, acts):
 def test_every_row_of_the_table_happens(make_policy):
     seen, rng = set(), np.random.default_rng(0)
     names = [*Driver.ACTS, "observe", "observe", "observe", "offer"]
-    for sync in ("same_stamp", "latest"):
+    for sync, after_loss in (("same_stamp", "request"), ("latest", "resume"), ("latest", "request")):
         for _ in range(150):
-            driver = Driver(make_policy, sync)
+            driver = Driver(make_policy, sync, after_loss)
             for name in rng.choice(names, size=60).tolist():
                 driver.act(name)
             seen |= driver.seen
@@ -164,7 +195,7 @@ def test_the_docs_show_the_table():
     assert section.splitlines()[2:] == rows
 
 
-@pytest.mark.parametrize("kind", [WaitingForPolicy, WaitingForObservation, Running, Holding, Stopped])
+@pytest.mark.parametrize("kind", [WaitingForPolicy, WaitingForObservation, Running, Holding, Stopped, Forbidden])
 def test_modes_are_frozen_values(kind):
     assert kind.__dataclass_params__.frozen
 

@@ -73,19 +73,29 @@ def test_numbers_that_are_none_never_reach_a_policy(robot_with):
 
 
 def test_a_joint_that_is_not_there_is_named(robot_with):
+    """Another node's joints on the topic are nobody's business; where only they arrive, the missing one is named."""
     robot = robot_with()
     streams = robot.contract.require_binding().observation_streams
-    topic = next(stream.topic for stream in streams if stream.type == "sensor_msgs/msg/JointState")
-    publisher = robot.cell.node.create_publisher(JointState, topic, 10)
+    joint = next(place for place, stream in enumerate(streams) if stream.type == "sensor_msgs/msg/JointState")
+    publisher = robot.cell.node.create_publisher(JointState, streams[joint].topic, 10)
 
-    def named() -> bool:
+    def send_elbow() -> None:
         message = JointState(name=["elbow"], position=[0.0], effort=[0.0])
         message.header.frame_id = streams[0].frame_id
         message.header.stamp = to_stamp(HOUR_NS)
         publisher.publish(message)
-        return "elbow" in robot.cell.tail("policy_controller")
 
-    robot.cell.wait("the log line", named)
+    def named() -> bool:
+        robot.observe([place for place in range(len(streams)) if place != joint])
+        send_elbow()
+        return any("'gripper'" in reason and "elbow" in reason for reason in robot.cell.controller.missing_reasons)
+
+    for _ in range(20):
+        send_elbow()
+        robot.run(1)
+    robot.assert_runs()
+    assert "elbow" not in robot.cell.tail("policy_controller")
+    robot.cell.wait("the reason", named)
     robot.assert_runs()
 
 

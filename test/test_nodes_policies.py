@@ -2,6 +2,8 @@
 
 import array
 import dataclasses
+import os
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from nodes_support import Cell, running_cell
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
-from lwd_msgs.srv import GetPolicy, ListTasks
+from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.nodes.conversions import policy_to_message
+from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
 from lwd_ros.nodes.streams import LATCHED
 from lwd_ros.resources import share_path
 from lwd_ros.sim.tasks import MT10
@@ -97,6 +99,45 @@ def test_stop_is_not_undone_by_an_older_policy(tmp_path, stopped_first):
         cell.spin(3.0)
         assert cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED
         assert cell.controller.policy_id == ""
+
+
+SLOW_GENERATOR = """
+import sys, time
+from lwd_ros.nodes import policy_generator
+
+class Slow(policy_generator.PolicyGenerator):
+    def generate(self, *given):
+        time.sleep(1.5)
+        return super().generate(*given)
+
+policy_generator.PolicyGenerator = Slow
+sys.exit(policy_generator.main())
+"""
+
+
+def test_a_policy_that_was_requested_before_a_stop_is_refused_though_it_is_published_after_it(tmp_path):
+    """Two requests: one is being generated when the stop comes, the other one waits for its turn meanwhile."""
+    (tmp_path / "slow_generator.py").write_text(SLOW_GENERATOR)
+    with Cell(tmp_path) as cell:
+        cell.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_015})
+        cell.start_node("policy_controller")
+        cell.start("policy_generator", "slow_generator", cell.ros_arguments())
+        cell.wait_for_policy(cell.generate(TASK, 1).policy_id)
+        client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
+        cell.wait("the service", client.service_is_ready)
+        answers = [client.call_async(GeneratePolicy.Request(task=TASK, seed=seed)) for seed in (2, 3)]
+        cell.spin(0.7)
+        assert cell.call(Trigger, "policy_controller/stop").success
+        cell.wait("both policies", lambda: all(answer.done() for answer in answers))
+        cell.wait("both refusals", lambda: cell.controller.rejections == 2)
+        assert cell.controller.rejected_policy_id == answers[1].result().policy_id
+        assert re.match(r"it was requested [01]\.\d{3} s before the last stop; ask", cell.controller.rejected_reason)
+        assert cell.controller.outcome == ControllerStatus.OUTCOME_STOPPED
+        last = cell.call(GetPolicy, "policy_generator/get_policy").policy
+        generated_s = 1e-9 * (to_nanoseconds(last.header.stamp) - to_nanoseconds(last.requested))
+        assert 3.0 <= generated_s < 10.0  # it waited for the other one
+        cell.wait_for_policy(cell.generate(TASK, 3).policy_id)  # asked for again, the same one runs
 
 
 def test_get_policy_and_list_tasks_answer(cell, running):

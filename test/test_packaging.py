@@ -156,14 +156,15 @@ def test_every_ros_package_that_is_imported_is_declared():
 
 
 DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "distributed": "dask"}
-UNDECLARED = {"ray"}  # `lwd evaluate --backend ray` says how to get it
+UNDECLARED = {"ray", "rosbags"}  # who needs them is told how to get them
 BASE = ("contract", "policy", "control", "generator", "resources", "cli")
 
 
 @pytest.mark.parametrize(
     "extras, layers",
     [((), BASE), (("sim",), (*BASE, "dataset", "sim")), (("demo", "train", "cluster"), (*BASE, "evaluation")),
-     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "sim", "demo"))],
+     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "sim", "demo")),
+     (("tf",), (*BASE, "transforms"))],
 )  # fmt: skip
 def test_every_third_party_package_that_is_imported_is_declared(metadata, extras, layers):
     ros = {dependency.name for dependency in parse_package(str(ROOT)).exec_depends}

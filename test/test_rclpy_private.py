@@ -18,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from lwd_ros.nodes.rclpy_private import (
     Watch,
+    before_response,
     guard_transitions,
     lifecycle_state,
     parameter_overrides,
@@ -198,3 +199,22 @@ def test_write_log_writes_a_line_of_its_caller_and_none_below_the_level(node, ex
     assert [line.msg for line in lines] == ["this"]
     assert (lines[0].name, lines[0].level) == ("watched", LoggingSeverity.INFO)
     assert lines[0].file == __file__ and lines[0].function.startswith("test_write_log")
+
+
+def test_before_response_tells_when_the_request_arrived_however_late_it_is_served(node, executor):
+    told = []
+
+    def serve(request, response):
+        response.message = "served"
+        return response
+
+    service = node.create_service(Trigger, "serve", serve)
+    before_response(service, lambda response, arrived_ns: told.append((response.message, arrived_ns)))
+    client = node.create_client(Trigger, "serve")
+    _until(client.service_is_ready, lambda: time.sleep(0.02))
+    asked_ns, answer = time.time_ns(), client.call_async(Trigger.Request())
+    time.sleep(0.5)
+    _until(answer.done, lambda: executor.spin_once(timeout_sec=0.05))
+    assert answer.result().message == "served"
+    ((message, arrived_ns),) = told
+    assert message == "served" and 0 <= arrived_ns - asked_ns < 400_000_000

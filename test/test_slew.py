@@ -50,12 +50,15 @@ def test_on_a_robot_no_more_is_spent_than_the_time_that_passed_and_one_period(st
 @pytest.mark.parametrize(("on_fault", "gripper"), [("hold", 0.7), ("zero", 0.0)])
 def test_the_safe_command_keeps_what_the_contract_keeps_and_slew_goes_on_from_it(on_fault, gripper):
     budget = SlewBudget(control_contract(on_fault=on_fault), simulated_time=False)
-    assert budget.rest().tolist() == [0.0] * 4
-    budget.limit(np.array([0.5, -0.5, 0.2, 0.7]), 1.0)
-    assert budget.rest().tolist() == [0.0, 0.0, 0.0, gripper]
-    assert budget.limit(np.array([9.0, 9.0, 9.0, -9.0]), 1.0) == pytest.approx([0.8, 0.8, 0.8, gripper - 1.0])
+    seen = np.zeros(21)
+    assert budget.rest(0.0).tolist() == [0.0] * 4
+    budget.limit(np.array([0.5, -0.5, 0.2, 0.7]), 1.0, seen, 0.1)
+    assert budget.rest(0.2).tolist() == [0.0, 0.0, 0.0, gripper]
+    assert budget.limit(np.array([9.0, 9.0, 9.0, -9.0]), 1.0, seen, 0.3) == pytest.approx(
+        [0.8, 0.8, 0.8, gripper - 1.0]
+    )
     budget.resume(np.array([-0.5, 0.0, 0.0, 0.1]))
-    assert budget.limit(np.array([9.0, 9.0, 9.0, -9.0]), 0.5) == pytest.approx([-0.1, 0.4, 0.4, -0.4])
+    assert budget.limit(np.array([9.0, 9.0, 9.0, -9.0]), 0.5, seen, 0.4) == pytest.approx([-0.1, 0.4, 0.4, -0.4])
 
 
 def test_an_age_is_unknown_where_no_tick_knew_it_for_longer_than_the_patience():

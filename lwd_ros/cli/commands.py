@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from lwd_ros import __version__
+from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.studies import baseline, report, study
 from lwd_ros.cli.support import CONTRACT, COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 from lwd_ros.contract import Contract
@@ -23,7 +24,7 @@ def cli() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-for command in (baseline, study, report):
+for command in (contract, baseline, study, report):
     cli.add_command(command)
 
 

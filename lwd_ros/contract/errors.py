@@ -73,6 +73,13 @@ class Section:
             fail(self.where, self.path(key), value, expected)
         return value
 
+    def plain(self, key: str) -> str | None:
+        """A string, which may be empty; None where the key is absent."""
+        value = self.value.get(key)
+        if key in self.value and not isinstance(value, str):
+            fail(self.where, self.path(key), value, "a text")
+        return value
+
     def texts(self, key: str, choices: tuple[str, ...]) -> tuple[str, ...]:
         """A list of strings, each one of `choices`; an absent key is an empty list."""
         values = self.value.get(key, [])
@@ -87,6 +94,20 @@ class Section:
         if not _finite(value) or value <= above:
             fail(self.where, self.path(key), value, expected)
         return float(value)
+
+    def count(self, key: str) -> int:
+        """A whole number from 1 up."""
+        value = self._get(key, "a whole number from 1 up")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            fail(self.where, self.path(key), value, "a whole number from 1 up")
+        return value
+
+    def truth(self, key: str) -> bool:
+        """True or false; false where the key is absent."""
+        value = self.value.get(key, False)
+        if not isinstance(value, bool):
+            fail(self.where, self.path(key), value, "true or false")
+        return value
 
     def limits(self, key: str) -> tuple[float, float]:
         """A pair [minimum, maximum] of finite numbers, minimum < maximum."""

@@ -1,105 +1,165 @@
-"""Reading and writing the message fields that a binding names, on any object shaped like the message."""
+"""The message fields that a binding names: what is picked from a message, and what becomes of the numbers.
+
+`reader` and `writer` work on any object shaped like the message, live or recorded; there is no list of types.
+"""
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import numpy as np
+from lwd_ros.contract.errors import ContractError, Section, fail
+from lwd_ros.contract.functions import ANGLES, REDUCING, SHAPING
+from lwd_ros.contract.paths import Path, Slice
+from lwd_ros.contract.reading import Unaddressed, reader
+from lwd_ros.contract.writing import writer
 
-from lwd_ros.contract.errors import ContractError
-from lwd_ros.contract.quaternions import sign_of
-
-_VECTOR3 = ("x", "y", "z")
-_SCALAR_FIELDS = {
-    "geometry_msgs/msg/PoseStamped": [f"pose.position.{a}" for a in _VECTOR3]
-    + [f"pose.orientation.{a}" for a in (*_VECTOR3, "w")],
-    "geometry_msgs/msg/PointStamped": [f"point.{a}" for a in _VECTOR3],
-    "geometry_msgs/msg/TwistStamped": [f"twist.{part}.{a}" for part in ("linear", "angular") for a in _VECTOR3],
-    "sensor_msgs/msg/JointState": [],
-}
-SUPPORTED_TYPES = tuple(_SCALAR_FIELDS)
-"""Message types that a stream can have, by their ROS names."""
-
-_QUATERNION = ".orientation."
-_JOINT_FIELD = re.compile(r"(position|velocity|effort)\[([^\[\]]+)\]")
+__all__ = ["Field", "Unaddressed", "reader", "writer"]
 
 
-def check_field(message_type: str, field: str) -> None:
-    """Raise a ContractError whose text says what was expected, unless `field` exists in `message_type`."""
-    if message_type == "sensor_msgs/msg/JointState":
-        if not _JOINT_FIELD.fullmatch(field):
-            raise ContractError("position[JOINT], velocity[JOINT] or effort[JOINT]")
-    elif field not in _SCALAR_FIELDS[message_type]:
-        raise ContractError("one of " + ", ".join(_SCALAR_FIELDS[message_type]))
+@dataclass(frozen=True)
+class Field:
+    """Where a scalar, or a vector of them, stands in a message, and how its numbers become the contract's.
 
-
-def reader(message_type: str, fields: Sequence[str]) -> Callable[[object], np.ndarray]:
-    """A function that reads `fields` from a message into float64 [len(fields)], or raises ContractError.
-
-    A joint is found by its name, so the order of a JointState does not matter. An orientation is a unit quaternion of
-    one sign, whichever of the two was sent (see `sign_of`).
+    Read: the raw numbers at `path`; `replace` exchanges some of them (pairs of old and new, NaN equal to NaN); a
+    reducing function makes one of several; times `scale` plus `offset`; a shaping function; `clip` to `minimum` and
+    `maximum`, which are the scalar's limits. Written: (value - `offset`) / `scale`.
+    `size` is that of a vector, None for one number.
     """
-    if message_type != "sensor_msgs/msg/JointState":
-        getters = [attrgetter(field) for field in fields]
-        turned = np.array([_QUATERNION in field for field in fields])
-        if turned.any():
-            return _reader_of_orientation(getters, turned)
-        return lambda message: np.array([get(message) for get in getters], dtype=np.float64)
-    parts = [_JOINT_FIELD.match(field).groups() for field in fields]
 
-    def read(message) -> np.ndarray:
-        values = np.empty(len(parts))
-        for i, (array, joint) in enumerate(parts):
-            if joint not in message.name:
-                raise ContractError(f"joint '{joint}' is not among {list(message.name)[:20]}")
-            place = message.name.index(joint)
-            entries = getattr(message, array)
-            if place >= len(entries):
-                raise ContractError(f"'{array}' has {len(entries)} entries for {len(message.name)} joints")
-            values[i] = entries[place]
-        return values
+    path: str
+    functions: tuple[str, ...] = ()
+    scale: float = 1.0
+    offset: float = 0.0
+    replace: tuple[tuple[float, float], ...] = ()
+    clip: bool = False
+    size: int | None = None
+    minimum: float = -math.inf
+    maximum: float = math.inf
 
-    return read
+    def __post_init__(self):
+        """Raise a ContractError on what no message could mend."""
+        path = self.parsed
+        known = all(function in (*REDUCING, *SHAPING) for function in self.functions)
+        kinds = [function in SHAPING for function in self.functions] if known else []
+        if kinds not in ([], [False], [True], [False, True]) or not known:
+            expected = f"one of {', '.join(REDUCING)}, then one of {', '.join(SHAPING)}; either may be left out"
+            raise ContractError(f"function: found {', '.join(map(str, self.functions))}, expected {expected}")
+        if self.scale == 0.0:
+            raise ContractError("scale: found 0, expected any other number")
+        if self.reducing and self.size is not None:
+            found = f"'{self.reducing}', which gives one number, for a vector of {self.size}"
+            raise ContractError(f"function: found {found}, expected none, or one of {', '.join(SHAPING)}")
+        if self.reducing in ANGLES and self.replace:
+            raise ContractError(f"replace: found numbers to replace in a rotation, expected none with {self.reducing}")
+        if isinstance(path.steps[-1], Slice) and self.size is None and not self.reducing:
+            expected = "a scalar with a size, or a function that makes one number of several"
+            raise ContractError(f"found {self.path!r}, a slice, expected {expected}")
 
+    @classmethod
+    def parse(
+        cls,
+        value: str | Mapping,
+        where: str,
+        key: str,
+        *,
+        command: bool = False,
+        size: int | None = None,
+        minimum: float = -math.inf,
+        maximum: float = math.inf,
+    ) -> "Field":
+        """Read a field as a contract file gives it: a path, or a mapping with the key `field` and others.
 
-def _reader_of_orientation(getters, turned: np.ndarray):
-    orientation = attrgetter("pose.orientation")
+        `where` (the file) and `key` (the field's key in it) begin each error's text. `size`, `minimum` and `maximum`
+        are those of the contract's scalar. A `command` has `scale` and `offset` alone.
 
-    def read(message) -> np.ndarray:
-        values = np.array([get(message) for get in getters], dtype=np.float64)
-        found = orientation(message)
+        Raises:
+            ContractError: a key, a path or a function is wrong.
+        """
+        if isinstance(value, str):
+            return cls._built(where, key, path=value, size=size, minimum=minimum, maximum=maximum)
+        if not isinstance(value, Mapping):
+            fail(where, key, value, "a text, the path of a message field, or a mapping with the key 'field'")
+        section = Section(value, where, key)
+        section.only("field", "scale", "offset", *(() if command else ("function", "replace", "clip")))
+        return cls._built(
+            where,
+            key,
+            path=section.text("field"),
+            functions=_functions(section),
+            scale=section.number("scale") if "scale" in value else 1.0,
+            offset=section.number("offset") if "offset" in value else 0.0,
+            replace=_replaced(section),
+            clip=_truth(section, "clip"),
+            size=size,
+            minimum=minimum,
+            maximum=maximum,
+        )
+
+    @classmethod
+    def _built(cls, where: str, key: str, path: str, **others) -> "Field":
         try:
-            sign = sign_of(found.x, found.y, found.z, found.w)
+            return cls(str(Path.parse(path)), **others)
         except ContractError as error:
-            raise ContractError(f"pose.orientation: {error}") from error
-        if sign < 0.0:
-            values[turned] = -values[turned]
-        return values
+            text = str(error)
+            part, _, rest = text.partition(": found ")
+            if part in ("function", "scale", "replace"):
+                key, text = f"{key}.{part}", f"found {rest}"
+            raise ContractError(f"{where}: key '{key}': {text}") from error
 
-    return read
+    @property
+    def parsed(self) -> Path:
+        """The path's parts."""
+        return Path.parse(self.path)
+
+    @property
+    def reducing(self) -> str | None:
+        """The function that makes one number of several."""
+        return next((function for function in self.functions if function in REDUCING), None)
+
+    @property
+    def shaping(self) -> str | None:
+        """The function of one number."""
+        return next((function for function in self.functions if function in SHAPING), None)
+
+    @property
+    def places(self) -> int:
+        """How many numbers the field gives."""
+        return 1 if self.size is None else self.size
+
+    def with_prefix(self, prefix: str) -> "Field":
+        """This field for joints whose names have a prefix (see `Path.with_prefix`)."""
+        return replace(self, path=str(self.parsed.with_prefix(prefix)))
 
 
-def writer(message_type: str, fields: Sequence[str]) -> Callable[[object, Sequence[float]], None]:
-    """A function that writes one finite value per field into a message (joints by name, others NaN)."""
-    if message_type != "sensor_msgs/msg/JointState":
-        targets = [(attrgetter(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in fields]
+def _functions(section: Section) -> tuple[str, ...]:
+    value = section.value.get("function", [])
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(function, str) for function in values):
+        expected = f"one of {', '.join((*REDUCING, *SHAPING))}, or a list of two"
+        fail(section.where, section.path("function"), value, expected)
+    return tuple(values)
 
-        def write(message, values) -> None:
-            for (owner, attribute), value in zip(targets, values, strict=True):
-                setattr(owner(message), attribute, float(value))
 
-        return write
-    parts = [_JOINT_FIELD.match(field).groups() for field in fields]
-    joints = list(dict.fromkeys(joint for _, joint in parts))
-    arrays = list(dict.fromkeys(array for array, _ in parts))
+def _replaced(section: Section) -> tuple[tuple[float, float], ...]:
+    if "replace" not in section.value:
+        return ()
+    pairs, expected = section.value["replace"], "a mapping from numbers to the numbers that stand for them, no NaN"
+    if not isinstance(pairs, Mapping) or not pairs:
+        fail(section.where, section.path("replace"), pairs, expected)
+    numbers = [number for pair in pairs.items() for number in pair]
+    if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+        fail(section.where, section.path("replace"), dict(pairs), expected)
+    try:
+        result = tuple((float(old), float(new)) for old, new in pairs.items())
+    except OverflowError:
+        fail(section.where, section.path("replace"), dict(pairs), expected)
+    if any(math.isnan(new) for _, new in result):
+        fail(section.where, section.path("replace"), dict(pairs), expected)
+    return result
 
-    def write_joints(message, values) -> None:
-        filled = {array: [math.nan] * len(joints) for array in arrays}
-        for (array, joint), value in zip(parts, values, strict=True):
-            filled[array][joints.index(joint)] = float(value)
-        message.name = joints
-        for array, entries in filled.items():
-            setattr(message, array, entries)
 
-    return write_joints
+def _truth(section: Section, key: str) -> bool:
+    value = section.value.get(key, False)
+    if not isinstance(value, bool):
+        fail(section.where, section.path(key), value, "true or false")
+    return value

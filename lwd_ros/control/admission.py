@@ -11,10 +11,14 @@ _REMEMBERED = 64
 
 
 class Publication(NamedTuple):
-    """What tells two publications apart: the policy, and when it was generated, ns of the generator's system clock."""
+    """What tells two publications apart: the policy, and when it was generated, ns of the generator's system clock.
+
+    `requested_ns` is when the request for it reached the generator, by the same clock; 0: unknown.
+    """
 
     policy_id: str
     stamp_ns: int
+    requested_ns: int = 0
 
 
 class Admission:
@@ -29,22 +33,32 @@ class Admission:
         self.wants_older = run_latched
         self._newest = Publication("", 0)
         self._seen: deque[Publication] = deque(maxlen=_REMEMBERED)
-        self._stopped_ns = 0
+        self._called_ns = self._stopped_ns = 0
 
-    def admits(self, publication: Publication, sent_ns: int) -> bool:
+    def admits(self, publication: Publication, sent_ns: int, received_ns: int = 0) -> bool:
         """Whether to take a publication; False where it was taken before, by whichever subscription.
 
-        `sent_ns` is when it left its publisher, ns of that computer's system clock; 0: the middleware does not tell.
+        Args:
+            publication: what arrived.
+            sent_ns: when it left its publisher, ns of that computer's system clock; 0: the middleware does not tell.
+            received_ns: when it arrived here, ns of this computer's system clock.
 
         Raises:
-            PolicyError: it left before ~/stop was called: it was lost on its way and sent again.
+            PolicyError: it left before ~/stop was called (it was lost on its way and sent again), or it was requested
+                before the last stop, whoever made that. The time since the request is measured by the generator's
+                clock alone, so clocks that are apart do not matter.
         """
         if publication == self._newest:
             return False
         self._take(publication)
-        if 0 < sent_ns < self._stopped_ns:
-            early_s = 1e-9 * (self._stopped_ns - sent_ns)
+        if 0 < sent_ns < self._called_ns:
+            early_s = 1e-9 * (self._called_ns - sent_ns)
             raise PolicyError(f"it was published {early_s:.3f} s before ~/stop was called, by its sender's clock")
+        if publication.requested_ns and sent_ns and received_ns:
+            requested_ns = received_ns - (sent_ns - publication.requested_ns)
+            if requested_ns < self._stopped_ns:
+                early_s = 1e-9 * (self._stopped_ns - requested_ns)
+                raise PolicyError(f"it was requested {early_s:.3f} s before the last stop; ask again if it is wanted")
         return True
 
     def admits_older(self, publication: Publication) -> bool:
@@ -62,13 +76,15 @@ class Admission:
         self._newest = publication
         self._seen.append(publication)
 
-    def stop(self, waiting: Iterable[Publication], called_ns: int = 0) -> int:
+    def stop(self, waiting: Iterable[Publication], now_ns: int = 0, called: bool = False) -> int:
         """Nothing older than this may run; returns how many of those that `waiting` holds unread were not known yet.
 
-        `called_ns` is the present time, ns of the system clock, where ~/stop was called.
+        `now_ns` is the present time, ns of the system clock; `called` says that ~/stop was called.
         """
         self.wants_older = False
-        self._stopped_ns = called_ns or self._stopped_ns
+        self._stopped_ns = max(now_ns, self._stopped_ns)
+        if called:
+            self._called_ns = now_ns
         unread = set(waiting).difference(self._seen)
         if unread:
             self._newest = max((self._newest, *unread), key=lambda publication: publication.stamp_ns)

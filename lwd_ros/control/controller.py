@@ -1,14 +1,16 @@
 """The controller's decisions, without ROS: which policy, which command, which mode."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
 from lwd_ros.contract import AGE, Contract
 from lwd_ros.control.age import ToldAge
+from lwd_ros.control.command import SAFE_STAMP_NS, Answer, Command
 from lwd_ros.control.mode import (
+    Forbidden,
     Holding,
     Mode,
     Outcome,
@@ -18,36 +20,16 @@ from lwd_ros.control.mode import (
     WaitingForPolicy,
 )
 from lwd_ros.control.observation import Observation, ObservationAssembler
+from lwd_ros.control.permission import Permission
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import TickStatistics
+from lwd_ros.control.timing import StreamTiming
 from lwd_ros.policy import Policy, PolicySlot
 
-SAFE_STAMP_NS = 0
-"""The stamp of safe commands, which answer no observation."""
-
 _REPEAT_STOP_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command to send: float64 [commands] in the contract's order and units, and the stamp that it answers.
-
-    Safe commands answer nothing: their stamp is 0. `is_tick` says that a policy computed it just now; a safe command
-    and an answer that is sent again are none.
-    """
-
-    vector: np.ndarray
-    stamp_ns: int
-    is_tick: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The last tick: what was observed, what was commanded, and when it began, s of the steady clock."""
-
-    observation: Observation
-    command: Command
-    at_s: float
+_APPROACH_S = 4.0  # for so much longer where positions are not at rest yet
+_PERMISSION_PATIENCE_S = 10.0  # a policy that was asked for without permission waits for it this long
+_IDLE = (WaitingForPolicy, Stopped, Forbidden)  # no policy answers observations
 
 
 class ControllerCore:
@@ -73,7 +55,7 @@ class ControllerCore:
             stop_outside_training_range: stops a policy that observes what lies far outside its training range.
             simulated_time: time passes as the observations' stamps say, however fast they come. Otherwise it passes
                 no faster than the steady clock: what comes in a bunch does not move a robot faster.
-            stamp_clock_ns: the time that observations are stamped with; needed where the contract has their age.
+            stamp_clock_ns: the time that stamps should be of; needed where the contract has the observations' age.
         """
         binding = contract.require_binding()
         self.contract, self._policy_timeout_s = contract, policy_timeout_s
@@ -81,20 +63,28 @@ class ControllerCore:
         if contract.age_place is not None and stamp_clock_ns is None:
             raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
         self._stamp_clock_ns = stamp_clock_ns
-        self._assembler, self._slot = ObservationAssembler(contract, simulated_time), PolicySlot(contract)
+        self._assembler, self._slot = (
+            ObservationAssembler(contract, simulated_time, stamp_clock_ns),
+            PolicySlot(contract),
+        )
         self._slew = SlewBudget(contract, simulated_time)
+        self._permission, self._resumes = Permission(binding.permission_streams), binding.after_loss == "resume"
         self._fault_outcome = Outcome.HOLD if binding.on_fault == "hold" else Outcome.ZERO
         self.activate()
 
     def activate(self) -> None:
-        """Start afresh: no policy, no observation, no statistics. Slew goes on from what the robot was told last."""
+        """Start afresh: no policy, observation, permission or statistics.
+
+        Slew goes on from what the robot was told last; of positions, from where a policy's first observation has them.
+        """
         self._assembler.reset()
+        self._permission.reset()
         self._slot.clear()
-        self._slew.rest()
+        self._slew.release()
         self.mode: Mode = WaitingForPolicy()
         self._statistics = TickStatistics()
         self._last: Answer | None = None
-        self._newest: Observation | None = None  # for ticks at deadlines
+        self._newest: Observation | None = None  # what ticks at deadlines answer, and where a hold measures positions
 
     # Policies
 
@@ -105,7 +95,7 @@ class ControllerCore:
     def accept(self, policy: Policy) -> None:
         """Make a policy that `check` has passed the next tick's policy."""
         self._slot.replace(policy)
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)):
+        if isinstance(self.mode, _IDLE):
             self.mode = WaitingForObservation(self.mode.repeat_until_s)
 
     @property
@@ -121,8 +111,9 @@ class ControllerCore:
 
     def tick(self, observation: Observation, now: float) -> Command | None:
         """Answer one complete observation; None while there is nothing to command, or it comes too soon."""
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)):
+        if isinstance(self.mode, _IDLE):
             return None
+        self._newest = observation
         if self._last is None:
             return self._answer(observation, 1.0, now, starved=0)
         stamps_ns, elapsed_s = observation.stamp_ns - self._last.command.stamp_ns, now - self._last.at_s
@@ -131,17 +122,21 @@ class ControllerCore:
         periods = self._slew.between(stamps_ns, elapsed_s)
         if periods is None:
             return None
-        if self.simulated_time and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
+        in_lock_step = self.simulated_time and not self.has_positions  # others execute what a hold tells positions
+        if in_lock_step and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
             self._slew.resume(self._last.command.vector)  # in lock step the answer was executed, and no hold since
         return self._answer(observation, periods, now, starved=max(0, int(elapsed_s / self.contract.period_s - 0.5)))
 
     def _repeat(self, now: float) -> Command | None:
         """The last stamp is asked for again: the command was lost on the way, not the tick."""
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
         fault = self._assembler.fault(now)
         if fault:
             return self._fail(fault, now)
         if isinstance(self.mode, Holding):
-            if not self.simulated_time:
+            if not self.simulated_time or self.has_positions:
                 return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
             self.mode = self.mode.before
         self._slew.resume(self._last.command.vector)
@@ -156,7 +151,7 @@ class ControllerCore:
 
         The slew is for `periods` control periods, by default for the time since the last tick.
         """
-        if isinstance(self.mode, (WaitingForPolicy, Stopped)) or self._newest is None:
+        if isinstance(self.mode, _IDLE) or self._newest is None:
             return None
         if periods is None:
             periods = 1.0 if self._last is None else (now - self._last.at_s) / self.contract.period_s
@@ -164,6 +159,9 @@ class ControllerCore:
         return self._answer(self._newest, periods, now, starved=int(again))
 
     def _answer(self, observation: Observation, periods: float, now: float, starved: int) -> Command | None:
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
         fault = self._assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
         if fault:
             return self._fail(fault, now)
@@ -180,6 +178,8 @@ class ControllerCore:
         if not np.isfinite(vector).all():
             return self.stop("the policy computed a non-finite command", now)
         was, self.mode = self.mode, began
+        if isinstance(was, WaitingForObservation):
+            self._slew.start(observation.vector, now)
         statistics = self._statistics
         statistics.inference.add(inference_s)
         statistics.starved_ticks += starved
@@ -187,7 +187,8 @@ class ControllerCore:
         if self._last is not None and was.outcome is Outcome.CONTINUE:
             statistics.interval.add(now - self._last.at_s)
         self._assembler.ticked()
-        command = Command(self._slew.limit(vector, periods), observation.stamp_ns, is_tick=True)
+        limited = self._slew.limit(vector, periods, observation.vector, now)
+        command = Command(limited, observation.stamp_ns, is_tick=True)
         self._last = Answer(observation, command, now)
         return command
 
@@ -223,40 +224,134 @@ class ControllerCore:
 
         A stop repeats the safe command for a second, because its receiver may listen best effort.
         """
+        command = self._follow_permission(now)
+        if command is not None:
+            return command
         mode = self.mode
         if not isinstance(mode, (Running, Holding)):
-            return self._safe() if mode.repeat_until_s is not None and now < mode.repeat_until_s else None
+            return self._safe(now) if self._repeats(mode, now) else None
         running = self._before(mode)
         succeeded = self._slot.newest is not running.policy  # its successor waits for an observation
         if self._policy_timeout_s and not succeeded and now - running.since_s > self._policy_timeout_s:
-            return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now)
+            return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now, planned=True)
         fault = self._assembler.fault(now)
         idle_s = now - self._last.at_s
         if not fault and idle_s > self._assembler.patience_s + self.contract.period_s:
             fault = f"no tick for {idle_s:.2f} s, though observations arrive: does the clock stand still?"
         return self._fail(fault, now) if fault else None
 
-    def stop(self, reason: str, now: float) -> Command | None:
-        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded."""
-        commanded = isinstance(self.mode, (Running, Holding)) or self.mode.repeat_until_s is not None
+    def stop(self, reason: str, now: float, planned: bool = False) -> Command | None:
+        """Stop until a new policy arrives; returns the safe command, None if nothing was ever commanded.
+
+        None as well where a stop before has told positions where to rest: since then a hand may have moved them.
+        """
+        mode = self.mode
+        commanded = isinstance(mode, (Running, Holding))
+        if not commanded and mode.repeat_until_s is not None:
+            commanded = not self._slew.has_positions or self._repeats(mode, now)
         self._slot.clear()
+        self._end()
+        self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason, planned)
+        return self._safe(now) if commanded else None
+
+    def _end(self) -> None:
+        """The policy ends. The next one answers for itself, and periods without one are not starved."""
+        self._latch()
         self._slew.begin()
-        self._newest = self._last = None  # the next policy answers for itself, and periods without one are not starved
-        self.mode = Stopped(now + _REPEAT_STOP_S if commanded else None, reason)
-        return self._safe() if commanded else None
+        self._newest = self._last = None
+
+    def _latch(self) -> None:
+        """Positions rest where they were measured last, unless they rest already."""
+        if isinstance(self.mode, Running):
+            self._slew.latch(self._newest.vector)
 
     def _fail(self, fault: str, now: float) -> Command | None:
         running = self._before(self.mode)
         if running is None:
             self.mode = replace(self.mode, reason=fault)
             return None
+        self._latch()
         since_s = self.mode.since_s if isinstance(self.mode, Holding) else now
         self.mode = Holding(self._fault_outcome, fault, since_s, running)
-        return self._safe()
+        return self._safe(now)
 
-    def _safe(self) -> Command:
-        """Hold (every command 0 but those kept) or zero; the next policy's slew starts from here."""
-        return Command(self._slew.rest(), SAFE_STAMP_NS)
+    def _safe(self, now: float) -> Command:
+        """Every command at rest; the next policy's slew starts from here."""
+        return Command(self._slew.rest(now), SAFE_STAMP_NS)
+
+    def _repeats(self, mode: Mode, now: float) -> bool:
+        """Whether the safe command of a stop is still being repeated.
+
+        Positions that were told to go far need longer. Not so without permission, for a hand may guide the robot then.
+        """
+        if mode.repeat_until_s is None or now < mode.repeat_until_s:
+            return mode.repeat_until_s is not None
+        approaches = isinstance(mode, Stopped) and not self._slew.at_rest
+        return approaches and now < mode.repeat_until_s + _APPROACH_S
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every position was told where it rests."""
+        return self._slew.at_rest
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether some command is a place to go to."""
+        return self._slew.has_positions
+
+    # Permission
+
+    def permit(self, place: int, value: float, now: float, late_s: float = 0.0) -> Command | None:
+        """Take one message of permission stream number `place`; returns the safe command where it says no.
+
+        It arrived `late_s` ago, and is as old as that.
+        """
+        self._permission.receive(place, value, now - late_s)
+        return self._follow_permission(now)
+
+    def revoke(self, place: int, now: float) -> Command | None:
+        """The publishers of permission stream number `place` are gone; returns the safe command if needed."""
+        self._permission.gone(place)
+        return self._follow_permission(now)
+
+    def denied(self, now: float) -> str:
+        """One sentence on the permission that is missing, '' where all are there."""
+        return self._permission.denied(now)
+
+    def silent_permissions(self, now: float) -> list[int]:
+        """Places of the permission streams that say nothing, as `Permission.silent`."""
+        return self._permission.silent(now)
+
+    def _follow_permission(self, now: float) -> Command | None:
+        denied = self._permission.denied(now)
+        if denied:
+            return self._forbid(denied, now)
+        mode = self.mode
+        if isinstance(mode, WaitingForObservation) and mode.denied_since_s is not None:
+            self.mode = replace(mode, denied_since_s=None)
+        elif isinstance(mode, Forbidden) and mode.resumes:
+            self.mode = WaitingForObservation(mode.repeat_until_s)
+        elif isinstance(mode, Forbidden):
+            self.mode = Stopped(mode.repeat_until_s, "the permission is back; a new policy must be asked for")
+        return None
+
+    def _forbid(self, denied: str, now: float) -> Command | None:
+        if isinstance(self.mode, (Running, Holding)):
+            self._end()
+            if not self._resumes:
+                self._slot.clear()
+            self.mode = Forbidden(now + _REPEAT_STOP_S, denied, self._resumes, now)
+            return self._safe(now)
+        mode = self.mode
+        if isinstance(mode, WaitingForObservation):
+            since_s = now if mode.denied_since_s is None else mode.denied_since_s
+            if not self._resumes and now - since_s > _PERMISSION_PATIENCE_S:
+                return self.stop(f"no permission for {_PERMISSION_PATIENCE_S:g} s ({denied}); ask again with it", now)
+            if (mode.reason, mode.denied_since_s) != (denied, since_s):
+                self.mode = replace(mode, reason=denied, denied_since_s=since_s)
+        elif isinstance(mode, Forbidden) and mode.reason != denied:
+            self.mode = replace(mode, reason=denied)
+        return None
 
     # What is reported
 
@@ -312,6 +407,11 @@ class ControllerCore:
         """The statistics since they were taken last."""
         taken, self._statistics = self._statistics, TickStatistics()
         return taken
+
+    @property
+    def timing(self) -> StreamTiming:
+        """How often observations come, and by which clock they are stamped."""
+        return self._assembler.timing
 
     def take_left_out(self) -> dict[str, tuple[int, int]]:
         """As `ObservationAssembler.take_left_out`."""

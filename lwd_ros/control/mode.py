@@ -16,6 +16,7 @@ class Outcome(IntEnum):
     HOLD = 2
     ZERO = 3
     STOPPED = 4
+    FORBIDDEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,13 @@ class WaitingForObservation:
     """A policy was accepted and has not answered anything. Nothing is commanded, but the safe command after a stop.
 
     `repeat_until_s` (s of the steady clock) is until when a stop before repeats the safe command; None where nothing
-    was commanded since the activation.
+    was commanded since the activation. `denied_since_s` is since when it waits for permission; None: it does not.
     """
 
     outcome: ClassVar[Outcome] = Outcome.WAITING
     repeat_until_s: float | None
     reason: str = "no complete observation yet"
+    denied_since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,32 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The safe command is repeated until `repeat_until_s` (None: nothing was commanded), then nothing is commanded."""
+    """The safe command is repeated until `repeat_until_s` (None: nothing was commanded), then nothing is commanded.
+
+    `planned`: the policy's time was over, which is no fault.
+    """
 
     outcome: ClassVar[Outcome] = Outcome.STOPPED
     repeat_until_s: float | None
     reason: str
+    planned: bool = False
 
 
-Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """A permission stream says no since `since_s`: the safe command is repeated until `repeat_until_s`, then nothing.
+
+    `resumes`: the policy goes on when the permission returns; else a new one must be asked for.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.FORBIDDEN
+    repeat_until_s: float
+    reason: str
+    resumes: bool
+    since_s: float
+
+
+Mode = WaitingForPolicy | WaitingForObservation | Running | Holding | Stopped | Forbidden
 
 
 class Event(StrEnum):
@@ -84,9 +104,12 @@ class Event(StrEnum):
     ANSWERED = "a complete, fresh observation is answered"
     SWAPPED = "the first such observation after another policy was accepted: the swap"
     UNTRUSTED = "observations are stale, frozen or incomplete, or no tick comes"
-    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range"
+    REFUSED = "`policy_timeout_s`, a non-finite command, far outside the training range, no permission for 10 s"
     STOPPED = "`~/stop`, deactivation"
     ACTIVATED = "activation"
+    FORBIDDEN = "a permission stream says no, or nothing any more"
+    RESUMED = "all permission streams say yes again, with `after_loss: resume`"
+    RELEASED = "all permission streams say yes again, with `after_loss: request`"
 
 
 class Sent(StrEnum):
@@ -126,6 +149,14 @@ TRANSITIONS = (
     Transition(Stopped, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
     Transition(Stopped, Event.STOPPED, Stopped, Sent.SAFE_AGAIN),
     Transition(Stopped, Event.ACTIVATED, WaitingForPolicy, Sent.NOTHING),
+    Transition(Running, Event.FORBIDDEN, Forbidden, Sent.SAFE),
+    Transition(Holding, Event.FORBIDDEN, Forbidden, Sent.SAFE),
+    Transition(WaitingForObservation, Event.FORBIDDEN, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.FORBIDDEN, Forbidden, Sent.NOTHING),
+    Transition(Forbidden, Event.RESUMED, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.RELEASED, Stopped, Sent.NOTHING),
+    Transition(Forbidden, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
+    Transition(Forbidden, Event.STOPPED, Stopped, Sent.SAFE),
 )
 """Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
 

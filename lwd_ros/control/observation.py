@@ -1,10 +1,12 @@
 """From single messages of several streams to whole observation vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lwd_ros.contract import Contract
+from lwd_ros.control.timing import STAMP_ARRIVAL, StreamTiming
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
@@ -44,14 +46,18 @@ class ObservationAssembler:
 
     How long a stream's stamp has stood still goes by the steady clock; with `simulated_time` by the ticks, for a
     simulation that waits for a policy or a command may wait as long as it takes.
+
+    `timing` says how often messages come and, with `clock_ns`, whether they are stamped by that clock.
     """
 
-    def __init__(self, contract: Contract, simulated_time: bool = False):
+    def __init__(self, contract: Contract, simulated_time: bool = False, clock_ns: Callable[[], int] | None = None):
         binding = contract.require_binding()
         self.streams = binding.observation_streams
         self._contract, self._simulated_time = contract, simulated_time
         self._latest = binding.sync == "latest"
         self._places = [np.array(stream.indices) for stream in self.streams]
+        paced_by = (0,) if self._latest else tuple(range(len(self.streams)))
+        self.timing = StreamTiming(self.streams, contract.period_s, paced_by, clock_ns, simulated_time)
         self.reset()
 
     def reset(self) -> None:
@@ -61,6 +67,7 @@ class ObservationAssembler:
         self._ticked_s = 0.0
         self.last_complete: float | None = None
         self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
+        self.timing.reset()
         self._forget_stamps()
 
     def _forget_stamps(self) -> None:
@@ -79,7 +86,7 @@ class ObservationAssembler:
         Args:
             stream: place in the binding's observation streams.
             stamp_ns: the message's stamp.
-            frame_id: the message's frame, which must be the binding's; frames are checked, not transformed.
+            frame_id: the message's frame, which must be the binding's, where that has one; frames are not transformed.
             values: float64, the stream's scalars in the order of its fields.
             now: when it arrived, steady clock, s.
 
@@ -87,11 +94,11 @@ class ObservationAssembler:
             StreamError: not finite, a wrong frame. The message is dropped.
         """
         described = self.streams[stream]
-        if frame_id != described.frame_id:
-            raise StreamError(f"{described.topic}: found frame_id {frame_id!r}, expected {described.frame_id!r}")
+        if described.frame_id is not None and frame_id != described.frame_id:
+            raise StreamError(f"{described.label}: found frame_id {frame_id!r}, expected {described.frame_id!r}")
         if not np.isfinite(values).all():
             bad = described.names[int(np.flatnonzero(~np.isfinite(values))[0])]
-            raise StreamError(f"{described.topic}: found a non-finite {bad}, expected a finite number")
+            raise StreamError(f"{described.label}: found a non-finite {bad}, expected a finite number")
         self._received[stream] += 1
         if self._is_off(stream, stamp_ns, now):
             self._left_out[stream] += 1
@@ -99,6 +106,7 @@ class ObservationAssembler:
         if stamp_ns != self._stamps[stream]:
             self._stamps[stream], self._advanced[stream] = stamp_ns, self._time(now)
         self._arrived[stream] = now
+        self.timing.add(stream, stamp_ns, now)
         if self._latest:
             self._values[self._places[stream]] = values
             if stream != 0 or np.isnan(self._values).any():
@@ -141,6 +149,7 @@ class ObservationAssembler:
     def _complete(self, vector: np.ndarray, stamp_ns: int, now: float) -> Observation:
         self._newest = stamp_ns
         self.last_complete = now
+        self.timing.completed(now)
         self._pending = {stamp: entry for stamp, entry in self._pending.items() if stamp > stamp_ns}
         return Observation(vector, stamp_ns, now)
 
@@ -160,15 +169,15 @@ class ObservationAssembler:
         result = []
         for stream, arrived in zip(self.streams, self._arrived, strict=True):
             if arrived is None:
-                result.append(f"{stream.topic}: nothing received")
+                result.append(f"{stream.label}: nothing received")
             elif now - arrived > stream.stale_after_s:
-                result.append(f"{stream.topic}: silent for {now - arrived:.2f} s")
+                result.append(f"{stream.label}: silent for {now - arrived:.2f} s")
         return result
 
     def take_left_out(self) -> dict[str, tuple[int, int]]:
         """By topic since the last call: messages that were left out because of their stamps, and all."""
         counts = zip(self._left_out, self._received, strict=True)
-        result = {stream.topic: count for stream, count in zip(self.streams, counts, strict=True)}
+        result = {stream.label: count for stream, count in zip(self.streams, counts, strict=True)}
         self._received, self._left_out = [0] * len(self.streams), [0] * len(self.streams)
         return result
 
@@ -184,11 +193,25 @@ class ObservationAssembler:
         missing = self.missing(now)
         if missing:
             return "; ".join(missing)
-        for stream, advanced in zip(self.streams, self._advanced, strict=True):
+        for stream, stamp_ns, advanced in zip(self.streams, self._stamps, self._advanced, strict=True):
             still_s = self._time(now) - advanced
             if still_s > max(_FROZEN_S, stream.stale_after_s):
-                return f"{stream.topic}: one stamp for {still_s:.1f} s: does its clock stand still?"
+                if stamp_ns == 0:
+                    return f"{stream.label}: stamp 0 for {still_s:.1f} s: a driver that does not stamp? {STAMP_ARRIVAL}"
+                return f"{stream.label}: one stamp for {still_s:.1f} s: does its clock stand still?"
         limit = self.patience_s
         if self.last_complete is None or now - self.last_complete > limit:
-            return f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
+            sentence = f"no complete observation for more than {limit:g} s, though every stream delivers: stamps differ"
+            return sentence + self._difference()
         return ""
+
+    def _difference(self) -> str:
+        """The streams' last stamps that are furthest apart, and what to do about them; '' where none are."""
+        stamps = [(stamp_ns, stream.label) for stamp_ns, stream in zip(self._stamps, self.streams, strict=True)]
+        (first_ns, first), (last_ns, last) = min(stamps), max(stamps)
+        if self._latest or first_ns < 0 or first_ns == last_ns:
+            return ""
+        return (
+            f" ({first} {1e-9 * first_ns:.4f} s, {last} {1e-9 * last_ns:.4f} s, {1e-6 * (last_ns - first_ns):.3f} ms "
+            "apart); where they are not measured together, write `sync: latest` in the contract"
+        )

@@ -1,9 +1,12 @@
 """How far commands may move, and how often: limits, slew limits, and the time that they are counted by."""
 
+import math
+
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter, Contract
 
+_ON_ITS_WAY_S = 0.2  # after a command, a robot follows that one still; no hand moves it so soon
 _SHORTEST_PERIOD = 0.75  # an observation sooner than this after the answered one, in control periods, is left out
 
 
@@ -18,14 +21,36 @@ class SlewBudget:
 
     def __init__(self, contract: Contract, simulated_time: bool):
         self._limiter, self._period_s, self._simulated = CommandLimiter(contract), contract.period_s, simulated_time
-        binding = contract.require_binding()
-        holds = binding.on_fault == "hold"
-        self._kept = np.array([holds and name in binding.keep_on_hold for name in contract.command_names])
+        self._keeps = contract.require_binding().on_fault == "hold"
         self._saved = 1.0
+        self._sent_s = -math.inf
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether some command is a place to go to."""
+        return self._limiter.has_positions
+
+    def release(self) -> None:
+        """Nothing commands the robot any more, as `CommandLimiter.release`."""
+        self._limiter.release()
+        self._saved = 1.0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every position was told where it rests."""
+        return self._limiter.at_rest
 
     def begin(self) -> None:
         """A policy starts from rest: one period of slew, whatever was saved before."""
         self._saved = 1.0
+
+    def start(self, measured: np.ndarray, now: float) -> None:
+        """A policy starts; the robot is where `measured` (float64 [observations]) says, or on its way to what was sent.
+
+        It is on its way where something was sent just now. Else a hand may have moved it.
+        """
+        if now - self._sent_s > _ON_ITS_WAY_S:
+            self._limiter.start(measured)
 
     def between(self, stamps_ns: int, elapsed_s: float) -> float | None:
         """Control periods of slew for an observation stamped `stamps_ns` after the answered one, None: leave it out.
@@ -48,16 +73,24 @@ class SlewBudget:
         """Whether a stamp so far after the answered one is the next one, but for rounding."""
         return abs(1e-9 * stamps_ns / self._period_s - 1.0) < 1e-6
 
-    def limit(self, command: np.ndarray, periods: float) -> np.ndarray:
-        """Limit `command` (float64 [commands]) in place, for so many periods since the last one, and return it."""
-        return self._limiter.apply(command, periods)
+    def limit(self, output: np.ndarray, periods: float, observed: np.ndarray, now: float) -> np.ndarray:
+        """Turn a policy's output (float64 [commands]) into a command in place, as `CommandLimiter.apply`; returns it.
 
-    def rest(self) -> np.ndarray:
-        """float64 [commands] of the safe command: 0, but those that are kept when holding; slew goes on from here."""
-        vector = np.where(self._kept, self._limiter.previous, 0.0)
-        self._limiter.reset(vector)
-        return vector
+        `periods` is the time since the last command, in control periods; `observed` what the policy saw.
+        """
+        self._sent_s = now
+        return self._limiter.apply(output, periods, observed)
+
+    def latch(self, measured: np.ndarray) -> None:
+        """From now on positions rest where `measured` (float64 [observations]) says, as `CommandLimiter.latch`."""
+        self._limiter.latch(measured)
+
+    def rest(self, now: float) -> np.ndarray:
+        """float64 [commands] of the safe command, to be sent at `now`; slew goes on from here."""
+        periods = (now - self._sent_s) / self._period_s
+        self._sent_s = now
+        return self._limiter.rest(periods, self._keeps)
 
     def resume(self, vector: np.ndarray) -> None:
         """The robot was told `vector` after all: slew goes on from there."""
-        self._limiter.reset(vector)
+        self._limiter.resume(vector)

@@ -1,13 +1,15 @@
 """What acts in an episode, whatever the method: asked for a command every step, it queries its model when due."""
 
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import ZERO, Contract
 from lwd_ros.evaluation.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.resources import share_path
 from lwd_ros.sim.scene import EPISODE_STEPS
 
 _EARLY = 1e-6
@@ -20,8 +22,19 @@ def steps_between(start_s: float, time_s: float, period_s: float) -> int:
 
 
 def at_rest(contract: Contract, command: np.ndarray) -> np.ndarray:
-    """float64 [commands] of a robot that stands still: velocities 0, while the gripper keeps its command."""
-    return np.where([scalar.unit == "m/s" for scalar in contract.command], 0.0, command)
+    """float64 [commands] of a robot that stands still after `command`: velocities 0, all else as it is."""
+    return np.where([rest == ZERO for rest in _rests(contract)], 0.0, command)
+
+
+def _rests(contract: Contract) -> tuple[str, ...]:
+    """A model file's contract has no binding. What the shipped commands are at rest, the shipped file says."""
+    shipped = _shipped()
+    return shipped.rests if contract.binding is None and contract.command == shipped.command else contract.rests
+
+
+@cache
+def _shipped() -> Contract:
+    return Contract.load(share_path("config", "metaworld.yaml"))
 
 
 class Actor(Protocol):

@@ -48,11 +48,12 @@ def wait(scene: Scene, policy: Policy, limiter: CommandLimiter, steps: int, hold
     command, done = limiter.previous, False
     kept = scene.gripper_effort(command)
     for _ in range(steps):
+        observation = scene.observe()
         if hold:
             command[:] = scene.command(np.zeros(3), kept)
         else:
-            policy.forward(scene.observe(), command)
-        done = scene.step(limiter.apply(command))
+            policy.forward(observation, command)
+        done = scene.step(limiter.apply(command, observation=observation))
     return done
 
 

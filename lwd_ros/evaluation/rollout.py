@@ -45,7 +45,7 @@ def rollout(
     first = 0
     for step in range(steps):
         observations[step] = scene.observe()
-        limiter.apply(policy.forward(observations[step], commands[step]))
+        limiter.apply(policy.forward(observations[step], commands[step]), observation=observations[step])
         if scene.step(commands[step]) and not first:
             first = step + 1
             if stop_at_success:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lwd_ros.contract import AGE
+from lwd_ros.contract import AGE, Contract, outputs_of
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
 
@@ -64,13 +64,11 @@ class TrainingData:
         hidden = (*config.hide, *(() if config.sensing.observation_age else (AGE,)))  # what never varied says nothing
         kept = [i for i, name in enumerate(contract.observation_names) if name not in hidden]
         self.indices = torch.tensor(kept)
-        limits = contract.command_limits
-        self.action_scale = torch.tensor((limits[1] - limits[0]) / 2, dtype=torch.float32)
-        self.action_offset = torch.tensor((limits[1] + limits[0]) / 2, dtype=torch.float32)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
-
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
+        outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
+        self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs))
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
         per_task = [values[:, kept] for values in whole]
         self.normalisation = TaskNormalisation(
@@ -92,10 +90,10 @@ class TrainingData:
         offset, scale = self.action_offset.numpy(), self.action_scale.numpy()
 
         observation, action = [], []
-        for t, episode in episodes:
+        for (t, episode), output in zip(episodes, outputs, strict=True):
             values = episode.observation[:, kept]
             observation.append((values - self.normalisation.mean[t].numpy()) / self.normalisation.std[t].numpy())
-            action.append((episode.action - offset) / scale)
+            action.append((output - offset) / scale)
         self.observation, self.action = _tensor(np.concatenate(observation)), _tensor(np.concatenate(action))
         self.tokens = self.tokens_of([episode for _, episode in episodes])
         self.task = torch.tensor([t for t, _ in episodes])
@@ -128,7 +126,11 @@ class TrainingData:
         """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
         mean, std, count = self._token_scale
         offset, scale, kept = self.action_offset.numpy(), self.action_scale.numpy(), self.indices.numpy()
-        rows = [((e.observation[:, kept] - mean) / std, (e.action - offset) / scale) for e in episodes]
+        outputs = [outputs_of(self.contract, e.action, e.observation) for e in episodes]
+        rows = [
+            ((e.observation[:, kept] - mean) / std, (output - offset) / scale)
+            for e, output in zip(episodes, outputs, strict=True)
+        ]
         return _stack([_tokens(observation, action, count) for observation, action in rows])
 
     def sample(self, count: int, pairs: int, own_share: float, generator: torch.Generator) -> Batch:
@@ -236,6 +238,21 @@ def _aged(demonstrations: Demonstrations, sensing: SensingConfig) -> Demonstrati
     if not sensing.observation_age or demonstrations.contract.age_place is not None:
         return demonstrations
     return demonstrations.with_age(round(sensing.delay_steps * demonstrations.contract.period_s, 9))
+
+
+def _action_range(contract: Contract, outputs: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half the range of a policy's outputs, and its middle: float32 [commands] each.
+
+    The range of a command is that of its limits; that of an offset is the largest one demonstrated (`outputs` are
+    float64 [frames, commands]), for limits say nothing about it.
+    """
+    minimum, maximum = contract.command_limits.copy()
+    largest = np.maximum(np.abs(outputs).max(axis=0), 1e-3 * contract.command_slew)
+    relative = np.array([scalar.relative_to is not None for scalar in contract.command])
+    minimum[relative], maximum[relative] = -largest[relative], largest[relative]
+    return torch.tensor((maximum - minimum) / 2, dtype=torch.float32), torch.tensor(
+        (maximum + minimum) / 2, dtype=torch.float32
+    )
 
 
 def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], sensing: SensingConfig) -> float:

@@ -6,33 +6,55 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from lwd_msgs.msg import ControllerStatus
-from lwd_ros.control import ControllerCore, Holding, Mode, Outcome, Stopped, TickStatistics
+from lwd_ros.control import (
+    ClockProblem,
+    ControllerCore,
+    Forbidden,
+    Holding,
+    Mode,
+    Outcome,
+    Stopped,
+    TickRate,
+    TickStatistics,
+    WaitingForObservation,
+    WaitingForPolicy,
+)
 from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.streams import MissingStream, StreamSubscriber
 from lwd_ros.policy import Policy
 
 _MOMENTS = ("work", "lateness", "inference", "answered_age", "interval")  # of TickStatistics and of the status alike
 _FIELDS = [(name, f"{name}_mean_s", f"{name}_deviation_s", f"{name}_max_s") for name in _MOMENTS]
 _DISCOVERY_S = 1.0  # topics need a moment to be discovered; before that, "missing" would be noise
+_AGREE_S = 0.4  # streams that start one after the other need less until they agree
 
 
 class Thresholds(NamedTuple):
-    """Where a diagnostic's level changes: rate in Hz off the contract's, mean work of a tick in s.
+    """Where a diagnostic's level changes: mean work of a tick in s.
 
     The defaults of the controller's parameters are those of ros2_control's `diagnostics.threshold`.
     """
 
-    rate_warn_hz: float
-    rate_error_hz: float
     work_warn_s: float
     work_error_s: float
 
 
-class ControllerReport:
-    """The report of one activation: counts since it began, and two windows, since the last status and diagnostic."""
+def _hz(rate_hz: float | None) -> str:
+    return "" if rate_hz is None else f"{rate_hz:.2f}"
 
-    def __init__(self, core: ControllerCore, now: float, thresholds: Thresholds):
-        self._core, self._began, self._thresholds = core, now, thresholds
+
+class ControllerReport:
+    """The report of one activation: counts since it began, and two windows, since the last status and diagnostic.
+
+    `answers_each`: each observation has its tick; otherwise ticks have deadlines.
+    """
+
+    def __init__(self, core: ControllerCore, now: float, thresholds: Thresholds, answers_each: bool = True):
+        self._core, self._began, self._thresholds, self._answers_each = core, now, thresholds, answers_each
+        self._rate = TickRate(core.contract.period_s)
+        self._rate_sentences: list[str] = []
+        self._clock_problems: list[ClockProblem] = []
         self._total, self._status_window, self._diagnostics_window = (TickStatistics() for _ in range(3))
         self._reported: tuple[Policy | None, Mode | None] = (None, None)
         self._stamps: dict[str, Time] = {}
@@ -63,13 +85,29 @@ class ControllerReport:
         before = self._reported[1]
         return before is None or self._core.mode.outcome is not before.outcome
 
+    @property
+    def was_forbidden(self) -> bool:
+        """Whether the permission was missing at the last status."""
+        return isinstance(self._reported[1], Forbidden)
+
     def change(self, now: float) -> tuple[str, bool]:
         """What to log of a change since the last status, '' for nothing, and whether it is a fault or a stop."""
         before, mode = self._reported[1], self._core.mode
         if not self._outcome_has_changed():
             return "", False
+        ended = ""
+        if isinstance(before, Forbidden):
+            ended = f"forbidden ended after {now - before.since_s:.2f} s: "
+        if isinstance(mode, Forbidden):
+            then = "the policy goes on when it is back" if mode.resumes else "a new policy must be asked for then"
+            return f"forbidden: {mode.reason}; {then}", True
         if isinstance(mode, Stopped):
-            return f"stopped: {mode.reason}; the next policy that is asked for starts it again", True
+            planned = mode.planned or bool(ended)  # the fault was told when it began
+            return f"{ended}stopped: {mode.reason}; the next policy that is asked for starts it again", not planned
+        if ended and self._core.denied(now):
+            return f"'{self._core.accepted.task}' waits for the permission that is missing", False
+        if ended:
+            return f"{ended}'{self._core.accepted.task}' waits for an observation", False
         if isinstance(mode, Holding):
             return f"{mode.outcome.name.lower()}: {mode.reason}", True
         if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
@@ -86,11 +124,41 @@ class ControllerReport:
         self._total += window
         self._status_window += window
         self._diagnostics_window += window
+        self._rate.add(window.interval)
+
+    def look_at_timing(self, now: float) -> list[ClockProblem]:
+        """Judge rates and clocks, for status and diagnostics until the next look; returns whose clocks are apart."""
+        self._fold()
+        timing, running = self._core.timing, self._core.mode.outcome is Outcome.CONTINUE
+        if not running:
+            self._rate.forget()
+        self._rate_sentences = [problem] if (problem := timing.rate_problem(now, self._answers_each)) else []
+        ticks = 0.0 if self._core.simulated_time else timing.off(self._rate.hz)
+        if ticks and not (self._rate_sentences and ticks * timing.complete_off(now) > 0.0):  # else it has been said
+            self._rate_sentences.append(timing.sentence("ticks", self._rate.hz))
+        if isinstance(self._core.mode, (WaitingForPolicy, Stopped)) and self._is_settled(now):
+            idle = "" if self._core.missing(now) else self._core.fault(now)
+            self._rate_sentences += [idle] if idle else []
+        self._clock_problems = timing.clock_problems()
+        return self._clock_problems
+
+    @property
+    def timing_problems(self) -> list[str]:
+        """One sentence for each rate that is not the contract's, and for clocks that are not this computer's.
+
+        Also why observations could not be answered, where no policy waits to say it.
+        """
+        return [*self._rate_sentences, *(problem.sentence for problem in self._clock_problems)]
 
     def missing(self, now: float, observations: StreamSubscriber) -> list[MissingStream]:
         """Observation streams that give nothing, once there was time to discover them."""
         entries = self._core.missing(now) if now - self._began > _DISCOVERY_S else []
         return observations.explain(entries) if entries else []
+
+    def silent_permissions(self, now: float, permission: PermissionSubscriber) -> list[MissingStream]:
+        """Permission streams that say nothing, once there was time to discover them."""
+        places = self._core.silent_permissions(now) if now - self._began > _DISCOVERY_S else []
+        return permission.explain(places) if places else []
 
     def status(self, now: float, missing: list[MissingStream], command_problems: list[str]) -> ControllerStatus:
         """The status message, but for its stamp, valid until the next call; begins a new window."""
@@ -100,7 +168,8 @@ class ControllerReport:
         policy, age_s = core.active, core.observation_age_s(now)
         self._reported = (policy, core.mode)
         message = self._message
-        message.outcome, message.reason = int(core.mode.outcome), core.mode.reason
+        message.outcome, message.reason = int(core.mode.outcome), self._reason(now)
+        message.timing_problems = self.timing_problems
         message.rejected_policy_id, message.rejected_stamp, message.rejected_reason = self._rejected
         message.swaps, message.rejections = total.swaps, self._rejections
         message.ticks, message.starved_ticks, message.overruns = total.ticks, total.starved_ticks, total.overruns
@@ -125,6 +194,17 @@ class ControllerReport:
             message.policy_first_stamp = to_stamp(core.first_stamp_ns)
         return message
 
+    def _reason(self, now: float) -> str:
+        """Why no policy commands; of one that waits for its first observation, what is wrong with those that come."""
+        mode = self._core.mode
+        if isinstance(mode, WaitingForObservation) and self._is_settled(now):
+            reasons = [self._core.denied(now), self._core.fault(now)]
+            return "; ".join(reason for reason in reasons if reason) or mode.reason
+        return mode.reason
+
+    def _is_settled(self, now: float) -> bool:
+        return now - self._began > _AGREE_S
+
     def diagnose(self, now: float) -> tuple[bytes, str, dict]:
         """Level, sentence and values of the diagnostic; begins a new window."""
         self._fold()
@@ -140,7 +220,8 @@ class ControllerReport:
             "starved_ticks": total.starved_ticks,
             "swaps": total.swaps,
             "rejections": self._rejections,
-            "rate_hz": f"{1 / window.interval.mean:.2f}" if window.interval.count else "",
+            "rate_hz": _hz(self._rate.hz),
+            **{f"rate_hz {topic}": _hz(rate_hz) for topic, rate_hz in core.timing.rates_hz(now)},
         }
         if core.told_age_s is not None:
             values["told_observation_age_s"] = f"{core.told_age_s:.6f}"
@@ -151,33 +232,30 @@ class ControllerReport:
                 f"{name}_deviation_s": f"{moments.deviation:.6f}",
                 f"{name}_max_s": f"{moments.maximum:.6f}",
             }
-        if core.mode.outcome is Outcome.CONTINUE:
-            level, sentences = self._judge(window)
-            return level, "; ".join([f"running '{values['task']}'", *sentences]), values
-        level = DiagnosticStatus.WARN if core.mode.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
-        return level, "; ".join([core.mode.reason, *core.missing(now)]), values
+        level, sentences = self._judge(now, window)
+        if self.timing_problems:
+            is_age_wrong = bool(self._clock_problems) and core.contract.age_place is not None
+            level = max(level, DiagnosticStatus.ERROR if is_age_wrong else DiagnosticStatus.WARN)
+        return level, "; ".join(dict.fromkeys([*sentences, *self.timing_problems])), values
 
-    def _judge(self, window: TickStatistics) -> tuple[bytes, list[str]]:
-        """ros2_control's two questions to a controller: does it run as often as it should, and as briefly?"""
-        limits, period_s = self._thresholds, self._core.contract.period_s
-        # A simulation may go faster or slower than the clock on the wall.
-        timed = window.interval.count and not self._core.simulated_time
-        rate_hz = 1 / window.interval.mean if timed else 1 / period_s
-        checks = (
-            (
-                abs(rate_hz - 1 / period_s),
-                (limits.rate_warn_hz, limits.rate_error_hz),
-                f"{rate_hz:.1f} Hz, expected {1 / period_s:g} Hz",
-            ),
-            (
-                window.work.mean,
-                (limits.work_warn_s, limits.work_error_s),
-                f"a tick works {window.work.mean * 1e3:.2f} ms, expected at most {limits.work_warn_s * 1e3:g} ms",
-            ),
-        )
-        level, sentences = DiagnosticStatus.OK, []
-        for found, (warn, error), sentence in checks:
-            if found > warn:
-                sentences.append(sentence)
-                level = max(level, DiagnosticStatus.ERROR if found > error else DiagnosticStatus.WARN)
-        return level, sentences
+    def _judge(self, now: float, window: TickStatistics) -> tuple[bytes, list[str]]:
+        """Level and sentences on the mode; of a policy that runs also whether its ticks are as brief as they should."""
+        core, mode, limits = self._core, self._core.mode, self._thresholds
+        if isinstance(mode, Stopped) and mode.planned:
+            return DiagnosticStatus.OK, [
+                f"{mode.reason}, as planned; the next policy that is asked for starts it again"
+            ]
+        if isinstance(mode, Forbidden):  # that somebody says no is no fault; that nobody says anything is one
+            level = DiagnosticStatus.ERROR if core.silent_permissions(now) else DiagnosticStatus.WARN
+            return level, [mode.reason, *core.missing(now)]
+        if mode.outcome is not Outcome.CONTINUE:
+            level = DiagnosticStatus.WARN if mode.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
+            missing = (
+                [] if isinstance(mode, (Holding, WaitingForObservation)) else core.missing(now)
+            )  # the reason says it
+            return level, [self._reason(now), *missing]
+        sentences, work_s = [f"running '{mode.policy.task}'"], window.work.mean
+        if work_s <= limits.work_warn_s:
+            return DiagnosticStatus.OK, sentences
+        sentences.append(f"a tick works {work_s * 1e3:.2f} ms, expected at most {limits.work_warn_s * 1e3:g} ms")
+        return DiagnosticStatus.ERROR if work_s > limits.work_error_s else DiagnosticStatus.WARN, sentences

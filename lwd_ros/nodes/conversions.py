@@ -1,8 +1,9 @@
 """Between our objects and messages: policies, stamps, and the messages that a contract's streams name."""
 
 import array
+import os
 import struct
-from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -10,18 +11,22 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
 
 from lwd_msgs.msg import PolicyWeights
-from lwd_ros.contract import Stream
+from lwd_ros.contract import ContractError
+from lwd_ros.contract.definitions import class_of
 from lwd_ros.control import Publication
 from lwd_ros.policy import Policy, PolicyError, PolicyLayout
 from lwd_ros.policy.policy import FLOAT_ARRAYS, FORMAT_VERSION
 
 _LITTLE_ENDIAN = b"\x00\x01"  # how a message in plain CDR, the middleware's encoding, begins on nearly every computer
-_HEAD, _LENGTH = struct.Struct("<iII"), struct.Struct("<I")
+_HEAD = struct.Struct("<iII")  # a stamp and the length of the text behind it
 _TEXTS = ("task", "contract_digest", "model_digest", "latent_digest")
 
 
-def policy_to_message(policy: Policy, stamp: Time) -> PolicyWeights:
-    """A policy as it travels; arrays go in as `array.array`, which is 50 to 800 times faster than lists."""
+def policy_to_message(policy: Policy, stamp: Time, requested: Time | None = None) -> PolicyWeights:
+    """A policy as it travels; arrays go in as `array.array`, which is 50 to 800 times faster than lists.
+
+    `stamp` is when it was generated and `requested` when it was asked for, None where that is unknown.
+    """
     message = PolicyWeights(
         policy_id=policy.policy_id,
         format_version=FORMAT_VERSION,
@@ -34,6 +39,7 @@ def policy_to_message(policy: Policy, stamp: Time) -> PolicyWeights:
         **{name: getattr(policy, name) for name in _TEXTS},
     )
     message.header.stamp = stamp
+    message.requested = requested or Time()
     return message
 
 
@@ -73,17 +79,19 @@ class Parcel(NamedTuple):
             PolicyError: it is no whole PolicyWeights.
         """
         if isinstance(content, PolicyWeights):
-            return cls(Publication(content.policy_id, to_nanoseconds(content.header.stamp)), content)
+            stamps_ns = to_nanoseconds(content.header.stamp), to_nanoseconds(content.requested)
+            return cls(Publication(content.policy_id, *stamps_ns), content)
         if content[:2] != _LITTLE_ENDIAN:
             return cls(cls.of(_decode(content)).publication, content)
         try:
             seconds, nanoseconds, length = _HEAD.unpack_from(content, 4)  # header.stamp, length of header.frame_id
             start = 16 + (length + 3 & ~3)
-            (length,) = _LENGTH.unpack_from(content, start)
-            policy_id = content[start + 4 : start + 3 + length].decode()  # its last byte is a 0
+            *requested, length = _HEAD.unpack_from(content, start)  # requested, length of policy_id
+            policy_id = content[start + 12 : start + 11 + length].decode()  # its last byte is a 0
         except (struct.error, UnicodeDecodeError) as error:
             raise _no_policy(content, error) from error
-        return cls(Publication(policy_id, seconds * 1_000_000_000 + nanoseconds), content)
+        stamps_ns = (s * 1_000_000_000 + ns for s, ns in ((seconds, nanoseconds), requested))
+        return cls(Publication(policy_id, *stamps_ns), content)
 
     def open(self) -> Policy:
         """Decode the policy, check it and build it; raises PolicyError like `message_to_policy`."""
@@ -111,7 +119,16 @@ def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
-def message_class(stream: Stream):
-    """The Python class of a stream's message type."""
-    package, _, name = stream.type.partition("/msg/")
-    return getattr(import_module(f"{package}.msg"), name)
+def message_class(message_type: str, topic: str):
+    """The Python class of a message type, of messages on `topic`.
+
+    Raises:
+        ContractError: its package is not installed, or has no such message.
+    """
+    try:
+        return class_of(message_type)
+    except ContractError as error:
+        package, hint = message_type.partition("/")[0], ""
+        if find_spec(package) is None:
+            hint = f": sudo apt install ros-{os.environ.get('ROS_DISTRO') or 'DISTRO'}-{package.replace('_', '-')}"
+        raise ContractError(f"{topic}: type: {error}{hint}") from error

@@ -19,10 +19,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from lwd_ros.contract import ContractError
+from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract.table import rows, summary, table
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.rclpy_private import guard_transitions, lifecycle_state, parameter_overrides
 
@@ -79,6 +81,13 @@ class ManagedNode(LifecycleNode):
         elif minimum is not None:
             descriptor.integer_range = [IntegerRange(from_value=int(minimum), to_value=int(maximum), step=1)]
         return self.declare_parameter(name, default, descriptor).value
+
+    def tell_contract(self, contract: Contract) -> None:
+        """Log which contract this is and, at the level debug, its table with the topics as they are called here."""
+        self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
+        if self.get_logger().is_enabled_for(LoggingSeverity.DEBUG):
+            text = table(rows(contract, self.resolve_topic_name))
+            self.get_logger().debug(f"the contract's streams:\n{text}\n{summary(contract)}")
 
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:
         """A text parameter that must be one of `choices`; raises ParameterError."""

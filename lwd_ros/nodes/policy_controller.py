@@ -18,12 +18,12 @@ from lwd_ros.control import (
     Admission,
     Command,
     ControllerCore,
+    Forbidden,
     InterpreterGuard,
     Pacer,
     PolicyIntake,
     Publication,
     Stopped,
-    StreamError,
     Turns,
     request_scheduling,
 )
@@ -32,6 +32,7 @@ from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
 from lwd_ros.nodes.conversions import Parcel, to_stamp
 from lwd_ros.nodes.executor import ControlExecutor, Unwatched
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
+from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.rclpy_private import take_message, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
@@ -39,6 +40,7 @@ from lwd_ros.resources import share_path
 
 _ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
+_SETTLE_S = 1.0  # a deactivation lasts so much longer where positions are not at rest
 _ACKNOWLEDGE = Duration(seconds=0.2)
 
 
@@ -51,6 +53,7 @@ class PolicyController(ManagedNode):
     def __init__(self):
         super().__init__("policy_controller")
         self.declare("contract_file", "", "contract between policy and robot; empty: the shipped metaworld.yaml")
+        self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
         self.declare("get_policy_service", "policy_generator/get_policy", "where a late joiner asks for a policy")
@@ -59,8 +62,6 @@ class PolicyController(ManagedNode):
         self.declare("realtime_priority", 0, "SCHED_FIFO priority of the control process; 0: normal priority", 0, 99)
         self.declare("cpu_affinity", "", "cores to run on, for instance 2 or 2,3; empty: any")
         self.thresholds = Thresholds(
-            self.declare("rate_warn_hz", 5.0, "warn where the mean rate differs from the contract's by more, Hz", 0.0),
-            self.declare("rate_error_hz", 10.0, "error where it differs by more, Hz", 0.0),
             self.declare("work_warn_s", 0.001, "warn where a tick's mean work is above this, s", 0.0),
             self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
         )
@@ -72,7 +73,7 @@ class PolicyController(ManagedNode):
 
     def configure(self) -> None:
         path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
-        contract = Contract.load(path)
+        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         self._timed = self.one_of("trigger", ("observation", "timer")) == "timer"
         cores = self._cores()
         self._core = core = ControllerCore(
@@ -98,7 +99,7 @@ class PolicyController(ManagedNode):
             self._configuration = undo.pop_all()
         for sentence in self.refusals:
             self.get_logger().warning(sentence)
-        self.get_logger().info(f"contract '{contract.name}' {contract.digest[:12]}, {1 / contract.period_s:g} Hz")
+        self.tell_contract(contract)
 
     def _cores(self) -> list[int]:
         text = self.get_parameter("cpu_affinity").value
@@ -114,7 +115,7 @@ class PolicyController(ManagedNode):
         self._admission = Admission(self.get_parameter("run_latched").value)
         steady_timer = self._timed and not core.simulated_time
         self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
-        self._report = ControllerReport(core, now, self.thresholds)
+        self._report = ControllerReport(core, now, self.thresholds, answers_each=not self._timed)
         self._asked_s, self._draining = now, False
         self._content = b""  # of the last policy that the volatile subscription brought
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
@@ -130,6 +131,11 @@ class PolicyController(ManagedNode):
         streams = self._core.contract.require_binding().observation_streams
         self._observations = StreamSubscriber(self, streams, self._on_observation, self.warn, BEST_EFFORT, self._urgent)
         undo.callback(self._observations.destroy)
+        permissions = self._core.contract.require_binding().permission_streams
+        self._permission = PermissionSubscriber(
+            self, permissions, self._on_permission, self._on_permission_gone, self.warn, self._urgent
+        )
+        undo.callback(self._permission.destroy)
         # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
         # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
         self._policies = []
@@ -147,7 +153,11 @@ class PolicyController(ManagedNode):
 
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
         contract = self._core.contract
-        watch_s = min(stream.stale_after_s for stream in contract.require_binding().observation_streams) / 4
+        binding = contract.require_binding()
+        streams = (*binding.observation_streams, *binding.permission_streams)
+        watch_s = min(stream.stale_after_s for stream in streams if stream.stale_after_s is not None) / 4
+        if self._core.has_positions:  # at rest they approach where they were measured, a period's slew each time
+            watch_s = min(watch_s, contract.period_s)
         timers = [
             self.create_timer(watch_s, self._watch, clock=self.steady, callback_group=self._urgent),
             self.create_timer(0.5, self._on_status_timer, clock=self.steady),
@@ -161,13 +171,22 @@ class PolicyController(ManagedNode):
     def deactivate(self) -> None:
         command = self._core.stop("the controller is being deactivated", self.now_s())
         if command is not None:  # otherwise nothing was commanded, and to warn of a stop would only alarm
-            for _ in range(_SAFE_REPEATS):
-                self._send(command)
             self._report_change()
+            self._settle(command)
         self._refuse_older()
         self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
         self._activation.close()
+
+    def _settle(self, command: Command) -> None:
+        """Send the last commands: positions go on to where they rest for a while, and the end is repeated."""
+        end_s = self.now_s() + _SETTLE_S
+        while not self._core.at_rest and self.now_s() < end_s:
+            self._send(command)
+            time.sleep(self._core.contract.period_s)
+            command = self._core.watch(self.now_s()) or command
+        for _ in range(_SAFE_REPEATS):
+            self._send(command)
 
     def cleanup(self) -> None:
         self._activation.close()  # after a deactivation that failed
@@ -219,12 +238,8 @@ class PolicyController(ManagedNode):
         start = self.now_s()
         late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
         core = self._core
-        try:
-            # What waited before it was read, while this process stood still, is as old as it is.
-            observation = core.receive(place, stamp_ns, frame_id, values, start - late_s)
-        except StreamError as error:
-            self.warn(str(error))
-            return
+        # What waited before it was read, while this process stood still, is as old as it is.
+        observation = core.receive(place, stamp_ns, frame_id, values, start - late_s)
         if observation is None:
             if not self._draining:
                 self._draining = True
@@ -253,8 +268,17 @@ class PolicyController(ManagedNode):
     def _send(self, command: Command) -> None:
         self._commands.send(command.vector, command.stamp_ns)
 
+    def _on_permission(self, place: int, value: float, received_ns: int) -> None:
+        late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
+        self._send_safe(self._core.permit(place, value, self.now_s(), late_s))
+
+    def _on_permission_gone(self, place: int) -> None:
+        self._send_safe(self._core.revoke(place, self.now_s()))
+
     def _watch(self) -> None:
-        command = self._core.watch(self.now_s())
+        self._send_safe(self._core.watch(self.now_s()))
+
+    def _send_safe(self, command: Command | None) -> None:
         if command is not None:
             self._send(command)
         self._report_change()
@@ -263,25 +287,28 @@ class PolicyController(ManagedNode):
         """One log line and a status at once for every change of outcome or policy, wherever it was decided."""
         if not self._report.has_changed():
             return
+        after_loss = self._report.was_forbidden
         sentence, is_fault = self._report.change(self.now_s())
         if is_fault:  # two lines of code, for rclpy refuses another severity from the same one
             self.get_logger().warning(sentence)
         elif sentence:
             self.get_logger().info(sentence)
-        if isinstance(self._core.mode, Stopped):
+        mode = self._core.mode
+        # Who asks while the permission is missing asks after its loss: its return refuses nobody.
+        if (isinstance(mode, Stopped) and not after_loss) or (isinstance(mode, Forbidden) and not mode.resumes):
             self._refuse_older()
         self._publish_status()
 
     # Stopping
 
-    def _refuse_older(self, called_ns: int = 0) -> None:
+    def _refuse_older(self, called: bool = False) -> None:
         """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
         unread = set()
         for subscription in self._policies:
             while (taken := take_message(subscription)) is not None:
                 with contextlib.suppress(PolicyError):
                     unread.add(Parcel.of(taken[0]).publication)
-        count = self._admission.stop(unread, called_ns) + self._intake.pending
+        count = self._admission.stop(unread, time.time_ns(), called) + self._intake.pending
         self._intake.forget()
         if count:
             self.get_logger().warning(f"{count} policies from before the stop are dropped")
@@ -290,7 +317,7 @@ class PolicyController(ManagedNode):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        self._refuse_older(time.time_ns())
+        self._refuse_older(called=True)
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
@@ -312,7 +339,7 @@ class PolicyController(ManagedNode):
             return
         if self._admission.wants_older and self._core.accepted is None and not self._intake.pending:
             self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
-            self._on_policy(response.policy, {"source_timestamp": time.time_ns()})
+            self._on_policy(response.policy, {"source_timestamp": 0})
 
     def _take_older(self) -> None:
         """Read the latched subscription: what the volatile one has brought too must not wait there for a stop."""
@@ -326,7 +353,8 @@ class PolicyController(ManagedNode):
 
     def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
         self._content = content
-        self._admit(content, lambda publication: self._admission.admits(publication, info["source_timestamp"]))
+        sent_ns, received_ns = info["source_timestamp"], info.get("received_timestamp") or time.time_ns()
+        self._admit(content, lambda publication: self._admission.admits(publication, sent_ns, received_ns))
 
     def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> bool:
         """Hand a policy to its check if it may be taken; returns whether it may."""
@@ -367,13 +395,18 @@ class PolicyController(ManagedNode):
     # What it tells
 
     def _on_status_timer(self) -> None:
+        clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
-        self._advice.give(self.now_s(), self._missing, list(message.outside_training_range))
+        outside = list(message.outside_training_range)
+        self._advice.give(
+            self.now_s(), self._missing, self._silent, self._permission.crowded(), outside, clock_problems
+        )
 
     def _publish_status(self) -> ControllerStatus:
         now = self.now_s()
         self._missing = self._report.missing(now, self._observations)
-        message = self._report.status(now, self._missing, self._advice.command_problems)
+        self._silent = self._report.silent_permissions(now, self._permission)
+        message = self._report.status(now, self._missing + self._silent, self._advice.command_problems)
         message.header.stamp = self.get_clock().now().to_msg()
         self._status.publish(message)
         return message

@@ -4,7 +4,6 @@ import difflib
 import sys
 import time
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.logging import LoggingSeverity
@@ -13,12 +12,12 @@ from rclpy.task import Future
 from lwd_msgs.msg import PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
 from lwd_ros.contract import Contract, ContractError
-from lwd_ros.control import Observation, ObservationAssembler, StreamError, yield_to_others
+from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
-from lwd_ros.nodes.rclpy_private import write_log
+from lwd_ros.nodes.rclpy_private import before_response, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
 from lwd_ros.resources import DEFAULT_MODEL, share_path
 
@@ -33,23 +32,27 @@ class PolicyGeneratorNode(ManagedNode):
         super().__init__("policy_generator")
         self.declare("model_file", "", "model file made by 'lwd export'; empty: metaworld_mt10_anywhere")
         self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
+        self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
         self._generator: PolicyGenerator | None = None
         self._last: PolicyWeights | None = None
+        self._fresh: PolicyWeights | None = None  # generated and not published yet
         self._observations = self._assembler = None
         self._waiting: tuple[int, Future] | None = None
         self._generated = 0
         self._yielded = False
         # A group of its own: while a request waits for an observation, the default group must go on receiving them.
         group = MutuallyExclusiveCallbackGroup()
-        self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate, callback_group=group)
+        generate = self.create_service(GeneratePolicy, "~/generate_policy", self._on_generate, callback_group=group)
+        before_response(generate, self._publish)
         self.create_service(GetPolicy, "~/get_policy", self._on_get)
         self.create_service(ListTasks, "~/list_tasks", self._on_list)
 
     def configure(self) -> None:
         model = self.get_parameter("model_file").value or share_path("models", DEFAULT_MODEL)
-        contract = Contract.load(self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml"))
+        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
+        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         generator = PolicyGenerator(model)
         found = generator.description.contract
         if found.digest != contract.digest:
@@ -67,6 +70,7 @@ class PolicyGeneratorNode(ManagedNode):
             f"model {generator.path.name} {generator.digest[:12]}: {len(generator.tasks)} tasks, policies of "
             f"{layout.parameters} parameters"
         )
+        self.tell_contract(contract)
 
     def activate(self) -> None:
         if self._generator.description.condition_on_observation:
@@ -87,11 +91,7 @@ class PolicyGeneratorNode(ManagedNode):
         self._generator = self._last = None
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
-        try:
-            observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
-        except StreamError as error:
-            self.warn(str(error))
-            return
+        observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         if observation is None:
             return
         if self._waiting is not None and observation.stamp_ns >= self._waiting[0]:
@@ -122,6 +122,7 @@ class PolicyGeneratorNode(ManagedNode):
         )
 
     async def _on_generate(self, request: GeneratePolicy.Request, response: GeneratePolicy.Response):
+        called_ns = time.time_ns()
         try:
             if not self.is_active:
                 raise ModelError(self._why_not())
@@ -142,18 +143,26 @@ class PolicyGeneratorNode(ManagedNode):
             response.message = str(error)
             self.get_logger().error(f"no policy for '{request.task}': {error}")
             return response
-        self._last = policy_to_message(policy, rclpy.clock.Clock().now().to_msg())
-        self._publisher.publish(self._last)
-        self._generated += 1
+        self._fresh = policy_to_message(policy, to_stamp(time.time_ns()), to_stamp(called_ns))
         response.success, response.policy_id, response.seed = True, policy.policy_id, seed
         response.policy_parameters = policy.parameters
-        response.stamp = self._last.header.stamp
+        response.stamp = self._fresh.header.stamp
         response.message = f"published policy {policy.policy_id} for '{policy.task}'"
         if not self._publisher.get_subscription_count():
             response.message += f", but no controller listens to {self._publisher.topic_name} yet"
         sentence = f"{response.message} in {1e3 * response.generation_s:.1f} ms (seed {seed})"
         write_log(self.get_logger(), LoggingSeverity.INFO, sentence)
         return response
+
+    def _publish(self, _response: GeneratePolicy.Response, arrived_ns: int) -> None:
+        """Publish what was generated, with the arrival of its request, which may have waited for another one's end."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is None or self._generator is None:
+            return
+        if arrived_ns:
+            fresh.requested = to_stamp(arrived_ns)
+        self._publisher.publish(fresh)
+        self._last, self._generated = fresh, self._generated + 1
 
     def _why_not(self) -> str:
         if isinstance(self.failure, (ModelError, ContractError, OSError)):

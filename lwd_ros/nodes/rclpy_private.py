@@ -6,6 +6,7 @@ the function to mend, and no other file of `nodes` knows of it.
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 
 from rclpy.exceptions import InvalidHandle
@@ -16,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.service import Service
 
 
 def parameter_overrides(node: Node) -> dict[str, Parameter]:
@@ -49,6 +51,21 @@ def guard_transitions(node: LifecycleNode, refuse: Callable) -> None:
             return refuse(request, response, f"{type(error).__name__}: {error}")
 
     service.callback = guarded
+
+
+def before_response(service: Service, act: Callable[[object, int], None]) -> None:
+    """Call `act` with each response of `service`, just before it is sent, and when its request arrived.
+
+    That is when the middleware had the request, ns of the system clock; 0: it does not tell. rclpy's callbacks are not
+    told, and one that was called late, for another request took long, must not take its own beginning for it.
+    """
+    send = weakref.WeakMethod(service.send_response)  # a service that holds itself would keep its node in use
+
+    def act_and_send(response, header) -> None:
+        act(response, getattr(header, "received_timestamp", 0))
+        send()(response, header)
+
+    service.send_response = act_and_send
 
 
 def take_message(subscription) -> tuple | None:

@@ -4,16 +4,21 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.callback_groups import CallbackGroup
-from rclpy.duration import Duration, Infinite
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
-from lwd_ros.contract import ContractError, Stream
-from lwd_ros.contract.fields import reader, writer
+from lwd_ros.contract import TF, ContractError, Qos, Stream
+from lwd_ros.contract.fields import Unaddressed, reader, writer
+from lwd_ros.control import StreamError
 from lwd_ros.nodes.conversions import message_class, to_nanoseconds, to_stamp
+from lwd_ros.nodes.definitions import require_fields
+from lwd_ros.nodes.graph import deaf_receivers, node_names, publishers, unreceived
 from lwd_ros.nodes.rclpy_private import take_message
+from lwd_ros.nodes.transforms import TransformSubscriber
 
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -22,40 +27,26 @@ OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscrip
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 
-
-def node_names(endpoints) -> str:
-    """The nodes of publishers or subscribers, as the ROS graph describes them: "/cell/driver, /gui"."""
-    names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in endpoints]
-    counts = {name: names.count(name) for name in sorted(names)}
-    return ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
+_RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
+_DURABILITY = {"volatile": DurabilityPolicy.VOLATILE, "transient_local": DurabilityPolicy.TRANSIENT_LOCAL}
 
 
-def _qos_of(event) -> str:
+def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
+    """What a contract asks of a stream, else what is usual."""
+    return QoSProfile(
+        depth=qos.depth or usual.depth,
+        reliability=_RELIABILITY[qos.reliability] if qos.reliability else usual.reliability,
+        durability=_DURABILITY[qos.durability] if qos.durability else usual.durability,
+    )
+
+
+def qos_of(event) -> str:
     """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
 
 
-def _differ(offered: QoSProfile, requested: QoSProfile) -> list[str]:
-    """What keeps a publisher and a subscription apart, in ROS's words.
-
-    rclpy's own check takes a deadline that nobody set, 0 in a profile and infinite in the graph, for a difference.
-    """
-    words = []
-    if requested.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-        words.append("durability")
-    if requested.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-        words.append("reliability")
-    if requested.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC and offered.liveliness != requested.liveliness:
-        words.append("liveliness")
-    for word in ("deadline", "liveliness_lease_duration"):
-        spans = [getattr(each, word).nanoseconds or Infinite.nanoseconds for each in (offered, requested)]
-        if spans[0] > spans[1]:
-            words.append(word)
-    return words
-
-
 class MissingStream(NamedTuple):
-    """An observation stream that gives nothing now: its topic, as the contract has it, and why.
+    """An observation or permission stream that gives nothing now: what the contract calls it, and why.
 
     `is_fault`: somebody publishes what cannot be received, so to wait does not help.
     """
@@ -68,42 +59,97 @@ class MissingStream(NamedTuple):
 class StreamSubscriber:
     """Subscriptions to several streams; each message arrives as (place, stamp in ns, frame_id, values, received in ns).
 
-    "Received" is when the middleware had the message, by the system clock, 0 where it does not tell. `refuse` is called
-    with one sentence on a message that cannot be read, and on a publisher whose messages cannot arrive.
+    The stamp is that of the header or, where the contract says so, the time of arrival by the node's clock. `frame_id`
+    is None where the message has no header. "Received" is when the middleware had the message, by the system clock, 0
+    where it does not tell. `refuse` is called with one sentence on a message that cannot be read, and on a publisher
+    whose messages cannot arrive. `take` raises StreamError of what must not enter an observation.
+
+    Streams may share a topic: each reads the messages that have what it names, as of an arm and a gripper that publish
+    their joints apart.
     """
 
     def __init__(
         self,
         node: Node,
         streams: tuple[Stream, ...],
-        take: Callable[[int, int, str, np.ndarray, int], None],
+        take: Callable[[int, int, str | None, np.ndarray, int], None],
         refuse: Callable[[str], None],
         qos: QoSProfile,
         group: CallbackGroup | None = None,
     ):
-        self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
-        self._qos = qos
-        self._subscriptions = [self._subscribe(i, stream, qos) for i, stream in enumerate(streams)]
+        """Subscribe.
 
-    def _subscribe(self, place: int, stream: Stream, qos: QoSProfile):
-        read, take = reader(stream.type, stream.fields), self._take
+        Raises:
+            ContractError: a message type is not installed or lacks a field.
+        """
+        self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
+        self._usual = qos
+        self._strangers: dict[int, str] = {}  # why nothing of a stream was in the messages so far, by place
+        self._refused: dict[int, str] = {}  # why the last message of a stream was refused, by place
+        self._subscriptions, self._transforms = [], None
+        try:
+            for topic in dict.fromkeys(stream.topic for stream in streams if stream.type != TF):
+                self._subscribe([place for place, stream in enumerate(streams) if stream.topic == topic])
+            moving = {place: stream for place, stream in enumerate(streams) if stream.type == TF}
+            if moving:
+                self._transforms = TransformSubscriber(node, moving, self._offer, self._refuse_of, refuse, group)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _subscribe(self, places: list[int]) -> None:
+        """One subscription for the streams at `places`, which share a topic."""
+        first = self._streams[places[0]]
+        kind = message_class(first.type, first.topic)
+        parts = []
+        for place in places:
+            headed = require_fields(self._streams[place])
+            by_header = headed and self._streams[place].stamp != "arrival"
+            parts.append((place, reader(self._streams[place].fields), by_header))
+        offer, strangers = self._offer, self._strangers
+        clock = self._node.get_clock()
 
         def arrived(message, info) -> None:
-            header = message.header
-            try:
-                values = read(message)
-            except ContractError as error:
-                self._refuse(f"{stream.topic}: {error}")
-                return
-            take(place, to_nanoseconds(header.stamp), header.frame_id, values, info["received_timestamp"])
+            for place, read, by_header in parts:
+                try:
+                    values = read(message)
+                except Unaddressed as error:
+                    strangers[place] = str(error)
+                    continue
+                except ContractError as error:
+                    self._refuse_of(place, f"{self._streams[place].label}: {error}")
+                    continue
+                strangers.pop(place, None)
+                stamp_ns = to_nanoseconds(message.header.stamp) if by_header else clock.now().nanoseconds
+                frame_id = message.header.frame_id if headed else None
+                offer(place, stamp_ns, frame_id, values, info["received_timestamp"])
 
         def incompatible(event) -> None:
-            self._refuse(f"{stream.topic}: a publisher's QoS is incompatible ({_qos_of(event)})")
+            self._refuse(f"{first.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return self._node.create_subscription(
-            message_class(stream), stream.topic, arrived, qos, callback_group=self._group, event_callbacks=events
+        self._subscriptions.append(
+            self._node.create_subscription(
+                kind,
+                first.topic,
+                arrived,
+                profile(first.qos, self._usual),
+                callback_group=self._group,
+                event_callbacks=events,
+            )
         )
+
+    def _offer(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, received_ns: int) -> None:
+        try:
+            self._take(place, stamp_ns, frame_id, values, received_ns)
+        except StreamError as error:
+            self._refuse_of(place, str(error))
+        else:
+            self._refused.pop(place, None)
+
+    def _refuse_of(self, place: int, sentence: str) -> None:
+        self._refused[place] = sentence
+        self._refuse(sentence)
 
     def take_waiting(self) -> None:
         """Read one message of each stream that has one waiting, without a turn of the executor for each.
@@ -116,65 +162,90 @@ class StreamSubscriber:
                 subscription.callback(*taken)
 
     def explain(self, missing: list[str]) -> list[MissingStream]:
-        """The assembler's list of missing streams ("topic: reason"), with what the ROS graph knows about each."""
+        """The assembler's list of missing streams ("label: reason"), with what the ROS graph knows about each."""
         result = []
         for entry in missing:
-            topic = entry.partition(":")[0]
-            stream = next(s for s in self._streams if s.topic == topic)
-            found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
-            types = {info.topic_type for info in found} - {stream.type}
-            deaf = {
-                word
-                for info in found
-                if info.topic_type == stream.type
-                for word in _differ(info.qos_profile, self._qos)
-            }
-            if deaf:
-                entry += f" (a publisher's QoS is incompatible: {', '.join(sorted(deaf))})"
-            elif types:
-                entry += f" (published as {', '.join(sorted(types))}, expected {stream.type})"
-            elif not found:
-                entry += " (no publisher)"
-            elif entry.endswith("nothing received"):
-                entry += f" ({node_names(found)} publishes it and has sent nothing yet)"
-            result.append(MissingStream(topic, entry, bool(types or deaf)))
+            label, _, reason = entry.partition(": ")
+            place = next(place for place, stream in enumerate(self._streams) if stream.label == label)
+            stream = self._streams[place]
+            if stream.type == TF:
+                entry = self._refused.get(place) or entry + self._transforms.explain(place)
+                result.append(MissingStream(label, entry, place in self._refused))
+                continue
+            why, is_fault = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, self._usual))
+            if why:
+                entry += why
+            elif place in self._refused:
+                entry, is_fault = self._refused[place], True
+            elif place in self._strangers:
+                prefix = f"; the joint_prefix is '{stream.joint_prefix}'" if stream.joint_prefix else ""
+                entry, is_fault = f"{entry} ({self._strangers[place]}{prefix})", reason == "nothing received"
+            elif reason == "nothing received":
+                entry += f" ({node_names(publishers(self._node, stream.topic))} publishes it and has sent nothing yet)"
+            result.append(MissingStream(label, entry, is_fault))
         return result
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The streams' topics, as the contract has them."""
-        return tuple(stream.topic for stream in self._streams)
+        """The streams' topics, as the contract has them, each once."""
+        return tuple(dict.fromkeys(stream.topic for stream in self._streams if stream.type != TF))
 
     def publishers(self, topic: str) -> tuple[int, str]:
         """How many publish on one of the streams' topics, and the names of their nodes."""
-        found = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        found = publishers(self._node, topic)
         return len(found), node_names(found)
 
     def destroy(self) -> None:
         """End all subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+        if self._transforms is not None:
+            self._transforms.destroy()
 
 
 class StreamPublisher:
-    """Publishers for several streams; one call sends a whole vector under one stamp.
+    """Publishers for several streams; one call sends a whole vector.
 
     `refuse` is called with one sentence on a subscriber that cannot receive.
     """
 
     def __init__(self, node: Node, streams: tuple[Stream, ...], refuse: Callable[[str], None]):
+        """Make the publishers.
+
+        Raises:
+            ContractError: a message type is not installed, lacks a field, or needs what the contract leaves out.
+        """
         self._node, self._streams, self._parts = node, streams, []
-        for stream in streams:
+        try:
+            for stream in streams:
+                self._advertise(stream, refuse)
+        except Exception:
+            self.destroy()
+            raise
 
-            def incompatible(event, topic=stream.topic) -> None:
-                refuse(f"{topic}: a subscriber's QoS is incompatible ({_qos_of(event)})")
+    def _advertise(self, stream: Stream, refuse: Callable[[str], None]) -> None:
+        def incompatible(event) -> None:
+            refuse(f"{stream.topic}: a subscriber's QoS is incompatible ({qos_of(event)})")
 
-            kind, events = message_class(stream), PublisherEventCallbacks(incompatible_qos=incompatible)
-            publisher = node.create_publisher(kind, stream.topic, RELIABLE, event_callbacks=events)
-            message = kind()  # sent again and again: publishing copies it
-            message.header.frame_id = stream.frame_id
-            write, places = writer(stream.type, stream.fields), list(stream.indices)
-            self._parts.append((publisher, message, write, places))
+        kind = message_class(stream.type, stream.topic)
+        events = PublisherEventCallbacks(incompatible_qos=incompatible)
+        headed = require_fields(stream, command=True)
+        try:
+            message, write = writer(kind, stream.fields, stream.constants)  # sent again and again: publishing copies it
+        except ContractError as error:
+            raise ContractError(f"{stream.label}: {error}") from error
+        if headed:
+            message.header.frame_id = stream.frame_id or ""
+        qos = profile(stream.qos, RELIABLE)
+        publisher = self._node.create_publisher(kind, stream.topic, qos, event_callbacks=events)
+        stamp_of = self._stamp_of(stream) if headed else None
+        self._parts.append((publisher, message, write, list(stream.indices), stamp_of))
+
+    def _stamp_of(self, stream: Stream) -> Callable[[Time], Time]:
+        """What a stream's header is stamped with, given the stamp of the observation."""
+        if stream.stamp == "now":
+            return lambda stamp: self._node.get_clock().now().to_msg()
+        return (lambda stamp: Time()) if stream.stamp == "zero" else (lambda stamp: stamp)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -183,28 +254,29 @@ class StreamPublisher:
 
     def problems(self, topic: str) -> list[str]:
         """One sentence for each kind of subscriber of a topic that cannot receive, by the ROS graph of now."""
-        stream = self._streams[self.topics.index(topic)]
-        found = self._node.get_subscriptions_info_by_topic(self._node.resolve_topic_name(topic))
-        result, others = [], [info for info in found if info.topic_type != stream.type]
-        if others:
-            types = ", ".join(sorted({info.topic_type for info in others}))
-            result.append(
-                f"{topic}: published as {stream.type}, expected as {types} by {node_names(others)}, "
-                "which receives nothing"
-            )
-        for info in found:
-            words = [] if info in others else _differ(RELIABLE, info.qos_profile)
-            if words:
-                what = f"a subscriber's QoS is incompatible ({', '.join(words)})"
-                result.append(f"{topic}: {what}: {node_names([info])} receives nothing")
-        return result
+        stream = next(stream for stream in self._streams if stream.topic == topic)
+        return deaf_receivers(self._node, topic, stream.type, profile(stream.qos, RELIABLE))
+
+    def others(self, topic: str) -> str:
+        """The nodes that publish on one of the streams' topics beside this one, by the ROS graph of now; '' for none.
+
+        Another node of this one's name is one of them.
+        """
+        found = publishers(self._node, topic)
+        me = self._node.get_name(), self._node.get_namespace()
+        mine = [info for info in found if (info.node_name, info.node_namespace) == me]
+        return node_names([info for info in found if info not in mine] + mine[1:])
 
     def send(self, vector: np.ndarray, stamp_ns: int) -> None:
-        """Publish each stream's part of `vector`, float64 in the contract's order and units."""
+        """Publish each stream's part of `vector`, float64 in the contract's order and units.
+
+        `stamp_ns` is that of the observation that it answers; streams that say so carry another one.
+        """
         stamp, values = to_stamp(stamp_ns), vector.tolist()
-        for publisher, message, write, places in self._parts:
-            message.header.stamp = stamp
-            write(message, [values[place] for place in places])
+        for publisher, message, write, places, stamp_of in self._parts:
+            if stamp_of is not None:
+                message.header.stamp = stamp_of(stamp)
+            write([values[place] for place in places])
             publisher.publish(message)
 
     def wait_for_all_acknowledged(self, timeout: Duration) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import KEEP, Contract
 
 _GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 _STATUS_LASTS_S = 1.5  # a controller repeats its status every half second
@@ -65,7 +65,7 @@ class CommandGate:
         binding = contract.require_binding()
         self._streams = binding.command_streams
         self._lockstep, self._timeout_s, self._asked_only = lockstep, timeout_s, asked_only
-        self._kept = np.array([name in binding.keep_on_hold for name in contract.command_names])
+        self._kept = np.array([rest == KEEP for rest in contract.rests])
         self._vector = np.zeros(len(contract.command))
         self._stamps = [-1] * len(self._streams)
         self._arrivals = [-np.inf] * len(self._streams)
@@ -78,8 +78,10 @@ class CommandGate:
         self.holding = False
         """Whether the last step followed no command."""
         self.missed = 0
-        """Steps since the load that no fresh command answered, once one had come."""
+        """Steps since the load that no fresh command answered, once one had come, while a policy commands."""
         self._answered = False
+        self._resting = False  # the last command was a safe one: a hold, or the end of a policy; what follows tells
+        self._unanswered = 0  # steps since
         self._offers: list[tuple[int, np.ndarray, float] | None] = [None] * len(self._streams)  # newest, while held
         self._running: RunningPolicy | None = None
         self._told_s = -np.inf  # when a status arrived last
@@ -99,6 +101,7 @@ class CommandGate:
         if self._asked_only:
             self.wait = Wait(task, stamp_ns, loaded_ns)
         self.missed, self._answered, self.holding = 0, False, self.wait is not None
+        self._resting, self._unanswered = False, 0
 
     def take(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
         """Take one command of stream number `place`; returns why it does not count, None where it does."""
@@ -145,8 +148,11 @@ class CommandGate:
         return self._kept[list(self._streams[place].indices)]
 
     def _accept(self, place: int, stamp_ns: int, values: np.ndarray, now: float) -> None:
+        self._resting = stamp_ns == 0
         if stamp_ns:
             self._ignores_safe[place], self._answered = False, True
+            self.missed += self._unanswered  # it was a hold
+            self._unanswered = 0
         self._vector[list(self._streams[place].indices)] = values
         self._stamps[place] = max(stamp_ns, self._stamps[place])
         self._arrivals[place] = now
@@ -235,9 +241,13 @@ class CommandGate:
 
     def next(self, now: float) -> np.ndarray:
         """float64 [commands]: what the step that begins now is commanded, in the contract's order and units."""
-        self.missed += self._answered and not self.fresh
         # The oldest stream counts: a hand whose velocity is no longer sent must not go on because the gripper's is.
         late = not self._lockstep and now - min(self._arrivals) > self._timeout_s
+        if late and self._resting:  # no policy commands any more, so there is nothing to miss
+            self._answered, self._unanswered = False, 0
+        if self._answered and not self.fresh:
+            self._unanswered += self._resting
+            self.missed += not self._resting
         self.holding = self.wait is not None or late
         if self.holding:
             self._vector[~self._kept] = 0.0

@@ -1,0 +1,104 @@
+"""A contract's permission streams as subscriptions."""
+
+import math
+from collections.abc import Callable
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+
+from lwd_ros.contract import ContractError, PermissionStream
+from lwd_ros.contract.fields import reader
+from lwd_ros.nodes.conversions import message_class
+from lwd_ros.nodes.definitions import require_fields
+from lwd_ros.nodes.graph import node_names, publishers, unreceived
+from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, profile, qos_of
+
+
+class PermissionSubscriber:
+    """Subscriptions to permission streams: `take(place, value, received in ns)` for each message, `gone(place)` where a
+    publisher goes. "Received" is when the middleware had it, by the system clock; the value of a message that cannot be
+    read is NaN.
+
+    `refuse` is called with one sentence on a message that cannot be read, and on a publisher whose messages cannot
+    arrive.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        streams: tuple[PermissionStream, ...],
+        take: Callable[[int, float, int], None],
+        gone: Callable[[int], None],
+        refuse: Callable[[str], None],
+        group: CallbackGroup,
+    ):
+        """Subscribe; raises ContractError where a message type is not installed or lacks the field."""
+        self._node, self._streams, self._subscriptions = node, streams, []
+        self._refused: dict[int, str] = {}  # why the last message was refused, by place
+        try:
+            for place, stream in enumerate(streams):
+                self._subscribe(place, stream, take, gone, refuse, group)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _subscribe(self, place: int, stream: PermissionStream, take, gone, refuse, group) -> None:
+        kind = message_class(stream.type, stream.topic)
+        require_fields(stream)
+        read = reader((stream.field,))
+
+        def arrived(message, info) -> None:
+            try:
+                value = float(read(message)[0])
+                self._refused.pop(place, None)
+            except ContractError as error:
+                value = math.nan  # which permits nothing: the yes before it is no longer what the robot says
+                self._refused[place] = f"{stream.topic}: {error}"
+                refuse(self._refused[place])
+            take(place, value, info["received_timestamp"])
+
+        def incompatible(event) -> None:
+            refuse(f"{stream.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
+
+        def matched(info) -> None:
+            if info.current_count_change < 0:  # whose yes it was, of several, nobody knows
+                gone(place)
+
+        self._subscriptions.append(
+            self._node.create_subscription(
+                kind,
+                stream.topic,
+                arrived,
+                profile(stream.qos, BEST_EFFORT),
+                callback_group=group,
+                event_callbacks=SubscriptionEventCallbacks(matched=matched, incompatible_qos=incompatible),
+            )
+        )
+
+    def explain(self, silent: list[int]) -> list[MissingStream]:
+        """What the ROS graph knows about the streams at these places, which say nothing."""
+        result = []
+        for place in silent:
+            stream = self._streams[place]
+            why, is_fault = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, BEST_EFFORT))
+            reason = f"{stream.topic}: no permission received{why}"
+            if place in self._refused:
+                reason, is_fault = self._refused[place], True
+            result.append(MissingStream(stream.topic, reason, is_fault))
+        return result
+
+    def crowded(self) -> list[str]:
+        """One sentence for each topic with several publishers, by the ROS graph of now."""
+        result = []
+        for topic in dict.fromkeys(stream.topic for stream in self._streams):
+            found = publishers(self._node, topic)
+            if len(found) > 1:
+                sentence = f"{topic}: {node_names(found)} publish it, and the last message counts, whose ever it is"
+                result.append(f"{sentence}; expected one publisher of a permission")
+        return result
+
+    def destroy(self) -> None:
+        """End all subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
