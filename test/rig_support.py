@@ -94,8 +94,11 @@ class Rig:
         self.cell.subscribe(kind, topic, messages.append, qos)
         return messages
 
-    def offer(self, matrix, bias=None) -> str:
-        """Publish the policy `matrix · observation + bias` (float [commands, observations]); returns its id."""
+    def offer(self, matrix, bias=None, requested=None) -> str:
+        """Publish the policy `matrix · observation + bias` (float [commands, observations]); returns its id.
+
+        `requested` is when it was asked for, a Time; None: nobody says.
+        """
         matrix = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
         outputs, inputs = matrix.shape
         policy = Policy(
@@ -114,7 +117,7 @@ class Rig:
             task="rows",
             seed=1,
         )
-        self.policies.publish(policy_to_message(policy, self.cell.node.get_clock().now().to_msg()))
+        self.policies.publish(policy_to_message(policy, self.cell.node.get_clock().now().to_msg(), requested))
         return policy.policy_id
 
     def run(self, matrix, bias=None) -> None:

@@ -162,6 +162,13 @@ def test_a_rate_that_is_off_is_a_warning_alone(arm):
     assert "warning: joint_states: 2" in text and "asks for 50 Hz" in text
 
 
+def test_a_limit_of_staleness_that_the_rate_cannot_keep_is_a_warning(arm):
+    content = copy.deepcopy(CONTRACT)
+    content["binding"]["observation"]["streams"][0]["stale_after_s"] = 0.03
+    status, text = arm.sends("joint_states", "forces", "deadman").receives().check(content)
+    assert "warning: joint_states: stale_after_s 0.03 is less than two of its periods" in text, (status, text)
+
+
 def test_topics_without_another_end_are_problems(arm):
     status, text = arm.sends("joint_states").check()
     assert status == 1

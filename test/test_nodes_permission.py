@@ -123,3 +123,47 @@ def test_a_permission_that_cannot_arrive_is_named(cell):
         sentence = "/released: no permission received (a publisher's QoS is incompatible: durability)"
         robot.rig.wait_reason(sentence)
         cell.wait("the log line", lambda: sentence in robot.rig.log(), 3.0)
+
+
+def test_a_policy_that_was_under_way_when_permission_was_lost_never_runs(cell):
+    """It is generated slowly: asked for before the emergency stop, published after it."""
+    robot = Guarded(cell, DEADMAN)
+    rig, robot.button = robot.rig, 1
+    rig.run([[1.0]])
+    requested = cell.node.get_clock().now().to_msg()
+    cell.spin(0.3)
+    robot.button = 0
+    rig.wait_outcome(FORBIDDEN)
+    late = rig.offer([[0.5]], requested=requested)
+    cell.wait("the refusal", lambda: cell.controller.rejected_policy_id == late, 5.0)
+    assert "before the last stop" in cell.controller.rejected_reason
+    robot.button = 1
+    rig.wait_outcome(STOPPED)
+    count = len(robot.commands)
+    cell.spin(1.5)
+    assert all(value == 0.0 for _, value in robot.commands[count:])
+
+
+def test_a_permission_that_cannot_be_read_is_no(cell):
+    """A gamepad that was plugged in anew may have fewer buttons."""
+    robot = Guarded(cell, DEADMAN)
+    rig, robot.button = robot.rig, 1
+    rig.run([[1.0]])
+    began = time.monotonic()
+    robot.send = lambda: (robot.state(numbers(0.5)), robot.joy(Joy(buttons=[1])))
+    rig.robot = robot.send
+    rig.wait_outcome(FORBIDDEN)
+    assert "found buttons[4] = nan" in cell.controller.reason, (cell.controller.reason, time.monotonic() - began)
+
+
+def test_of_two_publishers_of_a_latched_permission_the_one_that_goes_takes_it_along(cell):
+    robot = Guarded(cell, RELEASED)
+    with driver(cell, "panel") as panel:
+        panel.create_publisher(Bool, "/released", LATCHED)
+        with driver(cell, "safety") as node:
+            node.create_publisher(Bool, "/released", LATCHED).publish(Bool(data=True))
+            cell.wait(
+                "a line", lambda: "/released: published by" in robot.rig.log() and "/panel" in robot.rig.log(), 10.0
+            )
+            robot.rig.run([[1.0]])
+        assert robot.rig.wait_outcome(FORBIDDEN).reason == "no permission: /released: its publisher is gone"

@@ -45,11 +45,6 @@ class CommandLimiter:
         return self._previous.copy()
 
     @property
-    def started(self) -> bool:
-        """Whether it is known where the robot is; always so where no command rests at an observed scalar."""
-        return self._started
-
-    @property
     def has_positions(self) -> bool:
         """Whether some command rests where an observed scalar is measured."""
         return bool(len(self._targets))

@@ -102,7 +102,6 @@ class _Plan:
 
     def __init__(self):
         self.steps: list[tuple[int, Callable]] = []
-        self.lookups: list[_Lookup] = []
         self._registers: dict[tuple, int] = {(): 0}
         self._lookups: dict[tuple, _Lookup] = {}
 

@@ -2,6 +2,7 @@
 
 from lwd_ros.control import ClockProblem, ControllerCore, Outcome, Stopped, WaitingForPolicy
 from lwd_ros.nodes.managed import ManagedNode
+from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.streams import MissingStream, StreamPublisher, StreamSubscriber
 
 _HINT_S = 2.0  # a policy that was published before, or a generator that was asked for it, needs about a second
@@ -22,7 +23,8 @@ class ControllerAdvice:
 
     A hint is what a person does next, and is logged once. A warning is what keeps a policy from running or a robot from
     receiving: a stream that is silent while nobody wants to run anything is none. The ROS graph is asked about one
-    observation topic and one command topic a call, for it may take a millisecond, and a robot is driven meanwhile.
+    observation topic, one command topic and one permission topic a call, for each may take a millisecond, and a robot is
+    driven meanwhile.
     """
 
     def __init__(
@@ -31,9 +33,11 @@ class ControllerAdvice:
         core: ControllerCore,
         observations: StreamSubscriber,
         commands: StreamPublisher,
+        permission: PermissionSubscriber,
         now: float,
     ):
         self._node, self._core, self._observations, self._commands = node, core, observations, commands
+        self._permission = permission
         self._began, self._looks = now, 0
         self._given: set[str] = set()
         self._problems: dict[str, list[str]] = {}
@@ -50,16 +54,10 @@ class ControllerAdvice:
         now: float,
         missing: list[MissingStream],
         silent: list[MissingStream],
-        crowded: list[str],
         outside_training_range: list[str],
         clock_problems: list[ClockProblem],
     ) -> None:
-        """Say what there is to say now; `missing` observations and `silent` permissions are those of the status.
-
-        `crowded` are sentences on permissions with several publishers.
-        """
-        for sentence in crowded:
-            self._once(sentence, sentence)
+        """Say what there is to say now; `missing` observations and `silent` permissions are those of the status."""
         if isinstance(self._core.mode, WaitingForPolicy) and not missing and now - self._began > _HINT_S:
             self._hint_at_generator()
         self._tell_missing(now, missing)
@@ -108,6 +106,10 @@ class ControllerAdvice:
             if count > 1:
                 sentence = f"{topic} has {count} publishers, {names}: is one of them meant?"
                 self._once(f"publishers of {topic} {names}", sentence)
+        if self._permission.topics:
+            crowd = self._permission.crowd(self._permission.topics[self._looks % len(self._permission.topics)])
+            if crowd:
+                self._once(crowd, crowd)
         self._looks += 1
 
     def _once(self, key: str, sentence: str) -> None:

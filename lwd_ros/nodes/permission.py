@@ -88,15 +88,17 @@ class PermissionSubscriber:
             result.append(MissingStream(stream.topic, reason, is_fault))
         return result
 
-    def crowded(self) -> list[str]:
-        """One sentence for each topic with several publishers, by the ROS graph of now."""
-        result = []
-        for topic in dict.fromkeys(stream.topic for stream in self._streams):
-            found = publishers(self._node, topic)
-            if len(found) > 1:
-                sentence = f"{topic}: {node_names(found)} publish it, and the last message counts, whose ever it is"
-                result.append(f"{sentence}; expected one publisher of a permission")
-        return result
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The streams' topics, as the contract has them, each once."""
+        return tuple(dict.fromkeys(stream.topic for stream in self._streams))
+
+    def crowd(self, topic: str) -> str:
+        """One sentence where one of the topics has several publishers, by the ROS graph of now; '' where it has not."""
+        found = publishers(self._node, topic)
+        if len(found) < 2:
+            return ""
+        return f"{topic}: published by {node_names(found)}, expected one: the last message counts, whose ever it is"
 
     def destroy(self) -> None:
         """End all subscriptions."""

@@ -121,7 +121,7 @@ class PolicyController(ManagedNode):
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
             self._subscribe(undo)
             self._start_timers(undo)
-            self._advice = ControllerAdvice(self, core, self._observations, self._commands, now)
+            self._advice = ControllerAdvice(self, core, self._observations, self._commands, self._permission, now)
             self._interpreter.settle()
             undo.callback(self._interpreter.release)
             self._activation = undo.pop_all()
@@ -398,9 +398,7 @@ class PolicyController(ManagedNode):
         clock_problems = self._report.look_at_timing(self.now_s())
         message = self._publish_status()
         outside = list(message.outside_training_range)
-        self._advice.give(
-            self.now_s(), self._missing, self._silent, self._permission.crowded(), outside, clock_problems
-        )
+        self._advice.give(self.now_s(), self._missing, self._silent, outside, clock_problems)
 
     def _publish_status(self) -> ControllerStatus:
         now = self.now_s()
