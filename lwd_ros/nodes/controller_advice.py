@@ -23,8 +23,8 @@ class ControllerAdvice:
 
     A hint is what a person does next, and is logged once. A warning is what keeps a policy from running or a robot from
     receiving: a stream that is silent while nobody wants to run anything is none. The ROS graph is asked about one
-    observation topic, one command topic and one permission topic a call, for each may take a millisecond, and a robot is
-    driven meanwhile.
+    observation topic, one command topic and one permission topic a call, for each may take a millisecond, and a robot
+    is driven meanwhile.
     """
 
     def __init__(
