@@ -78,7 +78,7 @@ endif
 
 # From nothing to the shipped models and their figures. What is there already is not made again.
 reproduce: setup-test $(MODELS:%=out/reproduce/%.json)
-	@echo "models and results are in out/reproduce; the shipped ones are in models and bench/results/metaworld"
+	@echo "models and results are in out/reproduce; the shipped ones are in models and benchmarks/results/metaworld"
 
 # The dataset of a model is named in its name: metaworld_mt10_visible learns from data/metaworld_mt10, and
 # metaworld_mt10_anywhere from data/metaworld_mt10_anywhere, whose demonstrations start otherwise.
@@ -150,11 +150,12 @@ ifeq ($(SOURCED_PYTHON),)
 endif
 	@touch $@
 
-$(VENV)/stamp-test: $(VENV)/stamp-lwd_ros $(VENV)/stamp-tf2_msgs
+$(VENV)/stamp-test: benchmarks/pyproject.toml $(VENV)/stamp-lwd_ros $(VENV)/stamp-tf2_msgs
 ifneq ($(TORCH_INDEX),)
 	$(call quietly,torch from $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch==2.13.0)
 endif
 	$(call quietly,training and test tools: minutes,$(PIP_INSTALL) -e .[train$(comma)dev])
+	$(call quietly,benchmarks,$(PIP_INSTALL) -e ./benchmarks)
 	@touch $@
 
 $(VENV)/stamp-lint: $(VENV)/stamp-build

@@ -1,12 +1,8 @@
-"""What all tests share: the shipped contract and model, a random policy, a tiny Diffusion Policy, no deadlines."""
+"""What all tests share: fixtures, marks, no deadlines."""
 
-import numpy as np
 import pytest
+from fixtures import contract, make_policy, model_path, two_tasks  # noqa: F401
 from hypothesis import settings
-
-from lwd_ros.contract import Contract
-from lwd_ros.policy import Policy, PolicyLayout
-from lwd_ros.resources import share_path
 
 # The same examples on every machine, and no timing: a busy machine must not fail a test.
 settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=None)
@@ -21,68 +17,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name.startswith(_WITH_NODES):
             item.add_marker(pytest.mark.nodes)
-
-
-@pytest.fixture(scope="session")
-def contract() -> Contract:
-    """The shipped Metaworld contract."""
-    return Contract.load(share_path("config", "metaworld.yaml"))
-
-
-@pytest.fixture(scope="session")
-def model_path():
-    """The shipped model file."""
-    return share_path("models", "metaworld_mt10_visible.onnx")
-
-
-@pytest.fixture(scope="session")
-def make_policy(contract):
-    """A function that builds a valid random policy for the shipped contract; keywords replace fields."""
-
-    def make(draw: int = 0, layout: PolicyLayout | None = None, indices=None, **changes) -> Policy:
-        rng = np.random.default_rng(draw)
-        indices = np.arange(len(contract.observation)) if indices is None else np.asarray(indices)
-        layout = layout or PolicyLayout((len(indices), 16, 16, len(contract.command)))
-        inputs, outputs = layout.layer_sizes[0], layout.layer_sizes[-1]
-        values = {
-            "layout": layout,
-            "weights": rng.normal(size=layout.parameters),
-            "observation_indices": indices,
-            "observation_mean": rng.normal(size=inputs),
-            "observation_std": rng.uniform(0.5, 2.0, size=inputs),
-            "observation_minimum": np.full(inputs, -1.0),
-            "observation_maximum": np.full(inputs, 1.0),
-            "action_offset": rng.normal(size=outputs),
-            "action_scale": rng.uniform(0.5, 2.0, size=outputs),
-            "contract_digest": contract.digest,
-            "model_digest": "a" * 64,
-            "latent_digest": "b" * 64,
-            "task": "reach-v3",
-            "seed": 7,
-        }
-        return Policy(**(values | changes))
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def two_tasks(tmp_path_factory, contract):
-    """Two demonstrations of each of two tasks."""
-    from lwd_ros.dataset import Demonstrations
-    from lwd_ros.sim.collect import CollectSettings, collect
-
-    folder = tmp_path_factory.mktemp("demonstrations")
-    collect(folder, ("reach-v3", "drawer-close-v3"), contract, CollectSettings(episodes=2), workers=1)
-    return Demonstrations(folder, contract)
-
-
-@pytest.fixture(scope="session")
-def tiny_model(two_tasks, tmp_path_factory):
-    """The model file of a Diffusion Policy of them."""
-    from diffusion_policy_support import TINY
-
-    from lwd_ros.evaluation.diffusion_policy.training import train_diffusion_policy
-
-    folder = tmp_path_factory.mktemp("diffusion_policy")
-    train_diffusion_policy(TINY, two_tasks, folder / "run", folder / "dp.onnx")
-    return folder / "dp.onnx"

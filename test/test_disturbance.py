@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lwd_ros.environments.metaworld.scene import Scene, SceneError
 from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
-from lwd_ros.sim.scene import Scene, SceneError
 
 TASK, LAYOUT = "push-v3", 100_003
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from joblib import delayed
 
 from lwd_ros.cli import cli
+from lwd_ros.environments.metaworld.scene import Scene, SceneError
 from lwd_ros.evaluation.evaluate import evaluate, write_json
 from lwd_ros.evaluation.expert import ExpertPolicy, evaluate_expert
 from lwd_ros.evaluation.parallel import BACKENDS, BackendError, backend, in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError
-from lwd_ros.sim.scene import Scene, SceneError
 
 TASKS = ("reach-v3", "door-open-v3")
 FIRST = 150_000  # layouts for choosing hyper-parameters

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lwd_ros.dataset import DatasetError
-from lwd_ros.sim.collect import CollectSettings, collect, demonstrate
-from lwd_ros.sim.experts import OWN_EXPERTS, revision
-from lwd_ros.sim.grasping import GraspExpert, SoccerExpert
-from lwd_ros.sim.scene import Scene
+from lwd_ros.environments.metaworld.collect import CollectSettings, collect, demonstrate
+from lwd_ros.environments.metaworld.experts import OWN_EXPERTS, revision
+from lwd_ros.environments.metaworld.grasping import GraspExpert, SoccerExpert
+from lwd_ros.environments.metaworld.scene import Scene
 
 MOST_NOISE = CollectSettings(noise=(0.3, 0.3))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lwd_ros.sim.gate import CommandGate, RunningPolicy
+from lwd_ros.environments.gate import CommandGate, RunningPolicy
 
 PERIOD_NS = 12_500_000
 LOADED_NS = 1_700_000_000_000_000_000

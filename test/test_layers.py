@@ -20,16 +20,38 @@ ALLOWED = {
     "generator": {"contract", "policy"},
     "transforms": {"contract"},
     "dataset": {"contract", "transforms"},
-    "sim": {"contract", "dataset"},
+    "environments": {"contract", "dataset", "policy"},
     "learning": {"contract", "policy", "dataset", "generator"},
-    "evaluation": {"contract", "policy", "control", "generator", "dataset", "sim", "learning"},
-    "nodes": {"contract", "policy", "control", "generator", "transforms", "sim"},
-    "demo": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes"},
+    "evaluation": {"contract", "policy", "control", "generator", "dataset", "environments", "learning"},
+    "nodes": {"contract", "policy", "control", "generator", "transforms", "environments"},
+    "demo": {
+        "contract",
+        "policy",
+        "control",
+        "generator",
+        "dataset",
+        "environments",
+        "learning",
+        "evaluation",
+        "nodes",
+    },
     "resources": set(),
     "files": set(),
-    "cli": {"contract", "policy", "control", "generator", "dataset", "sim", "learning", "evaluation", "nodes", "demo"},
+    "errors": set(),
+    "cli": {
+        "contract",
+        "policy",
+        "control",
+        "generator",
+        "dataset",
+        "environments",
+        "learning",
+        "evaluation",
+        "nodes",
+        "demo",
+    },
 }
-EVERYWHERE = {"__init__", "resources", "files"}  # lwd_ros.__version__, share_path, written_whole
+EVERYWHERE = {"__init__", "errors", "resources", "files"}  # lwd_ros.__version__, LwdError, share_path, written_whole
 
 LIBRARIES = {  # all that these layers may import from outside the standard library
     "contract": {"numpy", "yaml"},
@@ -40,10 +62,11 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "dataset": {"numpy", "pyarrow", "rosbags"},
     "resources": {"ament_index_python"},
     "files": set(),
+    "errors": set(),
     "__init__": set(),
 }
 FORBIDDEN = {
-    "sim": {"torch", "onnxruntime"},
+    "environments": {"torch", "onnxruntime"},
     "learning": {"onnxruntime", "mujoco", "metaworld"},
     "nodes": {"torch", "onnxruntime", "diffusers", "onnx"},
 }
@@ -90,8 +113,8 @@ def test_every_layer_is_in_the_table():
 
 
 def test_the_walk_sees_lazy_relative_and_dynamic_imports():
-    tree = ast.parse("def f():\n from lwd_ros import sim\n from ..nodes import x\n import_module('torch')\n import a.b")
-    assert set(_modules(tree, ("lwd_ros", "policy"))) == {"lwd_ros", "lwd_ros.sim", "lwd_ros.nodes", "torch", "a.b"}
+    tree = ast.parse("def f():\n from lwd_ros import policy\n from ..nodes import x\n import_module('torch')")
+    assert set(_modules(tree, ("lwd_ros", "policy"))) == {"lwd_ros", "lwd_ros.policy", "lwd_ros.nodes", "torch"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -108,7 +131,7 @@ def test_imports_point_down_only(path):
 
 def test_rclpy_is_imported_where_nodes_live_only():
     ros = {"rclpy", "lwd_msgs", "launch_ros"}
-    allowed = {"nodes", "demo", "bench", "test", "launch"}
+    allowed = {"nodes", "demo", "benchmarks", "test", "launch"}
     checked = [*SOURCES, *(ROOT / "scripts").glob("*.py"), ROOT / "setup.py"]
     for path in checked:
         place = path.relative_to(ROOT).parts[1 if path.is_relative_to(PACKAGE) else 0]
@@ -186,7 +209,7 @@ def _loaded(statement: str) -> set[str]:
         ("import lwd_ros.contract, lwd_ros.policy, lwd_ros.control, lwd_ros.resources, lwd_ros.transforms", set()),
         ("import lwd_ros.generator", {"onnxruntime"}),
         (
-            "import lwd_ros.evaluation.actors, lwd_ros.evaluation.trials",
+            "import lwd_ros.evaluation.actors, lwd_benchmarks.studies.trials",
             set(LARGE) - {"torch", "rclpy", "pytransform3d"},
         ),
         ("import lwd_ros.cli", set()),

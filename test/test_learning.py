@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
+from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
 from lwd_ros.learning.autoencoder import Autoencoder
@@ -17,7 +18,6 @@ from lwd_ros.learning.export import export
 from lwd_ros.learning.networks import cloning_error, policy_forward
 from lwd_ros.learning.train import load, train
 from lwd_ros.policy import PolicyError
-from lwd_ros.sim.collect import CollectSettings, collect
 
 TASKS = ("reach-v3", "button-press-topdown-v3")
 CONFIG = {

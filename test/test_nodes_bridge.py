@@ -13,7 +13,7 @@ SLOW = """
 import sys
 import time
 from lwd_ros.nodes import metaworld_bridge
-from lwd_ros.sim.scene import Scene
+from lwd_ros.environments.metaworld.scene import Scene
 Bridge, step = metaworld_bridge.MetaworldBridge, Scene.step
 take, ages = Bridge._on_command, []
 

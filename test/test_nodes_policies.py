@@ -13,11 +13,11 @@ from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
+from lwd_ros.environments.metaworld.tasks import MT10
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
 from lwd_ros.nodes.streams import LATCHED
 from lwd_ros.resources import share_path
-from lwd_ros.sim.tasks import MT10
 
 TASK = "drawer-open-v3"
 

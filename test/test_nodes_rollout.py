@@ -13,11 +13,11 @@ from sensor_msgs.msg import JointState
 
 from lwd_ros.contract import Contract
 from lwd_ros.demo.supervisor import isolated_environment
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import to_nanoseconds
 from lwd_ros.resources import DEFAULT_MODEL, share_path
-from lwd_ros.sim.scene import Scene
 
 STEPS = 150
 AGE_CONTRACT = share_path("config", "metaworld_age.yaml")

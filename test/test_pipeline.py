@@ -207,7 +207,7 @@ def test_conditioned_generator_waits_for_a_fresh_observation(folder, tmp_path):
             policies[layout] = response.policy_id
         assert len(set(policies.values())) == 2, "another layout must give other weights"
         cell.wait_for_policy(policies[700_031])
-    from lwd_ros.sim.scene import Scene
+    from lwd_ros.environments.metaworld.scene import Scene
 
     generator = PolicyGenerator(folder / "model.onnx")
     scene = Scene("drawer-open-v3", generator.description.contract)

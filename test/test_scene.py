@@ -8,9 +8,9 @@ import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from lwd_ros.contract import Contract, ContractError
-from lwd_ros.sim.experts import Expert
-from lwd_ros.sim.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError, sharing
-from lwd_ros.sim.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
+from lwd_ros.environments.metaworld.experts import Expert
+from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError, sharing
+from lwd_ros.environments.metaworld.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
 
 
 @pytest.fixture(scope="module")

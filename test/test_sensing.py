@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
+from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.sim.collect import CollectSettings, collect
 
 CONFIG = {"name": "tiny", "hidden_layers": [6], "autoencoder": {"demonstrations": 6, "pairs": 16}}
 

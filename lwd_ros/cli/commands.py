@@ -10,13 +10,14 @@ import click
 
 from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
-from lwd_ros.cli.studies import baseline, report, study
+from lwd_ros.cli.plugins import WithPlugins
 from lwd_ros.cli.support import CONTRACT, COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 from lwd_ros.contract import Contract
+from lwd_ros.errors import LwdError
 from lwd_ros.resources import share_path
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__)
 def cli() -> None:
     """Latent Weight Diffusion: demonstrations to models, models to policies."""
@@ -24,8 +25,7 @@ def cli() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-for command in (contract, baseline, study, report):
-    cli.add_command(command)
+cli.add_command(contract)
 
 
 @cli.command()
@@ -68,7 +68,7 @@ for command in (contract, baseline, study, report):
 @needs("sim")
 def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers) -> None:
     """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
-    from lwd_ros.sim.collect import CollectSettings, collect
+    from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 
     settings = CollectSettings(
         episodes=episodes,
@@ -198,16 +198,12 @@ def evaluate(
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
 @needs()
 def describe(model) -> None:
-    """Print what a model file says about itself, as JSON; also one of Diffusion Policy."""
-    from lwd_ros.evaluation.diffusion_policy import model_file as diffusion_policy
-    from lwd_ros.generator import PolicyGenerator, model_file, open_session
+    """Print what a model file says about itself, as JSON."""
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.generator.model_file import METADATA_KEY
 
-    metadata = open_session(model)[0].get_modelmeta().custom_metadata_map
-    if diffusion_policy.METADATA_KEY in metadata:
-        generator, key = diffusion_policy.ActionGenerator(model), diffusion_policy.METADATA_KEY
-    else:
-        generator, key = PolicyGenerator(model), model_file.METADATA_KEY
-    content = json.loads(generator.description.to_metadata()[key])
+    generator = PolicyGenerator(model)
+    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
     click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
 
 
@@ -245,9 +241,6 @@ def main() -> None:
     except OSError as error:
         click.echo(f"lwd: {error.filename}: {error.strerror}" if error.filename else f"lwd: {error}", err=True)
         sys.exit(2)
-    except ValueError as error:
-        # ValueError is the base of our own error classes; anything else among them is a bug worth its traceback.
-        if not type(error).__module__.startswith("lwd_ros"):
-            raise
+    except LwdError as error:
         click.echo(f"lwd: {error}", err=True)
         sys.exit(2)

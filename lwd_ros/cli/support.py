@@ -44,7 +44,7 @@ def _command() -> str:
 
 def tasks_of(names: str, repeats: bool = False) -> tuple[str, ...]:
     """The tasks that a user listed: at least one, none twice unless `repeats`."""
-    from lwd_ros.sim.tasks import MT10, MT50
+    from lwd_ros.environments.metaworld.tasks import MT10, MT50
 
     sets = {"mt10": MT10, "mt50": MT50}
     if names.lower() in sets:

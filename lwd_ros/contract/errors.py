@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 
+from lwd_ros.errors import LwdError
 
-class ContractError(ValueError):
+
+class ContractError(LwdError):
     """A contract, or data said to follow one, is wrong: says the key, what was found and what was expected."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from lwd_ros.contract import Contract
 from lwd_ros.control.timing import STAMP_ARRIVAL, StreamTiming
+from lwd_ros.errors import LwdError
 
 _PENDING = 8  # stamps that may be incomplete at once; those that began before lost a message for good
 _FROZEN_S = 1.0  # a stream that delivers one stamp for longer is not fresh, unless its `stale_after_s` is longer
@@ -15,7 +16,7 @@ _JUMPED = 4  # ... which counts from now on where so many come in a row: those o
 _SILENT_S = 0.1  # ... or where nothing of the clock before has come for so long; so it does, if only a little behind
 
 
-class StreamError(ValueError):
+class StreamError(LwdError):
     """A message that must not enter an observation; says what was found and what was expected."""
 
 

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lwd_ros.contract import Contract
+from lwd_ros.errors import LwdError
 from lwd_ros.files import written_whole
 
 META = "meta.json"
 """Name of the file that makes a folder a dataset; it is written last."""
 
 
-class DatasetError(ValueError):
+class DatasetError(LwdError):
     """A dataset is missing, incomplete or not what was asked for; says what was found and what was expected."""
 
 

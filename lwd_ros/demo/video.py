@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lwd_ros.contract import Contract
+from lwd_ros.environments.metaworld.recording import read_recording
+from lwd_ros.environments.metaworld.render import RenderError, SceneRenderer
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.resources import share_path
-from lwd_ros.sim.recording import read_recording
-from lwd_ros.sim.render import RenderError, SceneRenderer
-from lwd_ros.sim.scene import Scene
 
 FRAMES_PER_SECOND = 40  # every second control period
 

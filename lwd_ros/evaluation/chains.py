@@ -9,12 +9,12 @@ import numpy as np
 from joblib import delayed
 
 from lwd_ros.contract import CommandLimiter, Contract
+from lwd_ros.environments.metaworld.scene import Scene, SceneError, sharing
 from lwd_ros.evaluation.evaluate import describe, open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.policy import Policy
-from lwd_ros.sim.scene import Scene, SceneError, sharing
 
 SEED_STEP = 1_000_003
 """Between the policy seeds of a chain's links."""

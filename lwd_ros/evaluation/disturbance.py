@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, PERIOD_S, Scene
 from lwd_ros.evaluation.actors import Actor, at_rest
-from lwd_ros.sim.scene import EPISODE_STEPS, PERIOD_S, Scene
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from joblib import delayed
 from scipy.stats import binomtest
 
 from lwd_ros import __version__
+from lwd_ros.environments.metaworld.collect import TRAINING_LAYOUTS
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError, PolicyGenerator
-from lwd_ros.sim.collect import TRAINING_LAYOUTS
-from lwd_ros.sim.scene import EPISODE_STEPS, Scene
 
 VALIDATION_LAYOUTS = range(TRAINING_LAYOUTS.stop, 200_000)
 """Layout seeds for choosing hyper-parameters; figures are reported on layouts from 200,000 on."""

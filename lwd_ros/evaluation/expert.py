@@ -7,11 +7,11 @@ import numpy as np
 
 from lwd_ros import __version__
 from lwd_ros.contract import Contract
+from lwd_ros.environments.metaworld.experts import Expert
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene, require_task
 from lwd_ros.evaluation.evaluate import mean_success, require_unseen, success_by_task
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.resources import share_path
-from lwd_ros.sim.experts import Expert
-from lwd_ros.sim.scene import EPISODE_STEPS, Scene, require_task
 
 METHOD = "scripted expert"
 

@@ -7,6 +7,8 @@ from joblib import Parallel, parallel_config
 from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
+from lwd_ros.errors import LwdError
+
 BACKENDS = ("loky", "multiprocessing", "threading", "dask", "ray")
 """Of joblib. Threads wait for each other's turn in the interpreter: slow, but a profiler can look into them."""
 
@@ -14,7 +16,7 @@ _CLUSTERS = ("dask", "ray")
 _ANSWER_S = 10.0  # how long a scheduler may take to answer
 
 
-class BackendError(ValueError):
+class BackendError(LwdError):
     """A cluster cannot be used as asked; says what was found and what was expected."""
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.policy import Policy
-from lwd_ros.sim.scene import EPISODE_STEPS, Scene
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.errors import LwdError
 from lwd_ros.policy import PolicyError, PolicyLayout
 
 FORMAT = 1
@@ -13,7 +14,7 @@ INPUTS = ("noise", "task", "observation")
 OUTPUTS = ("weights", "observation_mean", "observation_std", "observation_minimum", "observation_maximum")
 
 
-class ModelError(ValueError):
+class ModelError(LwdError):
     """A model file, or a request to it, cannot be used; says what was found and what was expected."""
 
 

@@ -8,13 +8,15 @@ from typing import Self
 
 import yaml
 
+from lwd_ros.errors import LwdError
+
 _POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std",
              "prediction_horizon", "observation_steps", "training_steps", "delay_steps")  # fmt: skip
 _SHARES = ("own_share", "ema_decay", "first_share", "delayed_share")
 _NOT_EMPTY = ("encoder_layers", "hypernetwork_layers", "channels")
 
 
-class ConfigError(ValueError):
+class ConfigError(LwdError):
     """A training configuration is wrong; names the key, what was found and what was expected."""
 
 

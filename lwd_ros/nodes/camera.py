@@ -5,9 +5,9 @@ import threading
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+from lwd_ros.environments.metaworld.render import RenderError, SceneRenderer
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.nodes.conversions import to_stamp
-from lwd_ros.sim.render import RenderError, SceneRenderer
-from lwd_ros.sim.scene import Scene
 
 
 class Camera:

@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.contract.table import rows, summary, table
+from lwd_ros.errors import LwdError
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.rclpy_private import guard_transitions, lifecycle_state, parameter_overrides
 
@@ -34,7 +35,7 @@ _BUG = 70  # EX_SOFTWARE of sysexits.h; Python would end with 1, which says that
 _NUMBER = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
 
 
-class ParameterError(ValueError):
+class ParameterError(LwdError):
     """A parameter that cannot be used; says what was found and what was expected."""
 
 

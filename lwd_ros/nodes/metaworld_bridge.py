@@ -15,14 +15,14 @@ from std_srvs.srv import Trigger
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.environments.gate import CommandGate, RunningPolicy
+from lwd_ros.environments.metaworld.recording import Recorder
+from lwd_ros.environments.metaworld.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.resources import share_path
-from lwd_ros.sim.gate import CommandGate, RunningPolicy
-from lwd_ros.sim.recording import Recorder
-from lwd_ros.sim.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
 
 MODES = ("realtime", "lockstep")
 _REPUBLISH_S = 0.04  # lock step: an observation that nobody answered is sent again this often, before it goes stale

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral
 
+from lwd_ros.errors import LwdError
+
 HIDDEN_ACTIVATIONS = ("tanh", "relu")
 OUTPUT_ACTIVATIONS = ("identity", "tanh")
 LARGEST_LAYER = 4096
 
 
-class PolicyError(ValueError):
+class PolicyError(LwdError):
     """Weights that must not run; says what was found and what was expected."""
 
 

@@ -1,0 +1,318 @@
+"""The commands of `lwd` that make benchmarks: baselines, studies, the report."""
+
+import functools
+from pathlib import Path
+
+import click
+
+from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+
+
+@click.command()
+@click.option(
+    "--method",
+    required=True,
+    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork, diffusion_policy. "
+    "Made from a run: nearest_latent, mean_latent.",
+)
+@click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
+@click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
+@click.option("--out", type=click.Path(path_type=Path), help="To train: run folder.")
+@click.option("--seed", type=FROM_ZERO, help="To train: overrides the config's seed.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Else: finished run folder of 'lwd train'.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file (.onnx) to write.")
+@needs("train")
+def baseline(method, config, data, out, seed, folder, model) -> None:
+    """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
+    from lwd_benchmarks.baselines import METHODS, TRAINED, latent_baseline, train_baseline
+    from lwd_benchmarks.diffusion_policy.config import METHOD as DIFFUSION_POLICY
+    from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
+    from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+    from lwd_ros.dataset import Demonstrations
+    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.train import load
+
+    methods = (*METHODS, DIFFUSION_POLICY)
+    if method not in methods:
+        raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(methods)}")
+    trained = method in (*TRAINED, DIFFUSION_POLICY)
+    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if trained else (("--run",), set())
+    options = {"--config": config, "--data": data, "--out": out, "--seed": seed, "--run": folder}
+    given = [name for name, value in options.items() if value is not None]
+    if set(given) - optional != set(needed):
+        found = ", ".join(given) or "none of them"
+        raise click.UsageError(f"--method {method}: found {found}, expected {', '.join((*needed, *optional))}")
+    kind = DiffusionPolicyConfig if method == DIFFUSION_POLICY else TrainConfig
+    if trained:
+        loaded = kind.load(config)
+        loaded = loaded if seed is None else loaded.changed({"seed": seed})
+    if method == DIFFUSION_POLICY:
+        description = train_diffusion_policy(loaded, Demonstrations(data), out, model)
+        click.echo(f"{model}: {method}, horizon {description.prediction_horizon}, {description.parameters} parameters")
+        return
+    if method in TRAINED:
+        train_baseline(method, loaded, Demonstrations(data), out, model)
+    else:
+        latent_baseline(method, load(folder), model)
+    generator = PolicyGenerator(model)
+    click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
+
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+_PAGES = {
+    "metaworld": "benchmarks/results/metaworld",
+    "diffusion_policy": "benchmarks/results/diffusion_policy",
+    "handover": "benchmarks/results/handover",
+}
+"""Names of benchmark pages, and where their results lie."""
+
+
+@click.command()
+@click.option("--page", type=click.Choice(list(_PAGES)), help="Write one only.  [default: all that have results]")
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help=f"With --page: folder of its results.  [default: {', '.join(_PAGES.values())}]",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the pages.")
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="With --page: its prose, with markers; PAGE_failures.md stands beside those that have one.  "
+    "[default: lwd_benchmarks/templates/PAGE.template.md]",
+)
+@needs("demo")
+def report(page, results, out, template) -> None:
+    """Write the benchmark pages and their plots from results; the same results give the same bytes."""
+    from lwd_benchmarks.report.comparison import make_comparison
+    from lwd_benchmarks.report.document import make_report
+    from lwd_benchmarks.report.handover import make_handover
+
+    if (results or template) and not page:
+        raise click.UsageError("--results and --template are of one page: expected --page as well")
+    makers = {"metaworld": make_report, "diffusion_policy": make_comparison, "handover": make_handover}
+    for name in [page] if page else makers:
+        folder, prose = results or Path(_PAGES[name]), template or TEMPLATES / f"{name}.template.md"
+        empty = not any(folder.glob("*.json"))
+        if page and empty:  # a page of nothing would take the place of the one that is there, pictures and all
+            raise click.UsageError(f"--results: found no result in {folder}, expected JSON of 'lwd study'")
+        if empty:
+            click.echo(f"no results in {folder}: no page of them")
+            continue
+        click.echo(f"written to {makers[name](folder, out, prose)}")
+
+
+@click.group()
+def study() -> None:
+    """Studies behind the documented figures; each writes JSON."""
+
+
+def _of_a_run(episodes: int, first_layout: int):
+    """The options of a study of one run folder."""
+    return lambda function: functools.reduce(
+        lambda decorated, option: option(decorated),
+        (
+            WORKERS,
+            click.option("--json", "path", type=click.Path(path_type=Path), required=True, help="Write it here."),
+            click.option("--first-layout", type=FROM_ZERO, default=first_layout, help="First layout seed."),
+            click.option("--episodes", type=click.IntRange(min=4), default=episodes, help="Demonstrations a task."),
+            click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the run."),
+            click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run of 'lwd train'."),
+        ),
+        function,
+    )
+
+
+@study.command()
+@_of_a_run(episodes=20, first_layout=300_000)
+@needs("sim,train")
+def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """Policies decoded from held-out demonstrations against the experts that made these."""
+    from lwd_benchmarks.studies.reconstruction import study_reconstruction
+    from lwd_ros.evaluation.evaluate import write_json
+
+    names = () if tasks == "all" else tasks_of(tasks)
+    result = study_reconstruction(folder, names, episodes, first_layout, workers_of(workers))
+    write_json(result, path)
+    for name, value in result["mean"].items():
+        click.echo(f"{name:32} {value:8.3f}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@_of_a_run(episodes=40, first_layout=300_000)
+@needs("sim,train")
+def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
+    """A picture of the latent space, and how different the policies are that it gives for one task."""
+    from lwd_benchmarks.studies.latents import study_latents
+    from lwd_ros.evaluation.evaluate import write_json
+
+    names = () if tasks == "all" else tasks_of(tasks)
+    result = study_latents(folder, names, episodes, first_layout, workers_of(workers))
+    write_json(result, path)
+    for task, sets in result["diversity"].items():
+        shares = "  ".join(f"{name} {entry['action_disagreement']:.3f}" for name, entry in sets.items())
+        click.echo(f"{task:26} action disagreement: {shares}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@click.option(
+    "--study",
+    "file",
+    type=click.Path(),
+    default="benchmarks/config/study/metaworld.yaml",
+    help="What to train and judge; paths in it are relative to the current folder.",
+)
+@click.option("--only", default="*", help="Entries, or ENTRY_seedN, comma-separated; * and ? stand for any letters.")
+@WORKERS
+@needs("sim,train")
+def metaworld(file, only, workers) -> None:
+    """Every model and baseline of the Metaworld benchmark; goes on with what is missing."""
+    from lwd_benchmarks.studies.matrix import Study, run_study
+
+    run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))
+
+
+def _of_methods(name: str):
+    """The options of a study that compares the methods of benchmarks/config/study/NAME.yaml."""
+    return lambda function: functools.reduce(
+        lambda decorated, option: option(decorated),
+        (
+            WORKERS,
+            click.option(
+                "--json",
+                "path",
+                type=click.Path(path_type=Path),
+                help=f"Write it here.  [default: {name}.json of the results; with --quick under out]",
+            ),
+            click.option(
+                "--kept",
+                type=click.Path(path_type=Path),
+                help="Folder of episodes that were run before, which are not run again, and of the times that queries "
+                "take.  [default: out/studies; with --quick out/quick]",
+            ),
+            click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed."),
+            click.option("--episodes", type=click.IntRange(min=1), help="Episodes a task.  [default: 20]"),
+            click.option("--tasks", help="Tasks, comma-separated.  [default: mt10]"),
+            click.option("--quick", is_flag=True, help="One episode of two tasks, the mildest cases: does it run?"),
+            click.option(
+                "--methods",
+                "file",
+                type=click.Path(),
+                default=f"benchmarks/config/study/{name}.yaml",
+                help="Methods and their model files.",
+            ),
+            click.option(
+                "--only",
+                help="Methods, comma-separated, that are run; the others stay as they are in the result that is there. "
+                "Their model files are not needed.  [default: all]",
+            ),
+        ),
+        function,
+    )
+
+
+def _compare(run, name, file, only, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
+    """Run a study of methods, print its rows and write it."""
+    from lwd_benchmarks.studies.comparison import Rules, earlier_result
+    from lwd_benchmarks.studies.methods import load_methods
+    from lwd_ros.evaluation.evaluate import write_json
+
+    if quick and (tasks or episodes):
+        raise click.UsageError("--quick: has tasks and episodes of its own, expected neither --tasks nor --episodes")
+    chosen = ("reach-v3", "push-v3") if quick else tasks_of(tasks or "mt10")
+    path = path or Path(f"out/quick_{name}.json" if quick else f"benchmarks/results/diffusion_policy/{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
+    kept = kept or Path("out/quick" if quick else "out/studies")
+    rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
+    methods = load_methods(file, [name.strip() for name in only.split(",")] if only else ())
+    result = run(methods, rules, earlier=earlier_result(path) if only else None)
+    shown = ("disturbance", "level", "times_slower", "meanwhile")
+    for method, rows in result["methods"].items():
+        for row in rows:
+            labels = " ".join(str(row[key]) for key in shown if key in row)
+            counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
+            click.echo(f"{method:20} horizon {row['horizon']:3}  {labels:32} {counts}")
+    write_json(result, path)
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@_of_methods("horizon")
+@needs("sim,train")
+def horizon(**options) -> None:
+    """Success and cost against how many control steps pass between queries of the diffusion model."""
+    from lwd_benchmarks.studies.horizon import study_horizon
+
+    _compare(study_horizon, "horizon", **options)
+
+
+@study.command()
+@_of_methods("disturbance")
+@needs("sim,train")
+def disturbance(**options) -> None:
+    """Success under noise, pushes, delays, dropped observations, other control rates."""
+    from lwd_benchmarks.studies.robustness import CASES, study_disturbance
+
+    mildest = {case.labels["disturbance"]: case for case in reversed(CASES)}
+    cases = tuple(mildest.values()) if options["quick"] else CASES
+    _compare(functools.partial(study_disturbance, cases=cases), "disturbance", **options)
+
+
+@study.command()
+@_of_methods("latency")
+@needs("sim,train")
+def latency(**options) -> None:
+    """Success under inference times measured here, and on slower computers: the world does not wait."""
+    from lwd_benchmarks.studies.robustness import SLOWER, study_latency
+
+    slower = SLOWER[:2] if options["quick"] else SLOWER
+    _compare(functools.partial(study_latency, slower=slower), "latency", **options)
+
+
+@study.command()
+@click.option(
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Model file; name the option again for another. Rows of models that are not named stay as they are.",
+)
+@click.option("--tasks", default="", help="Only these second tasks.  [default: all whose reverse the model knows]")
+@click.option("--pauses-s", default="0,1,3,8,10", help="Pauses before the second policy is asked for, comma-separated.")
+@click.option("--episodes", type=click.IntRange(min=1), default=50, help="Episodes a row.")
+@click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("benchmarks/results/handover/handover.json"),
+    help="Write it here.",
+)
+@WORKERS
+@needs("sim")
+def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> None:
+    """Success of a second task against how late its policy is asked for, the arm driving on or held meanwhile."""
+    from lwd_benchmarks.studies.handover import Rules, merged, study_handover
+    from lwd_ros.evaluation.evaluate import write_json
+
+    try:
+        pauses = tuple(sorted({float(text) for text in pauses_s.split(",")}))
+    except ValueError:
+        pauses = ()
+    if not pauses or not 0.0 <= pauses[0] <= pauses[-1] <= 3600.0:
+        raise click.UsageError(f"--pauses-s: found '{pauses_s}', expected seconds from 0 to 3600, comma-separated")
+    rules = Rules(episodes, first_layout, pauses)
+    merged(path, {}, rules)  # not after an hour of work
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for model in models:
+        result = study_handover(model, rules, workers_of(workers), tasks_of(tasks) if tasks else ())
+        for row in result["rows"]:
+            counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
+            click.echo(f"{row['task']:16} after {row['pause_s']:4g} s, {row['meanwhile']:52} {counts}")
+        write_json(merged(path, {model.stem: result}, rules), path)
+    click.echo(f"written to {path}")

@@ -1,0 +1,1 @@
+"""Benchmarks of the controller: real nodes, real DDS, real time."""

@@ -1,0 +1,190 @@
+"""Plots of success against policy parameters, optimiser steps and demonstrations."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from lwd_benchmarks.report import text
+from lwd_benchmarks.report.names import COLOURS, GOALS, MARKERS, METHODS, SETS
+from lwd_benchmarks.report.pooling import Entry
+from lwd_benchmarks.report.ratio import EXACT, compare
+from lwd_benchmarks.report.results import Results
+from lwd_benchmarks.report.tables import curves
+
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+}
+
+
+COLOURS_A_PICTURE = 255
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG of few colours, a third as large, without a trace of when and by what it was made."""
+    figure.set_dpi(110)
+    figure.canvas.draw()
+    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
+    few = image.quantize(COLOURS_A_PICTURE, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+    plt.close(figure)
+
+
+def panels(count: int, width: float = 4.6, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels side by side, two in a row at most, of fixed size in inches."""
+    columns = min(count, 2)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    for spare in axes.flat[count:]:
+        spare.axis("off")
+    return figure, list(axes.flat[:count])
+
+
+def _groups(entries: list[Entry], key: Callable[[Entry], tuple]) -> dict[tuple, list[Entry]]:
+    found: dict[tuple, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(key(entry), []).append(entry)
+    return found
+
+
+def _log_axis(axes: Axes, ticks: list[float], labels: dict[float, str] | None = None) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: (labels or {}).get(round(x), _short(x))))
+
+
+def _short(value: float) -> str:
+    """`300`, `3,000`, `30k`: labels of a wide axis must not touch."""
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:,.0f}"
+
+
+def _nice(values: list[float]) -> list[float]:
+    """Ticks at 1, 3 and 10 of each power of ten around the values."""
+    low, high = min(values), max(values)
+    every = [base * 10**power for power in range(7) for base in (1, 3)]
+    return [tick for tick in every if low / 1.5 <= tick <= high * 1.5]
+
+
+def _points(axes: Axes, entries: list[Entry], places: list[float], colour, marker: str, line: bool, label: str) -> None:
+    """Each seed as a faint point, the pooled rate with its interval."""
+    for entry, x in zip(entries, places, strict=True):
+        rates = [run.total.rate for run in entry.runs]
+        axes.plot([x] * len(rates), rates, marker, color=colour, ms=4.5, alpha=0.3, mec="none", zorder=2)
+    counts = [entry.total for entry in entries]
+    rates = [count.rate for count in counts]
+    # At the ends of the scale rounding may put a rate a hair outside its interval.
+    low = [max(0.0, count.rate - count.interval[0]) for count in counts]
+    high = [max(0.0, count.interval[1] - count.rate) for count in counts]
+    axes.errorbar(
+        places, rates, yerr=(low, high), fmt=marker, ls="-" if line else "", color=colour, ms=4.5, lw=1.3,
+        elinewidth=1.2, capsize=2, label=label, zorder=3,
+    )  # fmt: skip
+
+
+def _success_axis(axes: Axes) -> None:
+    low, _ = axes.get_ylim()
+    axes.set_ylim(max(-0.02, min(low, 0.95)), 1.01)
+    axes.set_ylabel("success")
+
+
+def draw_size(results: Results) -> Figure | None:
+    """Success against policy parameters, with the isotonic fits and the ratio at the highest shared success."""
+    groups = _groups([e for e in results.of("size") if e.parameters], lambda e: (e.set, e.goal))
+    if not groups:
+        return None
+    figure, axes = panels(len(groups))
+    for panel, ((set_, goal), entries) in zip(axes, groups.items(), strict=True):
+        fits = curves(results, set_, goal)
+        for (method,), found in _groups(entries, lambda e: (e.method,)).items():
+            colour = COLOURS.get(method, "#555555")
+            label = f"{METHODS[method]} (line: isotonic fit)"
+            panel.plot(fits[method].parameters, fits[method].success, color=colour, lw=1.4, alpha=0.8)
+            _points(panel, found, [e.parameters for e in found], colour, MARKERS.get(method, "D"), False, label)
+        _success_axis(panel)
+        if "lwd" in fits and "multitask_mlp" in fits:
+            _mark_ratio(panel, compare(fits["lwd"], fits["multitask_mlp"]))
+        _log_axis(panel, _nice([e.parameters for e in entries]))
+        panel.set(xlabel="policy parameters", title=f"{SETS[set_]}, goal {GOALS[goal]}")
+        panel.legend(loc="lower right")
+    return figure
+
+
+def _mark_ratio(axes: Axes, shared) -> None:
+    """A horizontal arrow at the highest success that both methods reach."""
+    if shared.relation == "?":
+        return
+    ends = shared.small.parameters, shared.large.parameters
+    style = "|-|, widthA=0.25, widthB=0.25" if shared.small.bound == shared.large.bound == EXACT else "<->"
+    arrow = {"arrowstyle": style, "color": "#444444", "lw": 1, "ls": "--", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (ends[0], shared.success), (ends[1], shared.success), arrowprops=arrow)
+    note = f"{text.ratio(shared)} times at {text.rate(shared.success)}"
+    axes.annotate(note, (1.0, shared.success), (-4, -24), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", ha="right", fontsize=8, color="#444444")  # fmt: skip
+
+
+def draw_budget(results: Results) -> Figure | None:
+    """Success against optimiser steps, one line per size."""
+    groups = _groups([e for e in results.of("budget") if e.steps], lambda e: (e.set, e.goal))
+    if not groups:
+        return None
+    figure, axes = panels(len(groups))
+    for panel, ((set_, goal), entries) in zip(axes, groups.items(), strict=True):
+        lines = _groups(entries, lambda e: (e.method, e.parameters))
+        for method in dict.fromkeys(method for method, _ in lines):
+            sizes = sorted(parameters for name, parameters in lines if name == method)
+            colours = plt.get_cmap("Blues" if method == "lwd" else "Oranges" if method == "multitask_mlp" else "Greens")
+            for place, parameters in enumerate(sizes):
+                found = lines[method, parameters]
+                colour = colours(0.9 - 0.5 * place / max(1, len(sizes) - 1))
+                label = f"{METHODS[method]}, {parameters:,}"
+                _points(panel, found, [e.steps for e in found], colour, MARKERS.get(method, "D"), True, label)
+        _success_axis(panel)
+        _log_axis(panel, sorted({e.steps for e in entries}))
+        panel.tick_params(axis="x", labelsize=8)
+        layouts = " and ".join(sorted({e.layouts for e in entries}))
+        panel.set(xlabel="optimiser steps", title=f"{SETS[set_]}, goal {GOALS[goal]} ({layouts} layouts)")
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=8, ncols=2, title="method, parameters")
+    return figure
+
+
+def draw_demonstrations(results: Results) -> Figure | None:
+    """Success against demonstrations a task; all of them stand at the right."""
+    entries = [e for e in results.of("demonstrations") if e.demonstrations is not None]
+    groups = _groups(entries, lambda e: (e.set, e.goal))
+    if not groups:
+        return None
+    figure, axes = panels(len(groups))
+    for panel, ((set_, goal), shown) in zip(axes, groups.items(), strict=True):
+        counts = sorted({e.demonstrations for e in shown if e.demonstrations})
+        everything = round(2 * max(counts, default=1))
+        for (method, _, _), found in _groups(shown, lambda e: (e.method, e.hidden_layers, e.parameters)).items():
+            found = sorted(found, key=lambda e: e.demonstrations or everything)
+            places = [e.demonstrations or everything for e in found]
+            label = f"{METHODS[method]}, {found[0].parameters or 0:,} parameters"
+            _points(panel, found, places, COLOURS.get(method, "#555555"), MARKERS.get(method, "D"), True, label)
+        has_all = any(not e.demonstrations for e in shown)
+        _success_axis(panel)
+        _log_axis(panel, [*counts, *([everything] if has_all else [])], {everything: "all"} if has_all else None)
+        panel.set(xlabel="demonstrations a task", title=f"{SETS[set_]}, goal {GOALS[goal]}")
+        panel.legend(loc="lower right")
+    return figure

@@ -1,0 +1,1 @@
+"""The seam to simulators; Metaworld and others stand behind it."""
