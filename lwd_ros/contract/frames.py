@@ -42,7 +42,7 @@ class Frames:
     def reset(self) -> None:
         """Forget all frames: the next one begins anew."""
         self._stamp_ns: int | None = None
-        self._start, self._is_first = 0, True  # row of the oldest frame; whether all rows are the first one's
+        self._start, self._is_first = 0, True  # row of the oldest frame; whether all are the first one, from row 0 on
         self.age_s: float | None = None
         self._frame: np.ndarray | None = None
 
@@ -77,9 +77,11 @@ class Frames:
             return self._frame
         if self._age_place is not None:
             self.age_s = age_between_s(self._stamp_ns, now_ns)
-            last = self._start + self._history
-            rows = self._rows[self._start if self._is_first else last - 1 : last]
-            rows[:, self._age_place] = told_age_s(self.age_s, self._longest_s)
+            told_s = told_age_s(self.age_s, self._longest_s)
+            if self._is_first and self._history > 1:
+                self._rows[: self._history, self._age_place] = told_s
+            else:
+                self._rows[self._start + self._history - 1, self._age_place] = told_s
         return self._vectors[self._start]
 
     @property
