@@ -1,4 +1,4 @@
-"""Pins that the benchmarks' configs read as they always did: their JSON is part of runs', models' and results' identities."""
+"""Pins that the benchmarks' configs read as they always did: their JSON is part of the identity of runs and results."""
 
 import hashlib
 import json
