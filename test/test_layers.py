@@ -183,7 +183,7 @@ def _classes(paths) -> dict[str, ast.ClassDef]:
     ("ours", "theirs", "known"),
     [
         (
-            {"ManagedNode", "MetaworldBridge", "PolicyController", "PolicyGeneratorNode"},
+            {"ManagedNode", "MetaworldBridge", "PolicyController", "PolicyGeneratorNode", "SimulatorBridge"},
             {"Node", "LifecycleNodeMixin", "LifecycleNode"},
             {"_publishers", "_parameter_overrides", "_state_machine"},
         ),

@@ -41,8 +41,7 @@ class Settings:
     def __post_init__(self):
         if self.delay and self.lockstep:
             raise SimulationError(
-                f"found a delay of {self.delay} periods in lock step, expected 0: each step waits for the answer to its "
-                "observation"
+                f"found a delay of {self.delay} periods in lock step, expected 0: each step waits for an answer"
             )
 
 

@@ -52,8 +52,7 @@ class SimulatorBridge(ManagedNode):
     def configure(self) -> None:
         if not self._environment_name:
             names = ", ".join(registry.names())
-            text = f"found nothing, expected a registered name ({names}) or the path of an environment's YAML file"
-            raise ParameterError(f"parameter 'environment': {text}")
+            self.required("environment", f"a registered name ({names}) or the path of an environment's YAML file")
         simulator = registry.simulator(self._environment_name)
         self._spec = simulator.spec
         path = self.get_parameter("contract_file").value
