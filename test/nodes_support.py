@@ -14,12 +14,19 @@ from rclpy.node import Node
 
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import GeneratePolicy, LoadTask
+from lwd_ros.demo.story import DEFAULT_MODEL
 from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+from lwd_ros.resources import share_path
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Domains that no neighbour on this machine is likely to use at the same time, one after the other.
 _DOMAINS = itertools.cycle(range(1 + os.getpid() % 50, 1 + os.getpid() % 50 + 50))
 
+CONTRACT_FILE = share_path("config", "metaworld.yaml")
+SHIPPED = {  # of nodes that have no robot's default, what these tests start them with where they name nothing else
+    "policy_controller": {"contract_file": CONTRACT_FILE},
+    "policy_generator": {"contract_file": CONTRACT_FILE, "model_file": share_path("models", DEFAULT_MODEL)},
+}
 PATIENCE_S = 30.0
 _ASK_AGAIN_S = 10.0
 
@@ -45,6 +52,10 @@ class Cell(Supervisor):
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown(context=self.context)
+
+    def start_node(self, executable: str, parameters=None):
+        """Run one of our nodes with ROS parameters, on top of those of SHIPPED."""
+        return super().start_node(executable, {**SHIPPED.get(executable, {}), **(parameters or {})})
 
     def subscribe(self, kind, topic: str, callback, qos=100):
         """A subscription of the client's."""
