@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lwd_ros.environments.metaworld.scene import Scene, SceneError
+from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
 
 TASK, LAYOUT = "push-v3", 100_003
@@ -137,7 +138,7 @@ def test_a_free_object_is_pushed_by_that_much(contract):
     moved = scene.observe()[4:6] - before
     assert moved[0] / 0.3 == pytest.approx(moved[1] / -0.4, rel=0.1)
     assert 0.3 * 0.0125 * 0.5 < moved[0] <= 0.3 * 0.0125 * 1.01
-    with pytest.raises(SceneError, match="'drawer-close-v3' has no object that could be pushed about"):
+    with pytest.raises(SimulationError, match="'drawer-close-v3' has no object that could be pushed about"):
         Scene("drawer-close-v3", contract).push_object(np.array([1.0, 0.0]))
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from joblib import delayed
 
 from lwd_ros.cli import cli
-from lwd_ros.environments.metaworld.scene import Scene, SceneError
+from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import evaluate, write_json
 from lwd_ros.evaluation.expert import ExpertPolicy, evaluate_expert
 from lwd_ros.evaluation.parallel import BACKENDS, BackendError, backend, in_order
@@ -150,7 +151,7 @@ def test_the_expert_obeys_slew_limits_like_any_policy(contract):
 def test_the_expert_refuses_what_a_model_would():
     with pytest.raises(ModelError, match="belong to demonstrations"):
         evaluate_expert(TASKS, 1, 5, 1)
-    with pytest.raises(SceneError, match="'juggle-v3' is unknown"):
+    with pytest.raises(SimulationError, match="'juggle-v3' is unknown"):
         evaluate_expert(("juggle-v3",), 1, FIRST, 1)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from joblib import delayed
 
 from lwd_ros.contract import CommandLimiter, Contract
-from lwd_ros.environments.metaworld.scene import Scene, SceneError, sharing
+from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.metaworld.scene import Scene, sharing
 from lwd_ros.evaluation.evaluate import describe, open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.rollout import rollout
@@ -84,17 +85,17 @@ def _chain(model: Path, tasks: Sequence[str], layout: int, pause: Pause | None) 
 
 
 def _require_chain(tasks: Sequence[str], contract: Contract) -> None:
-    """Raise SceneError unless each task can take over what the one before it leaves; tried out once, on layout 0."""
+    """Raise SimulationError unless each task can take over what the one before leaves; tried out once, on layout 0."""
     scenes = {task: Scene(task, contract) for task in tasks}
     for before, task in pairwise(tasks):
         try:
             if before == task:
-                raise SceneError("it is done already")
+                raise SimulationError("it is done already")
             scenes[task].take_over(scenes[before])
-        except SceneError as error:
+        except SimulationError as error:
             others = ", ".join(name for name in sharing(task) if name != task) or "none"
             text = f"'{task}' cannot follow '{before}' in one scene; tasks of its scene beside itself: {others}"
-            raise SceneError(text) from error
+            raise SimulationError(text) from error
 
 
 def evaluate_chain(
@@ -108,7 +109,7 @@ def evaluate_chain(
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
-        SceneError: a task cannot follow the one before it in one scene.
+        SimulationError: a task cannot follow the one before it in one scene.
     """
     generator = open_model(model, tasks, first_layout, episodes)
     _require_chain(tasks, generator.description.contract)

@@ -8,7 +8,7 @@ import numpy as np
 from lwd_ros import __version__
 from lwd_ros.contract import Contract
 from lwd_ros.environments.metaworld.experts import Expert
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene, require_task
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.evaluation.evaluate import mean_success, require_unseen, success_by_task
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.resources import share_path
@@ -49,11 +49,10 @@ def evaluate_expert(
 
     Raises:
         ModelError: the layouts were trained on.
-        SceneError: Metaworld lacks one of the tasks.
+        SimulationError: Metaworld lacks one of the tasks.
         ContractError: Metaworld lacks a scalar of the contract.
     """
-    for task in tasks:
-        require_task(task)
+    Scene.spec.require_tasks(tasks)
     require_unseen(first_layout, episodes)
     contract = contract or Contract.load(share_path("config", "metaworld.yaml"))
     layouts = range(first_layout, first_layout + episodes)

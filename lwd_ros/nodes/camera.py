@@ -5,8 +5,8 @@ import threading
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from lwd_ros.environments.metaworld.render import RenderError, SceneRenderer
-from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.environment import Environment
+from lwd_ros.environments.rendering import RenderError
 from lwd_ros.nodes.conversions import to_stamp
 
 
@@ -16,7 +16,7 @@ class Camera:
     def __init__(self, node: Node, rate_hz: float):
         self._node, self._period = node, 1.0 / rate_hz
         self._publisher = node.create_publisher(Image, "~/image", 1)
-        self._latest: tuple[Scene, object, int] | None = None
+        self._latest: tuple[Environment, object, int] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
@@ -26,9 +26,9 @@ class Camera:
         """Whether anybody listens."""
         return self._publisher.get_subscription_count() > 0
 
-    def show(self, scene: Scene, stamp_ns: int) -> None:
+    def show(self, scene: Environment, stamp_ns: int) -> None:
         """Offer the scene's present state; the newest one is drawn."""
-        self._latest = (scene, scene.qpos, stamp_ns)
+        self._latest = (scene, scene.state(), stamp_ns)
 
     def close(self) -> None:
         """End the thread."""
@@ -47,7 +47,7 @@ class Camera:
                 if drawn is not scene:
                     if renderer is not None:
                         renderer.close()
-                    renderer, drawn = SceneRenderer(scene.model), scene
+                    renderer, drawn = scene.renderer(), scene
                 picture = renderer.draw(qpos)
             except RenderError as error:
                 self._node.get_logger().error(f"~/image ends: {error}")

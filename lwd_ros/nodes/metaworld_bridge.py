@@ -15,9 +15,10 @@ from std_srvs.srv import Trigger
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.gate import CommandGate, RunningPolicy
-from lwd_ros.environments.metaworld.recording import Recorder
-from lwd_ros.environments.metaworld.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
+from lwd_ros.environments.metaworld.scene import Scene, require_contract, require_shared_scene, sharing
+from lwd_ros.environments.recording import Recorder
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
@@ -34,7 +35,7 @@ _STUCK_S = 1.0  # lock step: diagnostics say what is missing when no step came f
 class MetaworldBridge(ManagedNode):
     """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
-    fatal = (ContractError, ParameterError, SceneError, OSError)
+    fatal = (ContractError, ParameterError, SimulationError, OSError)
 
     def __init__(self):
         super().__init__("metaworld_bridge")
@@ -136,11 +137,11 @@ class MetaworldBridge(ManagedNode):
         return self._scenes[task]
 
     def _load(self, task: str, layout: int, keep_state: bool) -> None:
-        """Put `task` in place; raises SceneError, and leaves the present one running, where that cannot be."""
+        """Put `task` in place; raises SimulationError, and leaves the present one running, where that cannot be."""
         previous = self._scene
         if keep_state:
             if previous is None:
-                raise SceneError("keep_state needs a loaded task; load one without it first")
+                raise SimulationError("keep_state needs a loaded task; load one without it first")
             require_shared_scene(task, previous.task)
             scene = self._build(task)
             if scene is not previous:
@@ -173,9 +174,9 @@ class MetaworldBridge(ManagedNode):
     def _on_load(self, request: LoadTask.Request, response: LoadTask.Response):
         try:
             if not self.is_active:
-                raise SceneError(f"the bridge is {self.state}, not active")
+                raise SimulationError(f"the bridge is {self.state}, not active")
             self._load(request.task, request.layout, request.keep_state)
-        except (SceneError, ContractError) as error:
+        except (SimulationError, ContractError) as error:
             response.message = str(error)
             self.get_logger().error(f"load_task: {error}")
             return response

@@ -12,7 +12,7 @@ from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
 from lwd_ros.environments.metaworld import starts
 from lwd_ros.environments.metaworld.experts import Expert, revision
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene, require_task
+from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.environments.metaworld.tasks import REVERSES
 
 TRAINING_LAYOUTS = range(0, 100_000)
@@ -172,10 +172,9 @@ def collect(folder: Path, tasks, contract: Contract, settings: CollectSettings, 
         DatasetError: the layouts asked for are kept for evaluation, the folder holds demonstrations of other settings,
             an expert keeps failing.
         OSError: the disk is full.
-        SceneError: Metaworld lacks one of the tasks.
+        SimulationError: Metaworld lacks one of the tasks.
     """
-    for task in tasks:
-        require_task(task)
+    Scene.spec.require_tasks(tasks)
     # As many attempts may come to nothing as to a demonstration, and 10 more.
     last = settings.first_layout + 4 * settings.episodes + 2 * settings.anywhere + 11
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
