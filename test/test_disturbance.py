@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
 
 from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.metaworld.scene import Scene
-from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
 
 TASK, LAYOUT = "push-v3", 100_003
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from joblib import delayed
+from lwd_ros.evaluation.rollout import rollout
 
 from lwd_ros.cli import cli
 from lwd_ros.environments.environment import SimulationError
@@ -19,7 +20,6 @@ from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import evaluate, write_json
 from lwd_ros.evaluation.expert import ExpertPolicy, evaluate_expert
 from lwd_ros.evaluation.parallel import BACKENDS, BackendError, backend, in_order
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError
 
 TASKS = ("reach-v3", "door-open-v3")

@@ -17,12 +17,12 @@ from lwd_benchmarks.studies.costs import QueryTimes, flops, query_seconds
 from lwd_benchmarks.studies.horizon import study_horizon
 from lwd_benchmarks.studies.methods import Method, MethodsError, load_methods
 from lwd_benchmarks.studies.robustness import _FREE_OBJECT, CASES, study_disturbance, study_latency
+from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.environments.metaworld.tasks import MT10
-from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.generator import ModelError
 from lwd_ros.resources import share_path

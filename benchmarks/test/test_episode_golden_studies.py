@@ -11,8 +11,9 @@ from lwd_benchmarks.studies.methods import Method
 from lwd_benchmarks.studies.reconstruction import _originals
 from lwd_benchmarks.studies.trials import Trial
 
-from lwd_ros.environments.metaworld.collect import CollectSettings
-from lwd_ros.evaluation.disturbance import Disturbance, Thinking
+from lwd_ros.environments.collect import CollectSettings
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.episode import Thinking
 from lwd_ros.generator import PolicyGenerator
 
 FIRST = 150_000
@@ -31,7 +32,9 @@ def test_handovers(executed, model_path):  # noqa: F811
 
 def test_originals_and_the_expert_beside_them(executed, contract):  # noqa: F811
     originals, failed = _originals(contract, "push-v3", 2, FIRST, CollectSettings(noise=(0.2, 0.2)))
-    frames = [o.demonstration.observation.sum() for o in originals] + [o.expert.commands.sum() for o in originals]
+    frames = [o.demonstration.observation.sum() for o in originals] + [
+        o.expert.record.commands.sum() for o in originals
+    ]
     _same("originals", executed, failed, *frames)
 
 
@@ -39,7 +42,7 @@ def test_policies_of_latents(executed, contract, model_path):  # noqa: F811
     generator = PolicyGenerator(model_path)
     policies = [generator.generate("push-v3", seed) for seed in (1, 2)]
     runs = _roll_out(contract, "push-v3", policies, (FIRST, FIRST + 1))
-    _same("latents", executed, *(run.first_success_step for run in runs), *(run.commands.sum() for run in runs))
+    _same("latents", executed, *(run.first_success_step for run in runs), *(run.record.commands.sum() for run in runs))
 
 
 def test_trials(executed, model_path, tmp_path):  # noqa: F811

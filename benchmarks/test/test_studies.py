@@ -15,7 +15,7 @@ from lwd_benchmarks.studies.runs import representative
 from lwd_ros.cli import cli
 from lwd_ros.contract import ContractError
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect, demonstrate
+from lwd_ros.environments.collect import CollectSettings, collect, demonstrate
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import write_json
 from lwd_ros.generator import ModelError, PolicyGenerator

@@ -68,7 +68,7 @@ cli.add_command(contract)
 @needs("sim")
 def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers) -> None:
     """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
-    from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+    from lwd_ros.environments.collect import CollectSettings, collect
 
     settings = CollectSettings(
         episodes=episodes,

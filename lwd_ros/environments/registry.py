@@ -71,15 +71,15 @@ def find(tasks: str, environment: str = "") -> tuple[Simulator, tuple[str, ...]]
     return found, _expanded(found, bare)
 
 
-def simulator_of(tasks: Sequence[str], environment: str = "") -> Simulator:
-    """The environment that has all `tasks`, such as those of a model file; `environment` names it where several do.
+def simulator_of(tasks: Sequence[str], environment: str | Path | Simulator = "") -> Simulator:
+    """The environment that has all `tasks`, such as those of a model file; `environment` names or is it.
 
     Raises:
         SimulationError: none has them, or several do; the named one lacks one of them.
     """
     if not environment:
         return _only(tuple(tasks))
-    found = simulator(environment)
+    found = simulator(environment) if isinstance(environment, str | Path) else environment
     found.spec.require_tasks(tasks)
     return found
 
