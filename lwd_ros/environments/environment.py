@@ -142,6 +142,10 @@ class Simulator(Protocol):
 
     spec: EnvironmentSpec
 
+    def require_contract(self, contract: Contract) -> None:
+        """Raise ContractError where a contract names a scalar that no task has, or another period. Builds nothing."""
+        ...
+
     def make(self, task: str, contract: Contract) -> Environment:
         """Build one task.
 

@@ -36,7 +36,7 @@ def simulator(name: str | Path) -> Simulator:
         ContractError: a YAML file's contract cannot be used.
     """
     if isinstance(name, Path) or name.endswith(_FILES):
-        from lwd_ros.environments.gym import load
+        from lwd_ros.environments.gym_file import load
 
         return load(Path(name))
     sources = _sources()

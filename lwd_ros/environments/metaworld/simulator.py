@@ -24,6 +24,12 @@ class MetaworldSimulator:
             reverses=REVERSES,
         )
 
+    def require_contract(self, contract: Contract) -> None:
+        """As `Simulator.require_contract`."""
+        from lwd_ros.environments.metaworld.scene import require_contract
+
+        require_contract(contract)
+
     def make(self, task: str, contract: Contract):
         """Build one task (0.2 to 0.7 s) with layout 0; raises SimulationError, ContractError."""
         from lwd_ros.environments.metaworld.scene import Scene
