@@ -82,6 +82,13 @@ class Frames:
             rows[:, self._age_place] = told_age_s(self.age_s, self._longest_s)
         return self._vectors[self._start]
 
+    @property
+    def answered(self) -> np.ndarray | None:
+        """The vector as it was read last, with the ages of then; None before the first frame."""
+        if self._is_plain:
+            return self._frame
+        return None if self._stamp_ns is None else self._vectors[self._start]
+
 
 def age_between_s(stamp_ns: int, now_ns: int) -> float:
     """How old at `now_ns` an observation of `stamp_ns` is, s; below 0 where it is stamped in the future."""
