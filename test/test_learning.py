@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
 from lwd_ros.learning.autoencoder import Autoencoder

@@ -14,8 +14,9 @@ from sensor_msgs.msg import JointState
 from lwd_ros.contract import Contract
 from lwd_ros.demo.story import DEFAULT_MODEL
 from lwd_ros.demo.supervisor import isolated_environment
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.metaworld.scene import Scene
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import to_nanoseconds
 from lwd_ros.resources import share_path
@@ -54,9 +55,10 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
     scene = Scene(task, Contract.load(share_path("config", "metaworld.yaml")))
     scene.reset(layout)
     policy = PolicyGenerator(share_path("models", DEFAULT_MODEL)).generate(task, seed)
-    expected = rollout(scene, policy, steps=STEPS)
+    actor = PolicyActor(policy, scene.contract)
+    expected = run_episode(scene, actor, None, steps=STEPS, stop_at_success=False, record=True)
     assert expected.success, "the comparison is weaker for a policy that does not do the task"
-    np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(commands, expected.record.commands, rtol=0, atol=1e-6)
     assert first_success == expected.first_success_step
 
 
