@@ -32,9 +32,10 @@ _ASK_AGAIN_S = 10.0
 
 
 class Cell(Supervisor):
-    """Node processes and a client on one ROS domain."""
+    """Node processes and a client on one ROS domain; `bridge` is the simulator's."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, bridge: str = "metaworld_bridge"):
+        self.bridge = bridge
         self.domain = next(_DOMAINS)
         super().__init__(folder, {**isolated_environment(), "ROS_DOMAIN_ID": str(self.domain)})
         self.context = Context()
@@ -45,7 +46,7 @@ class Cell(Supervisor):
         self.controller: ControllerStatus | None = None
         self.task: TaskStatus | None = None
         self.subscribe(ControllerStatus, "policy_controller/status", lambda m: setattr(self, "controller", m))
-        self.subscribe(TaskStatus, "metaworld_bridge/task_status", lambda m: setattr(self, "task", m))
+        self.subscribe(TaskStatus, f"{bridge}/task_status", lambda m: setattr(self, "task", m))
 
     def __exit__(self, *exception) -> None:
         super().__exit__(*exception)
@@ -101,7 +102,7 @@ class Cell(Supervisor):
     def load(self, task: str, layout: int, keep_state: bool = False) -> LoadTask.Response:
         """Load a task, which must work."""
         request = LoadTask.Request(task=task, layout=layout, keep_state=keep_state)
-        response = self.call(LoadTask, "metaworld_bridge/load_task", request)
+        response = self.call(LoadTask, f"{self.bridge}/load_task", request)
         assert response.success, response.message
         self.wait("the task's status", lambda: self.task is not None and self.task.task == task)
         return response
