@@ -13,8 +13,10 @@ from gymnasium import spaces
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.environments import registry
 from lwd_ros.environments.environment import SimulationError, require_capability
+from lwd_ros.environments.gym_file import KEYS
 from lwd_ros.environments.rendering import RenderError
 
+PENDULUM = Path(__file__).resolve().parents[1] / "examples" / "inverted_pendulum" / "environment.yaml"
 CONTRACT = {
     "name": "toy",
     "period_s": 0.1,
@@ -310,9 +312,19 @@ def test_an_unknown_task_and_another_robots_contract_are_refused(write, contract
         simulator.make("near", Contract.from_dict(speedless))
 
 
-# A MuJoCo robot
+def test_docs_name_every_key_and_their_example_can_be_used(tmp_path):
+    text = (PENDULUM.parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"| `{key}` |" not in text] == []
+    example = tmp_path / "environment.yaml"
+    example.write_text(text.split("```yaml\n")[1].split("```")[0])
+    (tmp_path / "contract.yaml").write_text((PENDULUM.parent / "contract.yaml").read_text())
+    ours, theirs = registry.simulator(PENDULUM), registry.simulator(example)
+    assert (ours.id, ours.tasks, ours.success) == (theirs.id, theirs.tasks, theirs.success)
+    assert (ours.observation, ours.command) == (theirs.observation, theirs.command)
+    assert make(example, "balance").observe().shape == (4,)
 
-PENDULUM = Path(__file__).resolve().parents[1] / "examples" / "inverted_pendulum" / "environment.yaml"
+
+# A MuJoCo robot
 
 
 def test_a_mujoco_environment_is_drawn_from_its_states():
