@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
 from lwd_ros.learning.autoencoder import Autoencoder
@@ -275,7 +275,10 @@ def test_a_folder_without_a_run(tmp_path):
             {"name": "x", "autoencoder": {"encoder_layers": []}},
             r"key 'autoencoder.encoder_layers': found \[\], expected a list",
         ),
-        ({"name": "x", "autoencoder": {"pairs": 0}}, "key 'autoencoder.pairs': found 0, expected a number above 0"),
+        (
+            {"name": "x", "autoencoder": {"pairs": 0}},
+            "key 'autoencoder.pairs': found 0, expected a whole number above 0",
+        ),
         (
             {"name": "x", "autoencoder": {"own_share": 1.1}},
             "key 'autoencoder.own_share': found 1.1, expected a number from 0",
@@ -285,6 +288,14 @@ def test_a_folder_without_a_run(tmp_path):
             "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1",
         ),
         ({"name": "x", "diffusion": {"batch": "8"}}, "key 'diffusion.batch': found '8', expected a whole number"),
+        ({"name": "x", 1: 2}, "key '1': found 1, expected one of name, seed"),
+        ({"name": "x", "autoencoder": None}, "key 'autoencoder': found None, expected a mapping"),
+        ({"name": "x", "translation": {"fixed": {"a": "x"}}}, "key 'translation.fixed.a': found 'x', expected a list"),
+        ({"name": "x", "translation": {"fixed": {1: ["x"]}}}, "key 'translation.fixed.1': found"),
+        (
+            {"name": "x", "diffusion": {"batch": 0}, "seed": -1},
+            "key 'seed': found -1, .*; key 'diffusion.batch': found 0, expected a whole number above 0$",
+        ),
     ],
 )
 def test_a_config_error_names_the_key_what_was_found_and_what_was_expected(content, expected):

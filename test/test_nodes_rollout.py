@@ -14,13 +14,15 @@ from sensor_msgs.msg import JointState
 
 from lwd_ros.contract import Contract, stacked
 from lwd_ros.dataset import Demonstrations
+from lwd_ros.demo.story import DEFAULT_MODEL
 from lwd_ros.demo.supervisor import isolated_environment
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.collect import CollectSettings, collect
+from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.metaworld.scene import Scene
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import to_nanoseconds
-from lwd_ros.resources import DEFAULT_MODEL, share_path
+from lwd_ros.resources import share_path
 
 STEPS = 150
 CONTRACT = share_path("config", "metaworld.yaml")
@@ -69,9 +71,10 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
     scene = Scene(task, Contract.load(CONTRACT))
     scene.reset(layout)
     policy = PolicyGenerator(share_path("models", DEFAULT_MODEL)).generate(task, seed)
-    expected = rollout(scene, policy, steps=STEPS)
+    actor = PolicyActor(policy, scene.contract)
+    expected = run_episode(scene, actor, None, steps=STEPS, stop_at_success=False, record=True)
     assert expected.success, "the comparison is weaker for a policy that does not do the task"
-    np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(commands, expected.record.commands, rtol=0, atol=1e-6)
     assert first_success == expected.first_success_step
 
 
@@ -103,15 +106,17 @@ def test_a_policy_of_several_frames_is_the_same_in_process_and_through_the_nodes
     scene = Scene(task, contract)
     scene.reset(layout)
     policy = PolicyGenerator(model).generate(task, seed, scene.observe())
-    expected = rollout(scene, policy, steps=STEPS)
+    actor = PolicyActor(policy, contract)
+    expected = run_episode(scene, actor, None, steps=STEPS, stop_at_success=False, record=True)
+    observations = expected.record.observations
     # The comparison is weak for a hand that does not move, and for a policy that earlier frames do not matter to.
-    assert np.ptp(expected.observations[:, :3], axis=0).max() > 0.05
-    without = [policy.forward(np.tile(frame, 3), np.empty(4)).copy() for frame in expected.observations]
-    with_them = [policy.forward(seen, np.empty(4)).copy() for seen in stacked(contract, expected.observations)]
+    assert np.ptp(observations[:, :3], axis=0).max() > 0.05
+    without = [policy.forward(np.tile(frame, 3), np.empty(4)).copy() for frame in observations]
+    with_them = [policy.forward(seen, np.empty(4)).copy() for seen in stacked(contract, observations)]
     assert np.abs(np.subtract(without, with_them)).max() > 1e-2
 
     commands, first_success = commands_of_nodes(tmp_path, task, layout, seed, path, model)
-    np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(commands, expected.record.commands, rtol=0, atol=1e-6)
     assert first_success == expected.first_success_step
 
 

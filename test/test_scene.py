@@ -5,12 +5,13 @@ import inspect
 import mujoco
 import numpy as np
 import pytest
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS, MT10_V3, MT50_V3
 
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.metaworld.experts import Expert
-from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError, sharing
-from lwd_ros.environments.metaworld.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
+from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, sharing
+from lwd_ros.environments.metaworld.tasks import MT10, MT50, REVERSES, SCALAR_FIRST_QUATERNIONS
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,9 @@ def test_the_list_of_scalar_first_tasks_is_metaworlds(task):
 
 
 def test_the_task_lists_name_tasks_of_metaworld():
-    assert set(SCALAR_FIRST_QUATERNIONS) | set(MT10) | set(REVERSES) <= set(ALL_V3_ENVIRONMENTS)
+    assert tuple(MT50_V3) == MT50
+    assert tuple(MT10_V3) == MT10
+    assert set(SCALAR_FIRST_QUATERNIONS) | set(REVERSES) <= set(ALL_V3_ENVIRONMENTS) == set(MT50)
     assert all(REVERSES[REVERSES[task]] == task for task in REVERSES)
 
 
@@ -302,7 +305,7 @@ def test_take_over_from_another_scene_is_refused_and_harmless(scenes):
     drawer.reset(1)
     before = drawer.qpos
     window.reset(1)
-    with pytest.raises(SceneError, match=r"'drawer-open-v3' has another scene than .*load it without keep_state"):
+    with pytest.raises(SimulationError, match=r"'drawer-open-v3' has another scene than .*load it without keep_state"):
         drawer.take_over(window)
     assert drawer.qpos.tobytes() == before.tobytes()
 
@@ -311,7 +314,7 @@ def test_take_over_from_another_scene_is_refused_and_harmless(scenes):
 
 
 def test_an_unknown_task_lists_the_known_ones(contract):
-    with pytest.raises(SceneError) as caught:
+    with pytest.raises(SimulationError) as caught:
         Scene("drawer-open-v2", contract)
     assert all(name in str(caught.value) for name in ("'drawer-open-v2'", *ALL_V3_ENVIRONMENTS))
 

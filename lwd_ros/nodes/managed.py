@@ -97,6 +97,13 @@ class ManagedNode(LifecycleNode):
             raise ParameterError(f"parameter '{name}': found '{value}', expected {' or '.join(choices)}")
         return value
 
+    def required(self, name: str, expected: str) -> str:
+        """A text parameter without a default that does; raises ParameterError, which says what was `expected`."""
+        value = self.get_parameter(name).value
+        if not value:
+            raise ParameterError(f"parameter '{name}': found nothing, expected {expected}")
+        return value
+
     @property
     def state(self) -> str:
         """The lifecycle state's name: unconfigured, inactive, active, finalized, or a transition's."""

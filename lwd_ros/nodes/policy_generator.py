@@ -19,7 +19,6 @@ from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stam
 from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.rclpy_private import before_response, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
-from lwd_ros.resources import DEFAULT_MODEL, share_path
 
 
 class PolicyGeneratorNode(ManagedNode):
@@ -30,8 +29,8 @@ class PolicyGeneratorNode(ManagedNode):
 
     def __init__(self):
         super().__init__("policy_generator")
-        self.declare("model_file", "", "model file made by 'lwd export'; empty: metaworld_mt10_anywhere")
-        self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
+        self.declare("model_file", "", "model file made by 'lwd export'; required")
+        self.declare("contract_file", "", "contract whose binding names the observation streams; empty: the model's")
         self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
@@ -50,11 +49,14 @@ class PolicyGeneratorNode(ManagedNode):
         self.create_service(ListTasks, "~/list_tasks", self._on_list)
 
     def configure(self) -> None:
-        model = self.get_parameter("model_file").value or share_path("models", DEFAULT_MODEL)
-        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
-        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
+        model = self.required("model_file", "a model made by 'lwd export' (.onnx)")
         generator = PolicyGenerator(model)
         found = generator.description.contract
+        if generator.description.condition_on_observation or self.get_parameter("contract_file").value:
+            path = self.required("contract_file", f"the robot's contract (YAML): {model} needs an observation")
+            contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
+        else:
+            contract = found
         if found.digest != contract.digest:
             raise ModelError(
                 f"{model}: was trained for contract '{found.name}' {found.digest[:12]}, expected "

@@ -1,10 +1,9 @@
 """Where a hand can be left: the task before drives on, the hand stands still, or it is moved about."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.environment import Left
 from lwd_ros.environments.metaworld.experts import Expert
 from lwd_ros.environments.metaworld.scene import Scene
 
@@ -22,14 +21,6 @@ LOWEST_M = 0.04
 
 HOLD_STEPS = 40
 """A hand stands still for at most so many control steps."""
-
-
-@dataclass(frozen=True)
-class Left:
-    """How a hand was left: `how` is what happened, for the column `after`; `done`, whether the task was done by it."""
-
-    how: tuple[str, ...]
-    done: bool
 
 
 def leave(scene: Scene, before: str, gripper: float, drift_steps: int, noise: float, rng: np.random.Generator) -> Left:
