@@ -263,9 +263,7 @@ def environments(environment) -> None:
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
         built.close()
-        click.echo(
-            f"{name}: {len(spec.tasks)} tasks at {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode"
-        )
+        click.echo(f"{name}: {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode")
         click.echo(f"  score         {spec.score}")
         click.echo(f"  capabilities  {', '.join(has) or 'none'}")
         for title, tasks in {**spec.task_sets, "all": spec.tasks}.items():

@@ -213,6 +213,7 @@ def collect(
         ContractError: the environment lacks a scalar of the contract.
     """
     simulator = simulator_of(tasks, environment)
+    simulator.require_contract(contract)
     if expert is not None:
         load(expert)  # not in another process first
     # As many attempts may come to nothing as to a demonstration, and 10 more.
