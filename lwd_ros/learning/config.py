@@ -59,11 +59,13 @@ class Config:
     def to_dict(self) -> dict:
         """Plain data, for the run folder and the model file.
 
-        A `sensing` that does nothing is left out: runs and files that were made before it lack it, and stay valid.
+        A `sensing` that does nothing and the usual `normalisation` are left out: runs and files that were made before
+        them lack them, and stay valid.
         """
         content = asdict(self)
-        if content.get("sensing") == asdict(SensingConfig()):
-            del content["sensing"]
+        for key, usual in (("sensing", asdict(SensingConfig())), ("normalisation", TrainConfig.normalisation)):
+            if content.get(key) == usual:
+                del content[key]
         return content
 
 
@@ -132,6 +134,7 @@ class TrainConfig(Config):
     hidden_activation: str = "tanh"
     hide: tuple[str, ...] = ()
     condition_on_observation: bool = False
+    normalisation: str = "task"  # of a policy: looked up by its task's number; "generated": decoded from the latent
     smallest_std: float = 0.005  # normalisation never magnifies a scalar's change by more than one over this
     data_digest: str = ""  # beginning of the dataset's digest; empty: any dataset
     contract_digest: str = ""  # beginning of its contract's digest; empty: any contract
@@ -167,6 +170,8 @@ def _value(value, expected, where: str, path: str):
         raise ConfigError(f"{where}: key '{path}': found {value!r}, expected {what}")
 
     if expected is str:
+        if path == "normalisation" and value not in ("task", "generated"):
+            refuse("task or generated")
         may_be_empty = path.endswith("_digest")
         return value if isinstance(value, str) and (value or may_be_empty) else refuse("a text")
     if expected is bool:

@@ -132,6 +132,7 @@ class Trainer:
     def _save(self, optimiser: torch.optim.Optimizer) -> None:
         tensors = {f"weights/{name}": value.detach() for name, value in self.module.named_parameters()}
         tensors |= {f"average/{name}": value for name, value in self._average.items()}
+        tensors |= {f"buffers/{name}": value for name, value in self.module.named_buffers()}
         for (name, _), state in zip(self.module.named_parameters(), optimiser.state.values(), strict=True):
             tensors |= {f"{key}/{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step")}
         tensors["random"] = self.generator.get_state()
@@ -163,5 +164,26 @@ class Trainer:
                         key: file.get_tensor(f"{key}/{name}").to(parameter.device)
                         for key in ("exp_avg", "exp_avg_sq", "step")
                     }
+                for name, buffer in self.module.named_buffers():
+                    buffer.copy_(file.get_tensor(f"buffers/{name}"))
             self.generator.set_state(file.get_tensor("random"))
             self._step = int(metadata["step"])
+
+
+def restore(module: nn.Module, folder: Path, stage: str, identity: dict) -> None:
+    """Put what a finished stage trained into `module`: moving averages and buffers, as `Trainer.run` leaves them.
+
+    Raises:
+        ConfigError: the checkpoint is missing, broken, or another run's.
+    """
+    path = folder / f"{stage}.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            if (file.metadata() or {}).get("identity") != json.dumps(identity, sort_keys=True):
+                raise ConfigError(f"{path}: was made by another config or dataset; name another run folder")
+            for kind, tensors in (("average", module.named_parameters()), ("buffers", module.named_buffers())):
+                for name, value in tensors:
+                    value.copy_(file.get_tensor(f"{kind}/{name}"))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ConfigError(f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again") from error
+    module.eval()
