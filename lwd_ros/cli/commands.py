@@ -109,15 +109,18 @@ def train(config, data, out, seed) -> None:
 @cli.command()
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Of an unfinished run: its dataset, where that was moved."
+)
 @needs("train")
-def export(folder, out) -> None:
-    """Write a finished run as one self-describing ONNX file."""
+def export(folder, out, data) -> None:
+    """Write a run as one self-describing ONNX file; one that was stopped is finished first."""
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.export import export
     from lwd_ros.learning.train import load
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    export(load(folder), out)
+    export(load(folder, data), out)
     generator = PolicyGenerator(out)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
 
@@ -195,16 +198,27 @@ def evaluate(
 
 
 @cli.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder of 'lwd train' or 'lwd baseline'.")
 @needs()
-def describe(model) -> None:
-    """Print what a model file says about itself, as JSON."""
+def describe(model, folder) -> None:
+    """Print what a model file or a run folder is, as JSON."""
+    if (model is None) == (folder is None):
+        raise click.UsageError("expected either --model or --run")
+    if folder is not None:
+        click.echo(json.dumps(_run_described(folder=folder), indent=1))
+        return
     from lwd_ros.generator import PolicyGenerator
-    from lwd_ros.generator.model_file import METADATA_KEY
 
     generator = PolicyGenerator(model)
-    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
-    click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
+    click.echo(json.dumps({"sha256": generator.digest, **generator.metadata}, indent=1))
+
+
+@needs("train")
+def _run_described(folder: Path) -> dict:
+    from lwd_ros.learning.run_folder import describe_run
+
+    return describe_run(folder)
 
 
 @cli.command()

@@ -16,7 +16,6 @@ from lwd_ros.learning.networks import (
 from lwd_ros.learning.summary import DataSummary, TaskNormalisation
 from lwd_ros.policy import PolicyLayout
 
-
 _NORMALISATION_WEIGHT = 0.1  # of its error beside the cloning error; both are of order 1 at first
 
 

@@ -80,7 +80,9 @@ def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]
 def _number(run: TrainedRun, task: str) -> int:
     """A task's number; ModelError where the run knows none."""
     if task not in run.data.tasks:
-        raise ModelError(f"task '{task}' is unknown to the run '{run.config.name}'; it knows {', '.join(run.data.tasks)}")
+        raise ModelError(
+            f"task '{task}' is unknown to the run '{run.config.name}'; it knows {', '.join(run.data.tasks)}"
+        )
     return run.data.tasks.index(task)
 
 

@@ -12,8 +12,9 @@ from torch import nn
 
 from lwd_ros import __version__
 from lwd_ros.files import written_whole
-from lwd_ros.generator import ModelDescription
-from lwd_ros.generator.model_file import INPUTS, OUTPUTS
+from lwd_ros.generator import Condition, ModelDescription
+from lwd_ros.generator.conditions import OBSERVATION, TASK
+from lwd_ros.generator.model_file import NOISE, OUTPUTS
 from lwd_ros.learning.config import Config, TrainConfig
 from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.train import TrainedRun, policy_layout
@@ -83,20 +84,25 @@ def export(run: TrainedRun, path: Path) -> None:
     write_model(RunGraph(run), describe_model(run.config, run.data), path)
 
 
-def describe_model(config: TrainConfig, data: DataSummary, **changes) -> ModelDescription:
-    """What a model file says of a run: contract, tasks, policy, training config, data digest, versions, license.
+def describe_model(
+    config: TrainConfig, data: DataSummary, condition_on_observation: bool | None = None, **changes
+) -> ModelDescription:
+    """What a model file says of a run: contract, conditions, policy, training config, data digest, versions, license.
 
-    `changes` replace fields of ModelDescription, for a baseline.
+    For a baseline, `condition_on_observation` is said where it is not the config's, and `changes` replace fields of
+    ModelDescription.
     """
+    conditions = [Condition(TASK, TASK, data.tasks)]
+    if config.condition_on_observation if condition_on_observation is None else condition_on_observation:
+        conditions.append(Condition(OBSERVATION, OBSERVATION, data.contract.observation_names))
     known = {
         "contract": data.contract,
-        "tasks": data.tasks,
+        "conditions": tuple(conditions),
         "layout": policy_layout(config, data),
         "observation_indices": tuple(data.indices.tolist()),
         "action_offset": tuple(data.action_offset.tolist()),
         "action_scale": tuple(data.action_scale.tolist()),
         "latent_size": config.autoencoder.latent_size,
-        "condition_on_observation": config.condition_on_observation,
         "training": provenance(config, data),
     }
     return ModelDescription(**known | changes)
@@ -126,10 +132,10 @@ def write_model(graph: ModelGraph, description: ModelDescription, path: Path) ->
         description: becomes the file's metadata.
         path: of the file.
     """
-    values = [torch.zeros(1, description.latent_size), torch.zeros(1, dtype=torch.long)]
-    if description.condition_on_observation:
-        values.append(torch.zeros(1, len(description.contract.observation)))
-    example = dict(zip(INPUTS, values, strict=False))
+    example = {NOISE: torch.zeros(1, description.latent_size)}
+    for each in description.conditions:  # in the order of ModelGraph.forward
+        task = each.kind == TASK
+        example[each.name] = torch.zeros(1, dtype=torch.long) if task else torch.zeros(1, len(each.names))
     write_graph(graph, example, OUTPUTS, description.to_metadata(), path)
 
 

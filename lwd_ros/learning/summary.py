@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lwd_ros.contract import Contract, outputs_of
 from lwd_ros.dataset import Episode
@@ -122,7 +122,7 @@ class DataSummary:
         try:
             with safe_open(path, framework="pt") as file:
                 content = json.loads((file.metadata() or {})[_METADATA_KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it has no other way
+            tensors = load_file(path)
             contract = Contract.from_dict(content["contract"], where=f"{path}: contract")
             if contract.digest != content["contract_digest"]:
                 raise ConfigError(f"{path}: its contract does not have the digest that the file states")

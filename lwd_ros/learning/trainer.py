@@ -185,5 +185,7 @@ def restore(module: nn.Module, folder: Path, stage: str, identity: dict) -> None
                 for name, value in tensors:
                     value.copy_(file.get_tensor(f"{kind}/{name}"))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise ConfigError(f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again") from error
+        raise ConfigError(
+            f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again"
+        ) from error
     module.eval()
