@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lwd_ros.contract import Contract
 from lwd_ros.generator import Condition, ModelDescription, ModelError, PolicyGenerator
+from lwd_ros.generator.conditions import requested
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.generator.model_file import FORMAT, METADATA_KEY
 from lwd_ros.policy import PolicyLayout
@@ -311,6 +312,35 @@ def test_a_wrong_condition_is_one_sentence(hidden_path, values, expected):
 def test_an_observation_stands_beside_a_task_or_among_the_conditions(hidden_path):
     with pytest.raises(ModelError, match="found an observation beside a mapping of conditions"):
         PolicyGenerator(hidden_path).generate({"task": "reach-v3"}, 1, np.zeros(21))
+
+
+SHOWN = (Condition("task", "task", ("a", "b")), Condition("seen", "observation", ("x", "y")))
+
+
+def test_a_request_names_its_conditions_in_texts():
+    assert requested(SHOWN, "a", [], [], "m") == {"task": "a"}
+    assert requested(SHOWN, "", ["task"], ["b"], "m") == {"task": "b"}
+    values = requested(SHOWN, "a", ["seen"], ["[0.5, 1]"], "m")
+    assert values["task"] == "a" and values["seen"].tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "expected"),
+    [
+        (["seen"], [], "found 1 condition_names and 0 condition_values, expected as many"),
+        (["smell"], ["1"], "condition 'smell' is unknown to m; it takes task, seen"),
+        (["task"], ["b"], "condition 'task': found two values, expected one"),
+        (["seen", "seen"], ["[1]", "[2]"], "condition 'seen': found two values, expected one"),
+        *(
+            (["seen"], [text], f"condition 'seen': found '{text[:60]}")
+            for text in ("", "far", "[1, [2]]", '{"x": 1}', "[" * 20_000, "[1, null, {}]")
+        ),
+    ],
+)
+def test_a_request_with_a_wrong_condition_is_one_sentence(names, texts, expected):
+    with pytest.raises(ModelError) as caught:
+        requested(SHOWN, "a", names, texts, "m")
+    assert expected in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
 def _condition(**changes):

@@ -1,6 +1,7 @@
 """What a policy is generated for: the named inputs of a model file, and the values that a caller gives them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,18 @@ class Condition:
             )
         return numbers[None]
 
+    def parsed(self, text: str):
+        """The value that a text stands for: a name as it is, numbers in brackets; ModelError where it is neither."""
+        if self.kind == TASK:
+            return text
+        try:
+            return np.array(json.loads(text), dtype=np.float64)
+        except (ValueError, TypeError, RecursionError) as error:
+            shown = text if len(text) < 60 else f"{text[:60]}..."
+            raise ModelError(
+                f"condition '{self.name}': found '{shown}', expected {len(self.names)} numbers as [0.1, 0.2]"
+            ) from error
+
     def _known(self) -> str:
         return ", ".join(self.names)
 
@@ -103,9 +116,33 @@ def tensors(conditions: tuple[Condition, ...], values: Mapping, model: str) -> d
     Raises:
         ModelError: a value is missing, unknown to the model, of another shape or kind, or not finite.
     """
-    known = {condition.name for condition in conditions}
-    for name in values:
-        if name not in known:
-            expected = ", ".join(condition.name for condition in conditions)
-            raise ModelError(f"condition {name!r} is unknown to {model}; it takes {expected}")
+    require_known(conditions, values, model)
     return {condition.name: condition.tensor(values.get(condition.name), model) for condition in conditions}
+
+
+def require_known(conditions: Sequence[Condition], names: Iterable, model: str) -> None:
+    """Raise ModelError where one of `names` is no condition."""
+    known = [condition.name for condition in conditions]
+    for name in names:
+        if name not in known:
+            raise ModelError(f"condition {name!r} is unknown to {model}; it takes {', '.join(known)}")
+
+
+def requested(
+    conditions: Sequence[Condition], task: str, names: Sequence[str], texts: Sequence[str], model: str
+) -> dict:
+    """The values that a request names: its task, and texts by the name of their condition.
+
+    An observation may be missing still. Raises ModelError where names and texts do not match, a name is unknown or
+    comes twice, or a text is no value.
+    """
+    if len(names) != len(texts):
+        raise ModelError(f"found {len(names)} condition_names and {len(texts)} condition_values, expected as many")
+    require_known(conditions, names, model)
+    own = next(condition.name for condition in conditions if condition.kind == TASK)
+    every = [own, *names] if task else list(names)
+    twice = [name for place, name in enumerate(every) if name in every[:place]]
+    if twice:
+        raise ModelError(f"condition '{twice[0]}': found two values, expected one")
+    by_name = {condition.name: condition for condition in conditions}
+    return {own: task} | {name: by_name[name].parsed(text) for name, text in zip(names, texts, strict=True)}
