@@ -46,7 +46,7 @@ setup(
         "demo": [*SIM, "matplotlib", "imageio", "imageio-ffmpeg", "pillow"],
         "train": [
             *["torch==2.13.0", "diffusers", "safetensors", "onnx", "tensorboard"],
-            *["joblib", "tqdm", "pyarrow", "matplotlib"],
+            *["joblib", "tqdm", "pyarrow", "matplotlib", "pydantic>=2", "accelerate"],
         ],
         "cluster": CLUSTER,
         "tf": TF,

@@ -14,17 +14,18 @@ PACKAGE = Path(lwd_ros.__file__).parent
 ROOT = PACKAGE.parent
 
 ALLOWED = {
-    "contract": set(),
+    "contract": {"reading"},
     "policy": {"contract"},
     "control": {"contract", "policy"},
     "generator": {"contract", "policy"},
     "transforms": {"contract"},
-    "dataset": {"contract", "transforms"},
-    "environments": {"contract", "dataset", "policy"},
-    "learning": {"contract", "policy", "dataset", "generator"},
-    "evaluation": {"contract", "policy", "control", "generator", "dataset", "environments", "learning"},
+    "dataset": {"reading", "contract", "transforms"},
+    "environments": {"reading", "contract", "dataset", "policy"},
+    "learning": {"reading", "contract", "policy", "dataset", "generator"},
+    "evaluation": {"reading", "contract", "policy", "control", "generator", "dataset", "environments", "learning"},
     "nodes": {"contract", "policy", "control", "generator", "transforms", "environments"},
     "demo": {
+        "reading",
         "contract",
         "policy",
         "control",
@@ -38,7 +39,9 @@ ALLOWED = {
     "resources": set(),
     "files": set(),
     "errors": set(),
+    "reading": set(),
     "cli": {
+        "reading",
         "contract",
         "policy",
         "control",
@@ -54,7 +57,7 @@ ALLOWED = {
 EVERYWHERE = {"__init__", "errors", "resources", "files"}  # lwd_ros.__version__, LwdError, share_path, written_whole
 
 LIBRARIES = {  # all that these layers may import from outside the standard library
-    "contract": {"numpy", "yaml"},
+    "contract": {"numpy"},
     "policy": {"numpy"},
     "control": {"numpy"},
     "generator": {"numpy", "onnxruntime"},
@@ -63,14 +66,15 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "resources": {"ament_index_python"},
     "files": set(),
     "errors": set(),
+    "reading": {"yaml"},
     "__init__": set(),
 }
 FORBIDDEN = {
-    "environments": {"torch", "onnxruntime"},
+    "environments": {"torch", "onnxruntime", "pydantic"},
     "learning": {"onnxruntime", "mujoco", "metaworld"},
-    "nodes": {"torch", "onnxruntime", "diffusers", "onnx"},
+    "nodes": {"torch", "onnxruntime", "diffusers", "onnx", "pydantic"},
 }
-LARGE = ("torch", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow", "pytransform3d")
+LARGE = ("torch", "pydantic", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow", "pytransform3d")
 
 
 def _layer(path: Path) -> str:

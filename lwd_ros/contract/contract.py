@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from lwd_ros.contract.binding import Binding
 from lwd_ros.contract.errors import ContractError, Section, fail
 from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion, is_position
+from lwd_ros.reading import read_yaml
 
 AGE = "observation_age"
 """A scalar of this name, in s from 0 up, is how old an observation is when it is answered. No topic carries it: whoever
@@ -22,18 +22,6 @@ answers takes it from the stamp, and cuts it off at the limit."""
 
 _UNITS_OF_PLACES = ("m", "rad")  # of commands that are probably positions, where such a scalar is observed
 _VECTOR = re.compile(r"(.+)\[\d+\]")  # an element of a vector: what it is called, without its place
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's own loader keeps the last of two equal keys in silence; this one refuses them."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise ContractError(f"key '{key}': found {keys.count(key)} times below line {line}, expected once")
-        return super().construct_mapping(node, deep)
 
 
 def _flat(meaning: dict) -> dict:
@@ -101,14 +89,7 @@ class Contract:
         Raises:
             ContractError: the file is missing or not YAML, or a key is wrong; names the key.
         """
-        try:
-            content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-        except OSError as error:
-            raise ContractError(f"{path}: cannot be read ({error.strerror}); expected a contract in YAML") from error
-        except ContractError as error:
-            raise ContractError(f"{path}: {error}") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
-            raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path, "a contract in YAML", ContractError)
         return cls.from_dict(content, str(path), joint_prefix)
 
     @classmethod

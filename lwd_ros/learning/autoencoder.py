@@ -5,6 +5,7 @@ from torch import nn
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.devices import WHOLE, Share
 from lwd_ros.learning.networks import (
     HyperNetwork,
     NormalisationHead,
@@ -40,12 +41,16 @@ class Autoencoder(nn.Module):
             width = config.hypernetwork_layers[-1]
             self.normalisation = NormalisationHead(config.latent_size, width, mean, std, smallest_std)
 
-    def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
+    def loss(self, data: TrainingData, generator: torch.Generator, share: Share = WHOLE) -> dict[str, torch.Tensor]:
+        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence.
+
+        Means over a `share` of the batch, whose random numbers are all drawn whatever the share.
+        """
         config, device = self.config, self.hypernetwork.base.device
-        batch = data.sample(config.demonstrations, config.pairs, config.own_share, generator)
+        batch = share.of(data.sample(config.demonstrations, config.pairs, config.own_share, generator))
+        noise = share.of(torch.randn((config.demonstrations, config.latent_size), generator=generator))
         mean, log_variance = self.encoder(batch.tokens.to(device))
-        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
+        latent = mean + (0.5 * log_variance).exp() * noise.to(device)
         observation, decoded = batch.observation.to(device), None
         if self.normalisation is not None:
             expected = TaskNormalisation(*(v[batch.task].to(device) for v in vars(data.normalisation).values()))

@@ -9,6 +9,7 @@ from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.devices import ALONE, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.run_folder import claim, identity_of, read_run, stages_of, steps_of
 from lwd_ros.learning.summary import DataSummary
@@ -28,12 +29,12 @@ class TrainedRun:
     diffusion: LatentDiffusion
 
 
-def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> TrainedRun:
+def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, team: Team = ALONE) -> TrainedRun:
     """Run both stages in `folder`, or finish what an earlier call there began.
 
     `folder` gets `run.json` (config, dataset), `data.safetensors` (what later steps need of the dataset),
     `autoencoder.safetensors`, `diffusion.safetensors` and TensorBoard `logs`. The same config, data and software give
-    the same weights.
+    the same weights. The processes of a `team` call this alike.
 
     Raises:
         ConfigError: the folder belongs to another config or dataset, or holds a broken file.
@@ -43,16 +44,17 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
     data = TrainingData(demonstrations, config)
     policy_layout(config, data)
-    identity = claim(folder, config, demonstrations)  # not before here: a config that cannot be trained claims nothing
-    data.save(folder)
+    with team.in_turn():  # not before here: a config that cannot be trained claims nothing
+        identity = claim(folder, config, demonstrations)
+        if team.first:
+            data.save(folder)
 
     torch.manual_seed(config.seed)
     autoencoder = _autoencoder(config, data)
     stage = config.autoencoder
-    trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity)
-    trainer.run(
-        lambda g: autoencoder.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
-    )
+    trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity, team)
+    recipe = Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
+    trainer.run(lambda g: autoencoder.loss(data, g, team.share), recipe, stage.demonstrations)
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -67,10 +69,10 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     def loss(generator: torch.Generator):
         batch = data.sample(stage.batch, 0, 1.0, generator)
         condition = batch.first_observation if conditioned else None
-        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator)
+        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, team.share)
 
-    trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity)
-    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))
+    trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity, team)
+    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay), stage.batch)
     return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
 
 

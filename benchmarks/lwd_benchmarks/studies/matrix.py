@@ -19,9 +19,10 @@ from lwd_ros.evaluation.chains import evaluate_chain
 from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
 from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning.config import TrainConfig, read_yaml
+from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.export import export
 from lwd_ros.learning.train import load, train
+from lwd_ros.reading import read_yaml
 
 FIRST_LAYOUT = {"validation": VALIDATION_LAYOUTS.start, "reporting": REPORTING_LAYOUTS.start}
 LWD, EXPERT = "lwd", "expert"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lwd_benchmarks.studies.trials import KINDS
 from lwd_ros.errors import LwdError
-from lwd_ros.learning.config import read_yaml
+from lwd_ros.reading import read_yaml
 
 
 class MethodsError(LwdError):
