@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from lwd_ros.contract import Contract, outputs_of
+from lwd_ros.contract import Contract, outputs_of, stacked
 from lwd_ros.dataset import Episode
 from lwd_ros.files import written_whole
 from lwd_ros.learning.config import ConfigError
@@ -53,7 +53,7 @@ class DataSummary:
         tasks: names; a task's number is its place.
         digest: SHA-256 of the dataset, 64 hex digits.
         settings: how the dataset was made, as its `meta.json` says.
-        indices: places in the contract's observation vector that the policy reads, int64 [inputs].
+        indices: places in the contract's observation vector, its stacked frames, that the policy reads, int64 [inputs].
         normalisation: of each task.
         token_scale: of the encoder's tokens.
         action_offset, action_scale: middle and half of the range of a policy's outputs, float32 [commands].
@@ -84,7 +84,7 @@ class DataSummary:
         rows = []
         for episode in episodes:
             output = outputs_of(self.contract, episode.action, episode.observation)
-            observation = (episode.observation[:, kept] - scale.mean) / scale.std
+            observation = (stacked(self.contract, episode.observation)[:, kept] - scale.mean) / scale.std
             rows.append(_tokens(observation, (output - offset) / half_range, scale.count))
         return torch.tensor(np.stack(rows), dtype=torch.float32)
 
