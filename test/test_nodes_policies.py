@@ -274,3 +274,35 @@ def test_stop_holds_until_a_new_policy_arrives(cell, running):
     cell.wait("the bridge to hold", lambda: cell.task.holding)
     cell.wait_for_policy(cell.generate(TASK).policy_id)
     cell.wait("the bridge to move again", lambda: not cell.task.holding)
+
+
+# Conditions by name
+
+
+def test_list_tasks_names_what_policies_are_generated_for(cell, running):
+    tasks = cell.call(ListTasks, "policy_generator/list_tasks")
+    assert list(tasks.conditions) == ["task"] and not tasks.condition_on_observation
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "values", "sentence"),
+    [
+        ("", ["task"], ["juggle-v3"], "task 'juggle-v3' is unknown"),
+        (TASK, ["task"], [TASK], "condition 'task': found two values, expected one"),
+        (TASK, ["observation"], ["[0.0]"], "condition 'observation' is unknown to"),
+        (TASK, ["image"], ["view.png"], "it takes task"),
+        (TASK, ["task"], [], "found 1 condition_names and 0 condition_values, expected as many"),
+    ],
+)
+def test_a_wrong_condition_is_answered_in_one_sentence(cell, running, task, names, values, sentence):
+    request = GeneratePolicy.Request(task=task, seed=3, condition_names=names, condition_values=values)
+    response = cell.call(GeneratePolicy, "policy_generator/generate_policy", request)
+    assert not response.success and sentence in response.message and "\n" not in response.message
+
+
+def test_a_task_may_be_given_as_a_condition(cell, running):
+    request = GeneratePolicy.Request(seed=7, condition_names=["task"], condition_values=[TASK])
+    response = cell.call(GeneratePolicy, "policy_generator/generate_policy", request)
+    assert response.success, response.message
+    assert response.policy_id == cell.generate(TASK, 7).policy_id
+    cell.wait_for_policy(response.policy_id)

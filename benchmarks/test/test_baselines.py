@@ -20,6 +20,7 @@ from lwd_ros.dataset import DatasetError, Demonstrations
 from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
+from lwd_ros.learning.codec import decode
 from lwd_ros.learning.config import AutoencoderConfig, ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.networks import policy_forward
@@ -336,9 +337,26 @@ def test_a_folder_of_another_run_is_refused(files, data, run, tmp_path):
         train_baseline("task_mlp", CONFIG, data, run[0], model)
     with refused:
         train(CONFIG, data, files / "task_mlp")
-    with refused:
+    with pytest.raises(ConfigError, match=r"found a run of the method 'task_mlp', expected one of 'lwd train'$"):
         load(files / "task_mlp")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generated_normalisation_is_that_of_latents_alone(data, run, tmp_path):
+    """Methods without latents refuse it; those made from a run decode it as the run does."""
+    config = CONFIG.changed({"normalisation": "generated"})
+    with pytest.raises(ConfigError, match="key 'normalisation': found 'generated', expected task"):
+        train_baseline("task_mlp", config, data, tmp_path / "run", tmp_path / "x.onnx")
+    assert not (tmp_path / "run").exists()
+    made = train(config, data, tmp_path / "generated")
+    for method in ("nearest_latent", "mean_latent"):
+        latent_baseline(method, made, tmp_path / f"{method}.onnx")
+        policy = PolicyGenerator(tmp_path / f"{method}.onnx").generate(TASKS[1], 3)
+        own = made.autoencoder.encode(made.data.tokens[made.data.task == 1])
+        latents = own if method == "nearest_latent" else own.mean(0, keepdim=True)
+        decoded = decode(made, latents.numpy(), TASKS[1])
+        assert any(np.allclose(policy.weights, each.weights, atol=1e-4) for each in decoded)
+        assert any(np.allclose(policy.observation_mean, each.observation_mean, atol=1e-4) for each in decoded)
 
 
 def test_what_cannot_be_trained_claims_no_folder(data, run, tmp_path):

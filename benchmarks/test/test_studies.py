@@ -193,7 +193,7 @@ def test_codec_encodes_as_training_did_and_samples_as_the_model_file_does(traine
     export(run, tmp_path / "model.onnx")
     generator = PolicyGenerator(tmp_path / "model.onnx")
     observations = np.stack([episode.observation[0] for episode in data.episodes["door-open-v3"][:3]])
-    policies = decode(run, "door-open-v3", sample(run, "door-open-v3", [7, 8, 9], observations))
+    policies = decode(run, sample(run, "door-open-v3", [7, 8, 9], observations), "door-open-v3")
     for seed, observation, policy in zip((7, 8, 9), observations, policies, strict=True):
         expected = generator.generate("door-open-v3", seed, observation)
         assert policy.weights == pytest.approx(expected.weights, abs=1e-4)
@@ -241,14 +241,13 @@ def test_reconstruction_of_the_expert_itself_is_perfect(contract, monkeypatch):
     assert energy["expert_to_decoded"] < energy["noise_floor"]
 
 
-def test_studies_refuse_what_they_cannot_study(trained, data, monkeypatch):
+def test_studies_refuse_what_they_cannot_study(trained):
     with pytest.raises(ModelError, match="belong to demonstrations"):
         reconstruction.study_reconstruction(trained[0], (), 4, 5, 1)
     with pytest.raises(ModelError, match="task 'push-v3' is unknown to"):
         latents.study_latents(trained[0], ("push-v3",), 4, FIRST, 1)
-    monkeypatch.setitem(data.meta, "settings", {"noise": 0.3})
-    with pytest.raises(DatasetError, match=r"meta.json: key 'settings': found noise 0.3"):
-        reconstruction.collect_settings(data)
+    with pytest.raises(DatasetError, match=r"run: its dataset's settings: found noise 0.3"):
+        reconstruction.collect_settings({"noise": 0.3}, trained[0])
 
 
 def test_latents_are_complete_finite_and_the_same_twice(trained, tmp_path, monkeypatch):

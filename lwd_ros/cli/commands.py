@@ -108,34 +108,45 @@ def collect(
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--seed", type=FROM_ZERO, help="Overrides the config's seed.")
+@click.option("--devices", type=COUNT, default=1, help="CUDA devices, or processes on a CPU, that share each batch.")
 @needs("train")
-def train(config, data, out, seed) -> None:
+def train(config, data, out, seed, devices) -> None:
     """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
-    from dataclasses import replace
-
     from lwd_ros.dataset import Demonstrations
+    from lwd_ros.learning import devices as several
     from lwd_ros.learning.config import TrainConfig
     from lwd_ros.learning.train import train
 
     loaded = TrainConfig.load(config)
     if seed is not None:
-        loaded = replace(loaded, seed=seed)
-    run = train(loaded, Demonstrations(data), out)
-    click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {run.autoencoder.layout.parameters} parameters) in {out}")
+        loaded = loaded.changed({"seed": seed})
+    if devices > 1 and not several.launched():
+        several.require(devices)
+        arguments = ["--config", config, "--data", data, "--out", out, "--seed", loaded.seed]
+        sys.exit(several.launch(devices, ["train", *map(str, arguments)]))
+    team = several.team()
+    run = train(loaded, Demonstrations(data), out, team)
+    if team.first:
+        parameters = run.autoencoder.layout.parameters
+        click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {parameters} parameters) in {out}")
+    team.end()
 
 
 @cli.command()
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Of an unfinished run: its dataset, where that was moved."
+)
 @needs("train")
-def export(folder, out) -> None:
-    """Write a finished run as one self-describing ONNX file."""
+def export(folder, out, data) -> None:
+    """Write a run as one self-describing ONNX file; one that was stopped is finished first."""
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.export import export
     from lwd_ros.learning.train import load
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    export(load(folder), out)
+    export(load(folder, data), out)
     generator = PolicyGenerator(out)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
 
@@ -272,16 +283,27 @@ def environments(environment) -> None:
 
 
 @cli.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder of 'lwd train' or 'lwd baseline'.")
 @needs()
-def describe(model) -> None:
-    """Print what a model file says about itself, as JSON."""
+def describe(model, folder) -> None:
+    """Print what a model file or a run folder is, as JSON."""
+    if (model is None) == (folder is None):
+        raise click.UsageError("expected either --model or --run")
+    if folder is not None:
+        click.echo(json.dumps(_run_described(folder=folder), indent=1))
+        return
     from lwd_ros.generator import PolicyGenerator
-    from lwd_ros.generator.model_file import METADATA_KEY
 
     generator = PolicyGenerator(model)
-    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
-    click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
+    click.echo(json.dumps({"sha256": generator.digest, **generator.metadata}, indent=1))
+
+
+@needs("train")
+def _run_described(folder: Path) -> dict:
+    from lwd_ros.learning.run_folder import describe_run
+
+    return describe_run(folder)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import pydantic
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -59,6 +59,7 @@ Layers = Annotated[
     Field(strict=True, min_length=1),
     _Expected("a list of whole numbers above 0, at least one"),
 ]
+Normalisation = Annotated[Literal["task", "generated"], _Expected("task or generated")]
 NamesByTask = Annotated[dict[StrictStr, Names], _Expected("a mapping of names")]
 
 settings = pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))
@@ -100,11 +101,13 @@ class Config:
     def to_dict(self) -> dict:
         """Plain data, for the run folder and the model file.
 
-        A `sensing` that does nothing is left out: runs and files that were made before it lack it, and stay valid.
+        A `sensing` that does nothing and the usual `normalisation` are left out: runs and files that were made before
+        them lack them, and stay valid.
         """
         content = asdict(self)
-        if content.get("sensing") == asdict(SensingConfig()):
-            del content["sensing"]
+        for key, usual in (("sensing", asdict(SensingConfig())), ("normalisation", TrainConfig.normalisation)):
+            if content.get(key) == usual:
+                del content[key]
         return content
 
 
@@ -217,6 +220,7 @@ class TrainConfig(Config):
     hidden_activation: Text = "tanh"
     hide: Names = ()
     condition_on_observation: Flag = False
+    normalisation: Normalisation = "task"  # of a policy: its task's, by number; "generated": decoded from the latent
     smallest_std: Positive = 0.005  # normalisation never magnifies a scalar's change by more than one over this
     data_digest: Digest = ""  # beginning of the dataset's digest; empty: any dataset
     contract_digest: Digest = ""  # beginning of its contract's digest; empty: any contract

@@ -1,6 +1,5 @@
 """Demonstrations as tensors: per-task normalisation, the encoder's tokens, batches of (observation, action) pairs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,16 +8,7 @@ import torch
 from lwd_ros.contract import AGE, Contract, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
-
-
-@dataclass(frozen=True)
-class TaskNormalisation:
-    """Per task and policy input: float32 [tasks, inputs] each, in the scalars' own units."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-    minimum: torch.Tensor
-    maximum: torch.Tensor
+from lwd_ros.learning.summary import DataSummary, TaskNormalisation, TokenScale
 
 
 @dataclass(frozen=True)
@@ -36,17 +26,15 @@ class Batch:
     action: torch.Tensor
 
 
-class TrainingData:
-    """A dataset ready for training.
+class TrainingData(DataSummary):
+    """A dataset ready for training: its summary, and all frames.
 
     Attributes:
-        indices: places in the contract's observation vector, its stacked frames, that the policy reads, int64 [inputs].
-        normalisation: what each task's policies subtract and divide by.
+        demonstrations: the dataset.
         observation, action: all frames; observations normalised with their task's numbers, actions divided by
             `action_scale` (±1); float32 [frames, ...].
-        tokens: float32 [demonstrations, tokens x (inputs + commands + 1)], what the encoder sees.
-        task: int64 [demonstrations].
-        first_observation: float32 [demonstrations, observations], whole, standardised over its task.
+        start, length: each demonstration's first frame and number of frames, int64 [demonstrations].
+        first_observation: float32 [demonstrations, observations], whole, standardised.
     """
 
     def __init__(self, demonstrations: Demonstrations, config: TrainConfig):
@@ -68,6 +56,7 @@ class TrainingData:
         kept = [i for i, names in enumerate(both) if not set(names) & set(hidden)]
         self.indices = torch.tensor(kept)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
+        self.digest, self.settings = demonstrations.digest, demonstrations.meta["settings"]
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
@@ -91,7 +80,7 @@ class TrainingData:
                 values[:, self._ages] = value
         everything = np.concatenate(per_task)
         global_mean, global_std = everything.mean(0), np.maximum(everything.std(0), config.smallest_std)
-        self._token_scale = global_mean, global_std, config.autoencoder.tokens
+        self.token_scale = TokenScale(global_mean, global_std, config.autoencoder.tokens)
         offset, scale = self.action_offset.numpy(), self.action_scale.numpy()
 
         observation, action = [], []
@@ -116,9 +105,8 @@ class TrainingData:
         if age is not None:  # what a policy is generated for does not depend on when that was seen
             for values in (first, *whole):
                 values[:, age] = 0.0
-        self.condition_mean = _stack([v.mean(0) for v in whole])
-        self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
-        self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
+        self.condition_mean, self.condition_std = _condition_scale(whole, config)
+        self.first_observation = self.standardised(_tensor(first), self.task)
         self._first_of_episode = torch.repeat_interleave(self.start, self.length)
         self._sensing = config.sensing
         units = [scalar.unit for scalar in contract.observation] * contract.history
@@ -127,17 +115,6 @@ class TrainingData:
         self._translation = config.translation
         if config.translation.range_m:
             self._prepare_translation(config, whole)
-
-    def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
-        """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
-        mean, std, count = self._token_scale
-        offset, scale, kept = self.action_offset.numpy(), self.action_scale.numpy(), self.indices.numpy()
-        outputs = [outputs_of(self.contract, e.action, e.observation) for e in episodes]
-        rows = [
-            ((stacked(self.contract, e.observation)[:, kept] - mean) / std, (output - offset) / scale)
-            for e, output in zip(episodes, outputs, strict=True)
-        ]
-        return _stack([_tokens(observation, action, count) for observation, action in rows])
 
     def sample(self, count: int, pairs: int, own_share: float, generator: torch.Generator) -> Batch:
         """Draw `count` demonstrations, and for each `pairs` frames to judge its policy on.
@@ -223,9 +200,9 @@ class TrainingData:
         self._first_shift = shift / self.condition_std[:, None]
         seen = shift.repeat(1, 1, self.contract.history)[:, :, self.indices]
         self._input_shift = seen / self.normalisation.std[:, None]
-        std, commands, tokens = self._token_scale[1], len(self.contract.command), self._token_scale[2]
-        token = torch.cat([seen / _tensor(std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
-        self._token_shift = token.repeat(1, 1, tokens)
+        scale, commands = self.token_scale, len(self.contract.command)
+        token = torch.cat([seen / _tensor(scale.std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
+        self._token_shift = token.repeat(1, 1, scale.count)
         widened = (seen.sum(dim=1) > 0) * config.translation.range_m
         bounds = self.normalisation
         self.normalisation = replace(bounds, minimum=bounds.minimum - widened, maximum=bounds.maximum + widened)
@@ -286,11 +263,16 @@ def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode
     return fresh[:count]
 
 
-def _tokens(observation: np.ndarray, action: np.ndarray, count: int) -> np.ndarray:
-    """Evenly spaced (observation, action, time) samples of a demonstration, flat; time runs from -1 to 1."""
-    places = np.linspace(0, len(action) - 1, count).round().astype(int)
-    time = np.linspace(-1, 1, count)[:, None]
-    return np.hstack([observation[places], action[places], time]).reshape(-1)
+def _condition_scale(whole: list[np.ndarray], config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """What standardises the observations that policies are generated for: mean and std, float32 [tasks or 1, size].
+
+    Without task numbers, one mean and the scale within tasks: differences between layouts are what such an observation
+    tells, and beside the tasks' distance they would drown.
+    """
+    mean, std = (np.stack([getattr(values, name)(0) for values in whole]) for name in ("mean", "std"))
+    if config.normalisation == "generated":
+        mean, std = mean.mean(0, keepdims=True), np.sqrt((std**2).mean(0, keepdims=True))
+    return _tensor(mean), _tensor(np.maximum(std, config.smallest_std))
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -14,6 +14,7 @@ from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
 from lwd_ros.contract import Contract, ContractError
 from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
 from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.generator.conditions import OBSERVATION, TASK, requested
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
@@ -67,10 +68,10 @@ class PolicyGeneratorNode(ManagedNode):
             yield_to_others(self.get_parameter("nice").value)
             self._yielded = True
         self._publisher = self.create_publisher(PolicyWeights, "policy", LATCHED)
-        layout = generator.description.layout
+        conditions = " and ".join(condition.name for condition in generator.description.conditions)
         self.get_logger().info(
             f"model {generator.path.name} {generator.digest[:12]}: {len(generator.tasks)} tasks, policies of "
-            f"{layout.parameters} parameters"
+            f"{generator.description.layout.parameters} parameters, generated for {conditions}"
         )
         self.tell_contract(contract)
 
@@ -128,18 +129,22 @@ class PolicyGeneratorNode(ManagedNode):
         try:
             if not self.is_active:
                 raise ModelError(self._why_not())
-            generator, observation = self._generator, None
-            if request.task not in generator.tasks:
-                close = difflib.get_close_matches(request.task, generator.tasks, 1)
+            generator, description = self._generator, self._generator.description
+            names, texts = request.condition_names, request.condition_values
+            values = requested(description.conditions, request.task, names, texts, generator.path.name)
+            task = values[description.condition(TASK).name]
+            if task not in generator.tasks:
+                close = difflib.get_close_matches(task, generator.tasks, 1)
                 meant = f" (did you mean {close[0]}?)" if close else ""
                 known = f"{generator.path.name} knows {', '.join(generator.tasks)}"
-                raise ModelError(f"task '{request.task}' is unknown{meant}; {known}")
-            if generator.description.condition_on_observation:
+                raise ModelError(f"task '{task}' is unknown{meant}; {known}")
+            seen = description.condition(OBSERVATION)
+            if seen is not None and seen.name not in values:
                 observation = await self._observation(to_nanoseconds(request.not_before))
-                response.observation_stamp = to_stamp(observation.stamp_ns)
+                response.observation_stamp, values[seen.name] = to_stamp(observation.stamp_ns), observation.vector
             seed = request.seed or draw_seed()
             start = time.perf_counter()
-            policy = generator.generate(request.task, seed, None if observation is None else observation.vector)
+            policy = generator.generate(values, seed)
             response.generation_s = time.perf_counter() - start
         except ModelError as error:
             response.message = str(error)
@@ -192,6 +197,7 @@ class PolicyGeneratorNode(ManagedNode):
         response.model, response.model_digest = str(generator.path), generator.digest
         response.contract_digest = generator.description.contract.digest
         response.condition_on_observation = generator.description.condition_on_observation
+        response.conditions = [condition.name for condition in generator.description.conditions]
         return response
 
     def diagnose(self):
@@ -200,6 +206,7 @@ class PolicyGeneratorNode(ManagedNode):
             "model": generator.path,
             "model_digest": generator.digest,
             "tasks": len(generator.tasks),
+            "conditions": ", ".join(condition.name for condition in generator.description.conditions),
             "generated": self._generated,
             "last_task": self._last.task if self._last else "",
         }

@@ -6,41 +6,40 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from lwd_ros.learning.config import ConfigError
-from lwd_ros.learning.export import ModelGraph, describe_model, write_model
+from lwd_ros.learning.export import RunGraph, describe_model, write_model
 from lwd_ros.learning.train import TrainedRun
 
 
-class _Nearest(ModelGraph):
+class _Nearest(RunGraph):
     """Each sampled latent gives way to the nearest one that a demonstration of its task was encoded to."""
 
     def __init__(self, run: TrainedRun):
-        super().__init__(run.data)
-        self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
+        super().__init__(run)
         latents = run.autoencoder.encode(run.data.tokens)
         per_task = [latents[run.data.task == task] for task in range(len(run.data.tasks))]
         # [tasks, most demonstrations, latent]; what pads a shorter task is infinitely far from everything.
         self.register_buffer("latents", pad_sequence(per_task, batch_first=True, padding_value=torch.inf))
 
-    def weights(self, noise, task, condition):
+    def latent(self, noise, task, condition):
         sampled, latents = self.diffusion(noise, task, condition), self.latents[task]
         # Standardised, as the diffusion sees them: latents that hardly vary would not count otherwise.
-        distance = (((sampled[:, None] - latents) / self.diffusion.std[task][:, None]) ** 2).sum(dim=2)
+        _, std = self.diffusion.scale_of(task, condition)
+        distance = (((sampled[:, None] - latents) / std[:, None]) ** 2).sum(dim=2)
         nearest = distance.argmin(dim=1)[:, None, None].expand(-1, 1, latents.shape[2])
-        return self.hypernetwork(latents.gather(1, nearest)[:, 0])
+        return latents.gather(1, nearest)[:, 0]
 
 
-class _Mean(ModelGraph):
+class _Mean(RunGraph):
     """One latent a task: the mean of those that its demonstrations were encoded to."""
 
     def __init__(self, run: TrainedRun):
-        super().__init__(run.data)
-        self.hypernetwork = run.autoencoder.hypernetwork
+        super().__init__(run)
         latents = run.autoencoder.encode(run.data.tokens)
         means = [latents[run.data.task == task].mean(dim=0) for task in range(len(run.data.tasks))]
         self.register_buffer("latents", torch.stack(means))
 
-    def weights(self, noise, task, condition):
-        return self.hypernetwork(self.latents[task]) + 0.0 * noise[:, :1]
+    def latent(self, noise, task, condition):
+        return self.latents[task] + 0.0 * noise
 
 
 _KINDS = {"nearest_latent": _Nearest, "mean_latent": _Mean}

@@ -54,10 +54,14 @@ def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrati
     """
     if method not in _KINDS:
         raise ConfigError(f"method: found '{method}', expected one that is trained: {', '.join(TRAINED)}")
+    if config.normalisation != "task":
+        text = f"found '{config.normalisation}', expected task: only Latent Weight Diffusion generates it"
+        raise ConfigError(f"{config.name}: key 'normalisation': {text}")
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
     data = TrainingData(demonstrations, config)
     layout = policy_layout(config, data)
     identity = claim(folder, config, demonstrations, method=method)
+    data.save(folder)
     model.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
 
     torch.manual_seed(config.seed)

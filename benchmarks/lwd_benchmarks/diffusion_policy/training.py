@@ -77,6 +77,7 @@ def train_diffusion_policy(
         raise ConfigError(f"{config.name}: key 'sensing.observation_age': {text}")
     data = TrainingData(demonstrations, config.of_data())
     identity = claim(folder, config, demonstrations, method=METHOD)
+    data.save(folder)
     model.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     policy = DiffusionPolicy(data, config)

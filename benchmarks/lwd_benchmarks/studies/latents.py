@@ -15,7 +15,7 @@ from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.episode import Outcome, run_episode
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.learning.codec import decode, encode, sample
+from lwd_ros.learning.codec import decode, sample
 from lwd_ros.policy import Policy
 
 POLICIES = 8  # generated for each of a few tasks, to show how they differ
@@ -113,10 +113,10 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
 
     Raises:
         ModelError: the run does not know a task, or the layouts were trained on.
-        ConfigError, DatasetError: the folder holds no run, or its demonstrations are gone.
+        ConfigError: the folder holds no run.
     """
     run, tasks = open_run(folder, tasks, first_layout, episodes)
-    contract, demonstrations = run.data.contract, run.data.demonstrations.episodes
+    contract, latents = run.data.contract, run.autoencoder.encode(run.data.tokens).numpy()
     layouts = range(first_layout, first_layout + max(episodes, POLICIES))
     first: dict[str, np.ndarray | None] = dict.fromkeys(tasks)
     if run.config.condition_on_observation:
@@ -125,15 +125,15 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
     seeds = [layout + 1 for layout in layouts]
     encoded, sampled = {}, {}
     for task in tasks:
-        places = np.linspace(0, len(demonstrations[task]) - 1, min(episodes, len(demonstrations[task]))).round()
-        encoded[task] = encode(run, [demonstrations[task][int(place)] for place in places])
+        own = latents[(run.data.task == run.data.tasks.index(task)).numpy()]
+        encoded[task] = own[np.linspace(0, len(own) - 1, min(episodes, len(own))).round().astype(int)]
         sampled[task] = sample(run, task, seeds, first[task])
 
     shown, sets = representative(tasks), {}
     for task in shown:
         one = None if first[task] is None else np.repeat(first[task][:1], POLICIES, axis=0)
-        sets[task, "one_layout"] = decode(run, task, sample(run, task, seeds[:POLICIES], one)), [layouts[0]] * POLICIES
-        sets[task, "many_layouts"] = decode(run, task, sampled[task][:POLICIES]), list(layouts[:POLICIES])
+        sets[task, "one_layout"] = decode(run, sample(run, task, seeds[:POLICIES], one), task), [layouts[0]] * POLICIES
+        sets[task, "many_layouts"] = decode(run, sampled[task][:POLICIES], task), list(layouts[:POLICIES])
     calls = (delayed(_roll_out)(contract, task, *chosen) for (task, _), chosen in sets.items())
     runs = dict(zip(sets, in_order(calls, workers, "policies", "set"), strict=True))
     diversity: dict[str, dict] = {task: {} for task in shown}

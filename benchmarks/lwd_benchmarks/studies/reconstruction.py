@@ -21,7 +21,7 @@ from lwd_benchmarks.studies.paths import (
 )
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
-from lwd_ros.dataset import DatasetError, Demonstrations, Episode
+from lwd_ros.dataset import DatasetError, Episode
 from lwd_ros.environments.actors import ExpertActor, PolicyActor
 from lwd_ros.environments.collect import CollectSettings, demonstrate
 from lwd_ros.environments.episode import Outcome, run_episode
@@ -168,15 +168,15 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
     Raises:
         ModelError: the run does not know a task, or the layouts were trained on.
         ConfigError: the folder holds no run.
-        DatasetError: its demonstrations are gone, or the expert keeps failing.
+        DatasetError: the run's settings do not say how to demonstrate, or the expert keeps failing.
     """
     run, tasks = open_run(folder, tasks, first_layout, episodes)
-    settings, contract = collect_settings(run.data.demonstrations), run.data.contract
+    settings, contract = collect_settings(run.data.settings, folder), run.data.contract
     calls = (delayed(_originals)(contract, task, episodes, first_layout, settings) for task in tasks)
     made = dict(zip(tasks, in_order(calls, workers, "demonstrations", "task"), strict=True))
     policies = {}
     for task, (originals, _) in made.items():
-        policies[task] = decode(run, task, encode(run, [original.demonstration for original in originals]))
+        policies[task] = decode(run, encode(run, [original.demonstration for original in originals]), task)
     calls = (delayed(_compare)(contract, task, made[task][0], policies[task]) for task in tasks)
     compared = dict(zip(tasks, in_order(calls, workers, "policies", "task"), strict=True))
     described = {task: {**compared[task]["entry"], "expert_failed": made[task][1]} for task in tasks}
@@ -194,13 +194,12 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
     return {**head, "mean": _means(list(described.values())), "tasks": described, "kept_paths": kept}
 
 
-def collect_settings(demonstrations: Demonstrations) -> CollectSettings:
-    """How a dataset's demonstrations were disturbed and ended; DatasetError where its `meta` does not say."""
-    found = demonstrations.meta.get("settings") or {}
+def collect_settings(found: dict, folder: Path) -> CollectSettings:
+    """How a run's demonstrations were disturbed and ended; DatasetError where its dataset's settings do not say."""
     noise, extra = found.get("noise"), found.get("steps_after_success")
     if not isinstance(noise, list) or len(noise) != 2 or not isinstance(extra, int):
         text = f"found noise {noise!r} and steps_after_success {extra!r}, expected two numbers and a whole one"
-        raise DatasetError(f"{demonstrations.folder}/meta.json: key 'settings': {text}; collect it anew")
+        raise DatasetError(f"{folder}: its dataset's settings: {text}; collect it anew")
     return CollectSettings(noise=tuple(noise), steps_after_success=extra)
 
 
