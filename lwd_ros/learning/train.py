@@ -15,6 +15,7 @@ from lwd_ros.learning.devices import ALONE, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.trainer import Recipe, Trainer
 from lwd_ros.policy import PolicyLayout
+from lwd_ros.reading import read_json
 
 RUN = "run.json"
 
@@ -112,12 +113,9 @@ def load(folder: Path) -> TrainedRun:
 
 def _read(path: Path) -> dict:
     """The content of a `run.json`; ConfigError where it is none."""
-    expected = "expected a folder that 'lwd train' made"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); {expected}") from error
+    expected = "a folder that 'lwd train' made"
+    content = read_json(path, expected, ConfigError)
     for key, kind in (("config", dict), ("data", str), ("data_digest", str)):
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise ConfigError(f"{path}: found no '{key}'; {expected}")
+            raise ConfigError(f"{path}: found no '{key}'; expected {expected}")
     return content
