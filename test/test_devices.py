@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import lwd_ros
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.learning import devices
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.devices import ALONE, WHOLE, Share

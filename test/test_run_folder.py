@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.learning import trainer
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.codec import decode, encode, run_digest, sample

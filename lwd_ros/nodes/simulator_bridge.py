@@ -11,12 +11,13 @@ from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.environments import registry
 from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.gate import RunningPolicy
 from lwd_ros.environments.recording import Recorder
 from lwd_ros.environments.robot import Moment, Settings, SimulatedRobot
+from lwd_ros.errors import LwdError
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
@@ -28,8 +29,6 @@ _LOOK_S = 0.25  # how often to look for other simulators, and for commands of a 
 
 class SimulatorBridge(ManagedNode):
     """Steps an environment and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
-
-    fatal = (ContractError, ParameterError, SimulationError, OSError)
 
     def __init__(self, name: str = "simulator_bridge", environment: str = ""):
         """A node called `name`; of one `environment`, or of the one that its parameter names."""
@@ -154,7 +153,7 @@ class SimulatorBridge(ManagedNode):
             if not self.is_active:
                 raise SimulationError(f"the bridge is {self.state}, not active")
             self._robot.load(request.task, request.layout, request.keep_state)
-        except (SimulationError, ContractError) as error:
+        except LwdError as error:
             response.message = str(error)
             self.get_logger().error(f"load_task: {error}")
             return response
