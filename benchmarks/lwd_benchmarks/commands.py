@@ -24,10 +24,10 @@ from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 @needs("train")
 def baseline(method, config, data, out, seed, folder, model) -> None:
     """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
-    from lwd_benchmarks.baselines import METHODS, TRAINED, latent_baseline, train_baseline
-    from lwd_benchmarks.diffusion_policy.config import METHOD as DIFFUSION_POLICY
-    from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-    from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+    from lwd_benchmarks.methods import METHODS, TRAINED, latent_baseline, train_baseline
+    from lwd_benchmarks.methods.diffusion_policy.config import METHOD as DIFFUSION_POLICY
+    from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+    from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
     from lwd_ros.dataset import Demonstrations
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.config import TrainConfig

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
-from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
 from lwd_benchmarks.studies import comparison, costs, trials
 from lwd_benchmarks.studies.comparison import Case, EarlierResultError, Rules, compare
 from lwd_benchmarks.studies.costs import QueryTimes, flops, query_seconds

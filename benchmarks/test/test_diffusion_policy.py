@@ -11,12 +11,12 @@ import yaml
 from click.testing import CliRunner
 from diffusers import DDIMScheduler
 from diffusion_policy_support import TINY
-from lwd_benchmarks.diffusion_policy import training
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
-from lwd_benchmarks.diffusion_policy.network import ConditionalUnet
-from lwd_benchmarks.diffusion_policy.policy import DiffusionPolicy
+from lwd_benchmarks.methods.diffusion_policy import training
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.network import ConditionalUnet
+from lwd_benchmarks.methods.diffusion_policy.policy import DiffusionPolicy
 
 from lwd_ros.cli import cli
 from lwd_ros.environments.metaworld.scene import EPISODE_STEPS

@@ -11,7 +11,9 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from lwd_benchmarks.baselines import LATENT, METHODS, latent_baseline, train_baseline
+from lwd_benchmarks.methods import EXPERT, JUDGED, LATENT, LWD
+from lwd_benchmarks.methods.latents import latent_baseline
+from lwd_benchmarks.methods.training import train_baseline
 from lwd_ros.dataset import META, Demonstrations
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
 from lwd_ros.errors import LwdError
@@ -24,7 +26,6 @@ from lwd_ros.learning.export import export
 from lwd_ros.learning.train import load, train
 
 FIRST_LAYOUT = {"validation": VALIDATION_LAYOUTS.start, "reporting": REPORTING_LAYOUTS.start}
-LWD, EXPERT = "lwd", "expert"
 
 
 class StudyError(LwdError):
@@ -38,7 +39,7 @@ class Job:
     Attributes:
         entry, seed: name the result file, `ENTRY_seedSEED.json`.
         set: key of the study's `data`.
-        method: lwd, one of METHODS, or expert.
+        method: one of JUDGED.
         config: training config; empty for the expert.
         changes: keys of the config that differ, `autoencoder.steps` for nested ones.
         run_of: the entry whose finished run is used: nearest_latent and mean_latent decode it, others judge it again.
@@ -119,9 +120,8 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
 
 
 def _require_method(entry: dict, path) -> None:
-    known = (LWD, *METHODS, EXPERT)
-    if entry["method"] not in known:
-        text = f"found method '{entry['method']}', expected one of {', '.join(known)}"
+    if entry["method"] not in JUDGED:
+        text = f"found method '{entry['method']}', expected one of {', '.join(JUDGED)}"
         raise StudyError(f"{path}: entry '{entry['entry']}': {text}")
     if entry["method"] != EXPERT and not (entry.get("config") or entry.get("run_of")):
         raise StudyError(f"{path}: entry '{entry['entry']}': found neither config nor run_of, expected one of them")

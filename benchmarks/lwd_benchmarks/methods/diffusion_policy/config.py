@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lwd_ros.learning.config import Config, SensingConfig, TrainConfig
 
 METHOD = "diffusion_policy"
-"""Its name, beside those of `lwd_benchmarks.baselines`."""
+"""Its name, beside those of `lwd_benchmarks.methods`."""
 
 
 @dataclass(frozen=True)
