@@ -130,8 +130,6 @@ class OfAnEntry(Kept):
     @model_validator(mode="after")
     def _layouts(self):
         self.protocol.require(self.study.layouts)
-        if self.study.layouts != "reporting" and (shown := REPORTED & set(self.study.groups)):
-            raise ValueError(f"group '{min(shown)}': found {self.study.layouts} layouts, expected reporting ones")
         return self
 
 
@@ -364,9 +362,20 @@ class HandoverProtocol(Stored):
 class HandoverResult(Stored):
     """What `lwd study handover` writes."""
 
-    study: Literal["handover"]
+    study: Literal["handover"] = "handover"
     protocol: HandoverProtocol
     models: dict[str, HandoverModel]
+
+    @model_validator(mode="before")
+    @staticmethod
+    def upgraded(content: dict) -> dict:
+        """A result whose models state their first layout; earlier ones stated one for all in the protocol."""
+        if not isinstance(content, dict) or "first_layout" not in content.get("protocol", {}):
+            return content
+        protocol = dict(content["protocol"])
+        usual = protocol.pop("first_layout")
+        models = {name: {"first_layout": usual} | model for name, model in content["models"].items()}
+        return content | {"protocol": protocol, "models": models}
 
 
 class ControllerResult(Stored):

@@ -74,7 +74,7 @@ class Curve:
     def fit(cls, points: Iterable[tuple[int, float, float]]) -> "Curve":
         """Of (parameters, success, episodes); points of one size are pooled.
 
-        More parameters do not make a policy worse in principle; where they do in a measurement, it is noise or training.
+        More parameters do not make a policy worse in principle; a measured fall is noise or training.
         """
         sums: dict[int, np.ndarray] = {}
         for size, success, weight in points:

@@ -3,7 +3,8 @@
 Three are trained on the same data, by the same trainer, for as many steps and pairs as stage 1 of LWD: one network for
 all tasks, one network a task, and a hypernetwork without diffusion. Two are made from a finished LWD run, to say what
 its sampling contributes: each sampled latent replaced by the nearest training latent, or by their mean. Each of these
-five ends as an ordinary model file that `lwd evaluate` judges. Diffusion Policy has a folder and a model file of its own.
+five ends as an ordinary model file that `lwd evaluate` judges. Diffusion Policy has a folder and a model file of its
+own.
 """
 
 from importlib import import_module

@@ -150,8 +150,8 @@ def compared(result: MethodsResult) -> Compared:
     rows = [Row(method, row) for method in methods for row in result.methods[method]]
     frame = joined(
         episodes(
-            row.tasks, result.protocol, row.training_seeds, row=place, method=row.method, set="mt10", horizon=row.horizon,
-            goal="hidden" if described(row.method).variant == "goal hidden" else "visible",
+            row.tasks, result.protocol, row.training_seeds, row=place, method=row.method, set="mt10",
+            horizon=row.horizon, goal="hidden" if described(row.method).variant == "goal hidden" else "visible",
         )
         for place, row in enumerate(rows)
     )  # fmt: skip
@@ -164,7 +164,7 @@ def context(studies: Mapping[str, Compared]) -> dict:
     return {
         **studies,
         "cost": _costs(studies["horizon"]),
-        "tasks": _tasks(studies["horizon"]),
+        "tasks": _meant(studies["horizon"], {}, everywhere=[500]),
         "computers": _computers(studies["latency"]),
         "points": convergence_points(studies["convergence"]),
         "goals": goals(studies),
@@ -184,26 +184,29 @@ def _used(horizon: Compared, method: str = LWD) -> Row:
     return row
 
 
-def _costs(horizon: Compared) -> list[tuple[Row, float, float]]:
-    """Each method at its horizon, Diffusion Policy at longer ones too: FLOPs and diffusion time, over LWD's."""
-    meant = [(method, described(method).horizon) for method in horizon.by_method()]
-    base, lines = _used(horizon), []
-    for place in [*meant, *((DIFFUSION_POLICY, often) for often, _ in RARER)]:
-        row = horizon.at(*place)
-        if row and row.successes and row.flops["control_step"]:
-            spent = row.diffusion_ms_per_success / base.diffusion_ms_per_success
-            lines.append((row, row.flops["control_step"] / base.flops["control_step"], spent))
-    return lines
-
-
-def _tasks(horizon: Compared) -> list[Row]:
-    """Each method at the horizon that it is meant for, and at one query an episode: the columns of a table."""
-    found = []
+def _meant(horizon: Compared, further: Mapping[str, Iterable[int]], everywhere: Iterable[int] = ()) -> list[Row]:
+    """Each method at the horizon that it is meant for, and at further ones; every model once at a horizon."""
+    found: dict[str, Row] = {}
     for method in horizon.by_method():
-        if method != "diffusion_policy_160":  # at 500 it is diffusion_policy's
-            horizons = dict.fromkeys((described(method).horizon or 500, 500))
-            found += [row for often in horizons if (row := horizon.at(method, often))]
-    return found
+        for often in (described(method).horizon or 500, *further.get(method, ()), *everywhere):
+            if row := horizon.at(method, often):
+                models = row.models or method
+                found.setdefault(f"{often} {models}", row)
+    return list(found.values())
+
+
+def _costs(horizon: Compared) -> list[tuple[Row, float, float]]:
+    """Rows with FLOPs and diffusion time over LWD's; Diffusion Policy at longer horizons too."""
+    base = _used(horizon)
+    return [
+        (
+            row,
+            row.flops["control_step"] / base.flops["control_step"],
+            row.diffusion_ms_per_success / base.diffusion_ms_per_success,
+        )
+        for row in _meant(horizon, {DIFFUSION_POLICY: [often for often, _ in RARER]})
+        if row.successes and row.flops["control_step"]
+    ]
 
 
 def _level(disturbance: Compared, method: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.frame import episodes, joined, pooled, pooled_by
 from lwd_benchmarks.results import (
     GOALS,
+    REPORTED,
     SETS,
     Block,
     ChainResult,
@@ -183,7 +184,7 @@ class Study:
         return found if goal is None else sorted(found, key=lambda entry: list(METHODS).index(entry.study.method))
 
     def main(self, set_: str, goal: str, method: str) -> Entry | None:
-        """The entry that stands for a method: the one named after set and goal, else that with the fewest parameters."""
+        """The entry that stands for a method: the one named after set and goal, else the smallest."""
         found = [entry for entry in self.of("main", set_, goal) if entry.study.method == method]
         return next((entry for entry in found if entry.name == f"{set_}_{goal}"), found[0] if found else None)
 
@@ -225,9 +226,11 @@ def load(folder: Path) -> Study:
             raise ReportError(f"{path}: found {named}, expected the name '{block.entry}_seed{block.seed}.json'")
         _require_same_data(digests, block.set, block.data_digest, path)
         if kind == "chain":
+            if block.layouts != "reporting":
+                raise ReportError(f"{path}: found {block.layouts} layouts, expected reporting ones")
             chains[block.entry] = _with_seed(chains.get(block.entry), Chain((result,)), path)
         else:
-            _require_tasks(result, path)
+            _require_shown(result, path)
             entries[block.entry] = _with_seed(entries.get(block.entry), Entry((result,)), path)
     frame = joined(_rows(entry) for entry in entries.values())
     frame = frame.astype({name: "Int64" for name in _NUMBERS if name in frame})
@@ -279,8 +282,10 @@ def _require_same_data(digests: dict, set_: str | None, digest: str | None, path
         raise ReportError(f"{path}: {text}: results of different demonstrations cannot stand in one table")
 
 
-def _require_tasks(result: StudyResult, path: Path) -> None:
-    set_, method = result.study.set, result.study.method
+def _require_shown(result: StudyResult, path: Path) -> None:
+    set_, method, layouts = result.study.set, result.study.method, result.study.layouts
+    if layouts != "reporting" and (shown := REPORTED & set(result.study.groups)):
+        raise ReportError(f"{path}: group '{min(shown)}': found {layouts} layouts, expected reporting ones")
     wrong = sorted(set(result.tasks) ^ set(_TASKS[set_]))
     if wrong:
         raise ReportError(f"{path}: found {len(result.tasks)} tasks, expected those of {set_}; '{wrong[0]}' differs")

@@ -34,12 +34,12 @@ def context(study: Study) -> dict:
         "study": study,
         "main": study.main,
         "columns": _columns,
-        "rows": _rows,
+        "rows": context_rows,
         "ratios": ratios(study),
         "shipped": shipped(study),
         "rising": still_rising(study),
         "perfect": if_the_largest_were_perfect(study, "mt50", "visible"),
-        "moved": _moved(main),
+        "moved": moved(main),
         "own_experts": [task.removesuffix("-v3") for task in OWN_EXPERTS],
         "own_experts_of_mt50": [task.removesuffix("-v3") for task in OWN_EXPERTS if task not in MT10],
         "episodes_a_task": _range(episodes),
@@ -48,9 +48,9 @@ def context(study: Study) -> dict:
         "first_reporting": REPORTING_LAYOUTS.start,
         "first_validation": VALIDATION_LAYOUTS.start,
         "last_validation": VALIDATION_LAYOUTS.stop - 1,
-        "reconstruction": [_reconstruction(*item) for item in study.reconstruction.items()],
-        "latents": [_latents(*item) for item in study.latents.items()],
-        "diversity": [row for item in study.latents.items() for row in _diversity(*item)],
+        "reconstruction": reconstruction_rows(study),
+        "latents": latents_rows(study),
+        "diversity": diversity_rows(study),
         "visible_spread": visible_spread(study),
         "size_cells": lambda e: _cells(number(e.parameters), number(e.folded_parameters), number(e.study.steps)),
         "budget_cells": lambda e: _cells(number(e.parameters), number(e.study.steps), e.study.layouts),
@@ -78,16 +78,31 @@ def _columns(entries: list[Entry]) -> list[str]:
     return [f"{entry.label} {entry.layers}" if labels.count(entry.label) > 1 else entry.label for entry in entries]
 
 
-def _rows(set_: str, entries: list[Entry]) -> list[str]:
+def context_rows(set_: str, entries: list[Entry]) -> list[str]:
     """The tasks of a set; those of MT50 begin with the task where LWD is weakest."""
     leading = next(entry for entry in entries if entry.study.method == LWD)
     return sorted(leading.tasks, key=lambda task: leading.tasks[task].rate if set_ == "mt50" else 0)
 
 
-def _moved(entries: Iterable[Entry]) -> dict[int, list[str]]:
+def moved(entries: Iterable[Entry]) -> dict[int, list[str]]:
     """Tasks that are judged on layouts of their own, by the first one."""
     firsts = {task: first for e in entries for task, first in e.results[0].protocol.first_layout_of.items()}
     return {first: sorted(t.removesuffix("-v3") for t, f in firsts.items() if f == first) for first in firsts.values()}
+
+
+def reconstruction_rows(study: Study) -> list[dict]:
+    """One row per run."""
+    return [_reconstruction(*item) for item in study.reconstruction.items()]
+
+
+def latents_rows(study: Study) -> list[dict]:
+    """One row per run."""
+    return [_latents(*item) for item in study.latents.items()]
+
+
+def diversity_rows(study: Study) -> list[dict]:
+    """One row per run and task."""
+    return [row for item in study.latents.items() for row in _diversity(*item)]
 
 
 def _reconstruction(run: str, results: list) -> dict:

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from lwd_benchmarks.methods import EXPERT, JUDGED, LATENT, LWD
 from lwd_benchmarks.methods.latents import latent_baseline
 from lwd_benchmarks.methods.training import train_baseline
+from lwd_benchmarks.results import ChainResult, StudyResult, checked, write
 from lwd_ros.dataset import META, Demonstrations
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
 from lwd_ros.errors import LwdError
 from lwd_ros.evaluation.chains import evaluate_chain
-from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
+from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate
 from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning.config import TrainConfig, read_yaml
@@ -175,12 +176,12 @@ def _identity(study: Study, job: Job) -> dict:
 
 
 def _read(path: Path) -> dict:
-    """A result; StudyError where it is none."""
+    """A result as its file has it; StudyError where it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["study"]["job"].items(), content["model_digest"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{path}: is not a result of a study ({error!r}); delete it to make it again") from error
+        kind = ChainResult if "links" in (content := json.loads(path.read_text(encoding="utf-8"))) else StudyResult
+        checked(kind, content, path)
+    except (ValueError, TypeError) as error:
+        raise StudyError(f"{path}: is not a result of a study ({error}); delete it to make it again") from error
     return content
 
 
@@ -200,7 +201,7 @@ def _done(study: Study, job: Job) -> bool:
             raise StudyError(f"{path}: was made by other settings ({text}); delete it to make it again")
     if result["study"]["groups"] != list(job.groups):  # what shows it is no reason to train again
         result["study"]["groups"] = list(job.groups)
-        write_json(result, path)
+        write(ChainResult if job.chain else StudyResult, result, path)
     return True
 
 
@@ -231,7 +232,7 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
         "training_s": seconds,
         "job": _identity(study, job),
     }
-    write_json(result, _result(study, job))
+    write(ChainResult if job.chain else StudyResult, result, _result(study, job))
     return job.name, result["success" if job.chain else "mean_success"]
 
 
