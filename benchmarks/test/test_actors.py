@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lwd_benchmarks.diffusion_policy import training
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy import training
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 
 from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.disturbance import NONE

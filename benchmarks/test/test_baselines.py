@@ -10,8 +10,10 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.baselines import METHODS, TRAINED, latent_baseline, train_baseline
-from lwd_benchmarks.baselines.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
+from lwd_benchmarks.methods import TRAINED
+from lwd_benchmarks.methods.latents import latent_baseline
+from lwd_benchmarks.methods.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
+from lwd_benchmarks.methods.training import train_baseline
 from safetensors.torch import load_file
 from torch import nn
 

@@ -1,5 +1,6 @@
 """Collecting demonstrations: experts, disturbed execution, clean labels, chained starts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

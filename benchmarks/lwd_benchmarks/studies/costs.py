@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_benchmarks.studies.methods import Method
 from lwd_benchmarks.studies.trials import make_actor
 from lwd_ros.evaluation.actors import ModelActor

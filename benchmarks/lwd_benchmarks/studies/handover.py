@@ -7,6 +7,7 @@ from pathlib import Path
 
 from joblib import delayed
 
+from lwd_benchmarks.results import HandoverResult, checked
 from lwd_ros import __version__
 from lwd_ros.contract import CommandLimiter
 from lwd_ros.environments.actors import PolicyActor
@@ -144,11 +145,11 @@ def merged(path: Path, models: dict[str, dict], rules: Rules) -> dict:
     if path.exists():
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            protocol, earlier = content["protocol"], content["models"]
-            usual = protocol.pop("first_layout", None)  # where files state one for all their models
-            earlier = {name: {"first_layout": usual} | model for name, model in earlier.items()}
+            content = HandoverResult.upgraded(content)
+            checked(HandoverResult, content, path)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path}: is no result of 'lwd study handover' ({error}); name another file") from error
+        protocol, earlier = content["protocol"], content["models"]
         if protocol != rules.describe():
             raise ModelError(f"{path}: found protocol {protocol}, expected {rules.describe()}; name another file")
     return {"study": "handover", "protocol": rules.describe(), "models": {**earlier, **models}}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from joblib import delayed
 
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.studies.replay import NearestDemonstrationActor
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.replay import NearestDemonstrationActor
 from lwd_ros import __version__
 from lwd_ros.environments.disturbance import NONE, Disturbance
 from lwd_ros.environments.episode import AT_ONCE, Thinking, run_episode

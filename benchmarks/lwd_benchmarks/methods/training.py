@@ -4,21 +4,14 @@ from pathlib import Path
 
 import torch
 
-from lwd_benchmarks.baselines.networks import Baseline, MultiTaskMlp, RegressionHyperNetwork, TaskMlps
+from lwd_benchmarks.methods import METHODS, TRAINED, implementation
+from lwd_benchmarks.methods.networks import Baseline
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.export import ModelGraph, describe_model, write_model
 from lwd_ros.learning.train import claim, policy_layout
 from lwd_ros.learning.trainer import Recipe, Trainer
-
-_KINDS = {
-    "multitask_mlp": MultiTaskMlp,
-    "task_mlp": TaskMlps,
-    "regression_hypernetwork": RegressionHyperNetwork,
-}
-TRAINED = tuple(_KINDS)
-"""The methods that `train_baseline` knows."""
 
 
 class _Graph(ModelGraph):
@@ -52,7 +45,7 @@ def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrati
         DatasetError: the config hides a scalar that the dataset lacks.
         PolicyError: the config describes a policy that cannot be.
     """
-    if method not in _KINDS:
+    if method not in TRAINED:
         raise ConfigError(f"method: found '{method}', expected one that is trained: {', '.join(TRAINED)}")
     if config.normalisation != "task":
         text = f"found '{config.normalisation}', expected task: only Latent Weight Diffusion generates it"
@@ -65,7 +58,7 @@ def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrati
     model.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
 
     torch.manual_seed(config.seed)
-    network = _KINDS[method](data, layout, config.autoencoder)
+    network = implementation(METHODS[method].network)(data, layout, config.autoencoder)
     stage = config.autoencoder
     trainer = Trainer(network, folder, method, config.seed, identity)
     trainer.run(lambda g: network.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))

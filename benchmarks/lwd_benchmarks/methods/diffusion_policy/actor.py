@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.environments.episode import at_rest
 from lwd_ros.environments.metaworld.simulator import SIMULATOR
 from lwd_ros.evaluation.actors import EARLY, steps_between

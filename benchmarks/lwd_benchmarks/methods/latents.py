@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from lwd_benchmarks.methods import LATENT, METHODS, implementation
 from lwd_ros.learning.config import ConfigError
 from lwd_ros.learning.export import RunGraph, describe_model, write_model
 from lwd_ros.learning.train import TrainedRun
 
 
-class _Nearest(RunGraph):
+class NearestLatent(RunGraph):
     """Each sampled latent gives way to the nearest one that a demonstration of its task was encoded to."""
 
     def __init__(self, run: TrainedRun):
@@ -29,7 +30,7 @@ class _Nearest(RunGraph):
         return latents.gather(1, nearest)[:, 0]
 
 
-class _Mean(RunGraph):
+class MeanLatent(RunGraph):
     """One latent a task: the mean of those that its demonstrations were encoded to."""
 
     def __init__(self, run: TrainedRun):
@@ -40,11 +41,6 @@ class _Mean(RunGraph):
 
     def latent(self, noise, task, condition):
         return self.latents[task] + 0.0 * noise
-
-
-_KINDS = {"nearest_latent": _Nearest, "mean_latent": _Mean}
-LATENT = tuple(_KINDS)
-"""The methods that `latent_baseline` knows."""
 
 
 def latent_baseline(method: str, run: TrainedRun, model: Path) -> None:
@@ -61,10 +57,10 @@ def latent_baseline(method: str, run: TrainedRun, model: Path) -> None:
     Raises:
         ConfigError: the method is unknown.
     """
-    if method not in _KINDS:
+    if method not in LATENT:
         raise ConfigError(f"method: found '{method}', expected one that is made from a run: {', '.join(LATENT)}")
     model.parent.mkdir(parents=True, exist_ok=True)
     # The mean depends on the task alone, so its file takes no observation, whatever the run is conditioned on.
     conditioned = run.config.condition_on_observation and method == "nearest_latent"
     description = describe_model(run.config, run.data, method=method, condition_on_observation=conditioned)
-    write_model(_KINDS[method](run), description, model)
+    write_model(implementation(METHODS[method].graph)(run), description, model)

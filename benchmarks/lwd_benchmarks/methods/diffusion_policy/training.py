@@ -8,9 +8,9 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lwd_benchmarks.diffusion_policy.config import METHOD, DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionModelDescription
-from lwd_benchmarks.diffusion_policy.policy import DiffusionPolicy
+from lwd_benchmarks.methods.diffusion_policy.config import METHOD, DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionModelDescription
+from lwd_benchmarks.methods.diffusion_policy.policy import DiffusionPolicy
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.config import ConfigError
 from lwd_ros.learning.data import TrainingData

@@ -18,7 +18,7 @@ from lwd_ros.learning.config import (
 )
 
 METHOD = "diffusion_policy"
-"""Its name, beside those of `lwd_benchmarks.baselines`."""
+"""Its name, beside those of `lwd_benchmarks.methods`."""
 
 
 @settings
