@@ -105,7 +105,7 @@ class ControllerCore:
 
     # Ticks
 
-    def receive(self, stream: int, stamp_ns: int, frame_id: str, values, now: float) -> Observation | None:
+    def receive(self, stream: int, stamp_ns: int, frame_id: str | None, values, now: float) -> Observation | None:
         """Take one message of an observation stream, as `ObservationAssembler.add`; the observation it completes."""
         return self._assembler.add(stream, stamp_ns, frame_id, values, now)
 
@@ -139,6 +139,7 @@ class ControllerCore:
             if not self.simulated_time or self.has_positions:
                 return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
             self.mode = self.mode.before
+        assert self._last is not None
         self._slew.resume(self._last.command.vector)
         return replace(self._last.command, is_tick=False)
 
@@ -165,7 +166,9 @@ class ControllerCore:
         fault = self._assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
         if fault:
             return self._fail(fault, now)
-        began = self._running(self._slot.newest, observation, now)
+        policy = self._slot.newest
+        assert policy is not None
+        began = self._running(policy, observation, now)
         if began.age is not None:
             began.age.write(observation.vector, observation.stamp_ns)
         if self._stop_outside_training_range:
@@ -200,6 +203,7 @@ class ControllerCore:
         age = None
         if self.contract.age_place is not None and self.contract.age_place in policy.observation_indices:
             before = present.age if present else None
+            assert self._stamp_clock_ns is not None
             age = ToldAge(self.contract, self._assembler.patience_s, self._stamp_clock_ns, before)
         return Running(policy, age, now, observation.stamp_ns)
 
@@ -211,6 +215,7 @@ class ControllerCore:
     def count_tick(self, start: float, sent: float, late_s: float) -> None:
         """Count the tick whose command was sent at `sent`; it began at `start`, `late_s` after it was due."""
         self._statistics.tick(sent - start, self.contract.period_s, late_s)
+        assert self._last is not None
         self._statistics.answered_age.add(max(0.0, sent - self._last.observation.arrived))
 
     def count_missed(self, deadlines: int) -> None:
@@ -231,6 +236,7 @@ class ControllerCore:
         if not isinstance(mode, (Running, Holding)):
             return self._safe(now) if self._repeats(mode, now) else None
         running = self._before(mode)
+        assert running is not None and self._last is not None
         succeeded = self._slot.newest is not running.policy  # its successor waits for an observation
         if self._policy_timeout_s and not succeeded and now - running.since_s > self._policy_timeout_s:
             return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now, planned=True)
@@ -263,12 +269,13 @@ class ControllerCore:
     def _latch(self) -> None:
         """Positions rest where they were measured last, unless they rest already."""
         if isinstance(self.mode, Running):
+            assert self._newest is not None
             self._slew.latch(self._newest.vector)
 
     def _fail(self, fault: str, now: float) -> Command | None:
         running = self._before(self.mode)
         if running is None:
-            self.mode = replace(self.mode, reason=fault)
+            self.mode = replace(self.mode, reason=fault)  # type: ignore[arg-type] # Running alone has no such field
             return None
         self._latch()
         since_s = self.mode.since_s if isinstance(self.mode, Holding) else now
@@ -395,6 +402,7 @@ class ControllerCore:
         """Names of scalars that lie far outside what the running policy was trained on, as it saw them last."""
         if not isinstance(self.mode, Running):
             return []  # what was seen before a hold or a stop says nothing about now
+        assert self._last is not None
         return self._outside(self.mode, self._last.observation)
 
     def _outside(self, running: Running, observation: Observation) -> list[str]:

@@ -50,6 +50,7 @@ class Running:
     """
 
     outcome: ClassVar[Outcome] = Outcome.CONTINUE
+    repeat_until_s: ClassVar[None] = None
     reason: ClassVar[str] = ""
     policy: Policy
     age: ToldAge | None
@@ -61,6 +62,7 @@ class Running:
 class Holding:
     """Observations cannot be trusted since `since_s`: the safe command is sent, and `before` goes on when they can."""
 
+    repeat_until_s: ClassVar[None] = None
     outcome: Outcome  # HOLD or ZERO, as the contract says
     reason: str
     since_s: float

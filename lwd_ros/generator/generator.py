@@ -73,7 +73,10 @@ class PolicyGenerator:
         if task not in description.tasks:
             raise ModelError(f"task '{task}' is unknown to {self.path.name}; it knows {', '.join(description.tasks)}")
         noise = np.random.default_rng(seed).standard_normal((1, description.latent_size), dtype=np.float32)
-        feed = {"noise": noise, "task": np.array([description.tasks.index(task)], dtype=np.int64)}
+        feed: dict[str, np.ndarray] = {
+            "noise": noise,
+            "task": np.array([description.tasks.index(task)], dtype=np.int64),
+        }
         if description.condition_on_observation:
             size = len(description.contract.observation)
             given = np.empty(0) if observation is None else np.asarray(observation, dtype=np.float32)

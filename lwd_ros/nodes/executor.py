@@ -49,6 +49,7 @@ class ControlExecutor(SingleThreadedExecutor):
 
         All that was found ready is served before the next look, so no entity can keep another one waiting.
         """
+        assert self._watch is not None
         callbacks = self._watch.look(timeout_s)
         for callback in callbacks:
             callback()

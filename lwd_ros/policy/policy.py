@@ -192,12 +192,13 @@ class Policy:
         `observation` is float64 [observations] of the contract, `out` float64 [commands]. Allocates nothing, and uses
         buffers of the policy: one thread at a time.
         """
-        observation.take(self.observation_indices, None, self._input, "clip")
-        products, activate = self._hidden
+        # _prepare has set these, past the frozen dataclass.
+        observation.take(self.observation_indices, None, self._input, "clip")  # type: ignore[attr-defined, call-overload]
+        products, activate = self._hidden  # type: ignore[attr-defined]
         for product, vector, result in products:
             product(vector, result)
             activate(result, result)
-        product, vector = self._output
+        product, vector = self._output  # type: ignore[attr-defined]
         product(vector, out)
         if self.layout.output_activation == "tanh":
             np.tanh(out, out=out)
