@@ -1,4 +1,4 @@
-# make demo, make test, make reproduce, make lint, make clean. Each sets up what it needs first; a second run starts in seconds.
+# make demo, test, test-unit, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in seconds.
 #
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
@@ -36,6 +36,7 @@ else
 endif
 
 BIN := $(VENV)/bin
+DOCS := .venv-docs
 LOG := $(VENV)/setup.log
 PINS := $(VENV)/constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c $(PINS)
@@ -46,7 +47,7 @@ quietly = @echo "[setup] $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 25 $(LOG); ec
 
 MODELS ?= $(basename $(notdir $(wildcard config/train/*.yaml)))
 
-.PHONY: help setup setup-test demo test reproduce lint clean
+.PHONY: help setup setup-test demo test test-unit reproduce lint docs docs-links clean
 .PRECIOUS: data/%/meta.json out/reproduce/%.onnx
 .DELETE_ON_ERROR:
 
@@ -97,12 +98,24 @@ out/reproduce/%.json: out/reproduce/%.onnx
 part = $(word $(1),$(subst _, ,$(2)))
 dataset = $(subst $(space),_,$(wordlist 1,$(if $(STARTS_$(call part,3,$(1))),3,2),$(subst _, ,$(1))))
 
+# Style and types; needs no ROS 2, no simulator and no PyTorch.
 lint: $(VENV)/stamp-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The site, in docs/_build/html. Its packages have an environment of their own: they ask for other versions of what colcon uses.
+docs: $(DOCS)/stamp-docs
+	$(DOCS)/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "the site: docs/_build/html/index.html"
+
+# Links that leave the site: needs the network, and other people's servers.
+docs-links: $(DOCS)/stamp-docs
+	$(DOCS)/bin/sphinx-build -W --keep-going -q -b linkcheck docs docs/_build/linkcheck
 
 clean:
-	rm -rf .venv .venv-* build install log dist lwd_ros.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build install log dist lwd_ros.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	  docs/_build docs/reference/generated
 
 $(VENV)/stamp-venv:
 	@sh scripts/check_system "$(PYTHON)" "$(SOURCED_PYTHON)"
@@ -158,8 +171,14 @@ endif
 	$(call quietly,benchmarks,$(PIP_INSTALL) -e ./benchmarks)
 	@touch $@
 
-$(VENV)/stamp-lint: $(VENV)/stamp-build
-	$(call quietly,ruff,$(PIP_INSTALL) ruff)
+$(VENV)/stamp-lint: setup.py $(VENV)/stamp-build
+	$(call quietly,ruff and mypy,$(PIP_INSTALL) ruff mypy types-PyYAML click pydantic)
+	@touch $@
+
+$(DOCS)/stamp-docs: setup.py constraints/docs.txt
+	@echo "[setup] Sphinx in $(DOCS): 20 seconds"
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -c constraints/docs.txt -e .[docs]
 	@touch $@
 
 comma := ,

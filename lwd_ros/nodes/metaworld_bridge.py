@@ -32,7 +32,7 @@ _STUCK_S = 1.0  # lock step: diagnostics say what is missing when no step came f
 
 
 class MetaworldBridge(ManagedNode):
-    """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
+    """Steps Metaworld and publishes what a robot would. docs/reference/nodes.md has parameters, topics and services."""
 
     fatal = (ContractError, ParameterError, SceneError, OSError)
 

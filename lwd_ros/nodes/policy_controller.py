@@ -45,7 +45,7 @@ _ACKNOWLEDGE = Duration(seconds=0.2)
 
 
 class PolicyController(ManagedNode):
-    """Runs the latest valid policy closed loop. See docs/nodes.md for parameters, topics and services.
+    """Runs the latest valid policy closed loop. See docs/reference/nodes.md for parameters, topics and services.
 
     What to command is the core's to decide (`lwd_ros.control`); this node connects it to topics, services and logs.
     """

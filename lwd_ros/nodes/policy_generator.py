@@ -23,7 +23,7 @@ from lwd_ros.resources import DEFAULT_MODEL, share_path
 
 
 class PolicyGeneratorNode(ManagedNode):
-    """Samples policies from a model file. See docs/nodes.md for parameters, topics and services.
+    """Samples policies from a model file. See docs/reference/nodes.md for parameters, topics and services.
 
     The services answer in every lifecycle state: before the node is active with `success: false` and the reason.
     """

@@ -10,8 +10,6 @@ import numpy as np
 from lwd_ros.contract import Contract
 from lwd_ros.policy.layout import PolicyError, PolicyLayout
 
-__all__ = ["Policy", "PolicyError"]
-
 FORMAT_VERSION = 1
 """Of lwd_msgs/msg/PolicyWeights, whose meaning this class shares."""
 

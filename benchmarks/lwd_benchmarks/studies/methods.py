@@ -57,7 +57,7 @@ def _method(name, entry, where: str) -> Method:
             raise MethodsError(f"{where}: found {item!r}, expected model, seeds and horizons") from error
         for file in files:
             if not file.is_file():
-                raise MethodsError(f"{where}: found no {file}; docs/training.md says how it is made")
+                raise MethodsError(f"{where}: found no {file}; docs/howto/compare_methods.md says how it is made")
         twice = [horizon for place, horizon in enumerate(horizons) if horizon in (*models, *horizons[:place])]
         if twice:
             raise MethodsError(f"{where}: found horizon {twice[0]} twice, expected one list of seeds for each horizon")
