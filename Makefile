@@ -4,6 +4,7 @@
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
+#   COVERAGE=1         `make test` prints which lines the tests without nodes leave untested
 #   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)
 #
 # Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
@@ -64,12 +65,13 @@ demo: setup
 # Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
 # those print comes last. Two torch threads on small networks are many times slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+COVERED := --cov=lwd_ros --cov=lwd_benchmarks --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
 else
 	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
-	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" > $(VENV)/test.log 2>&1 & others=$$!; \
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" $(if $(COVERAGE),$(COVERED)) > $(VENV)/test.log 2>&1 & others=$$!; \
 	  trap "kill $$others 2>/dev/null" EXIT; \
 	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif
