@@ -1,9 +1,10 @@
-# make demo, make test, make reproduce, make lint, make clean. Each sets up what it needs first; a second run starts in seconds.
+# make demo, test, test-unit, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in seconds.
 #
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
+#   COVERAGE=1         `make test` prints which lines the tests without nodes leave untested
 #   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)
 #
 # Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
@@ -36,6 +37,7 @@ else
 endif
 
 BIN := $(VENV)/bin
+DOCS := .venv-docs
 LOG := $(VENV)/setup.log
 PINS := $(VENV)/constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c $(PINS)
@@ -46,7 +48,7 @@ quietly = @echo "[setup] $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 25 $(LOG); ec
 
 MODELS ?= $(basename $(notdir $(wildcard config/train/*.yaml)))
 
-.PHONY: help setup setup-test demo test reproduce lint clean
+.PHONY: help setup setup-test demo test test-unit reproduce lint docs docs-links clean
 .PRECIOUS: data/%/meta.json out/reproduce/%.onnx
 .DELETE_ON_ERROR:
 
@@ -63,12 +65,13 @@ demo: setup
 # Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
 # those print comes last. Two torch threads on small networks are many times slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+COVERED := --cov=lwd_ros --cov=lwd_benchmarks --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
 else
 	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
-	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" > $(VENV)/test.log 2>&1 & others=$$!; \
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" $(if $(COVERAGE),$(COVERED)) > $(VENV)/test.log 2>&1 & others=$$!; \
 	  trap "kill $$others 2>/dev/null" EXIT; \
 	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif
@@ -97,12 +100,24 @@ out/reproduce/%.json: out/reproduce/%.onnx
 part = $(word $(1),$(subst _, ,$(2)))
 dataset = $(subst $(space),_,$(wordlist 1,$(if $(STARTS_$(call part,3,$(1))),3,2),$(subst _, ,$(1))))
 
+# Style and types; needs no ROS 2, no simulator and no PyTorch.
 lint: $(VENV)/stamp-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The site, in docs/_build/html. Its packages have an environment of their own: they ask for other versions of what colcon uses.
+docs: $(DOCS)/stamp-docs
+	$(DOCS)/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "the site: docs/_build/html/index.html"
+
+# Links that leave the site: needs the network, and other people's servers.
+docs-links: $(DOCS)/stamp-docs
+	$(DOCS)/bin/sphinx-build -W --keep-going -q -b linkcheck docs docs/_build/linkcheck
 
 clean:
-	rm -rf .venv .venv-* build install log dist lwd_ros.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build install log dist lwd_ros.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	  docs/_build docs/reference/generated
 
 $(VENV)/stamp-venv:
 	@sh scripts/check_system "$(PYTHON)" "$(SOURCED_PYTHON)"
@@ -158,8 +173,14 @@ endif
 	$(call quietly,benchmarks,$(PIP_INSTALL) -e ./benchmarks)
 	@touch $@
 
-$(VENV)/stamp-lint: $(VENV)/stamp-build
-	$(call quietly,ruff,$(PIP_INSTALL) ruff)
+$(VENV)/stamp-lint: setup.py $(VENV)/stamp-build
+	$(call quietly,ruff and mypy,$(PIP_INSTALL) ruff mypy types-PyYAML click pydantic)
+	@touch $@
+
+$(DOCS)/stamp-docs: setup.py constraints/docs.txt
+	@echo "[setup] Sphinx in $(DOCS): 20 seconds"
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -c constraints/docs.txt -e .[docs]
 	@touch $@
 
 comma := ,

@@ -37,6 +37,7 @@ setup(
     maintainer="lwd_ros maintainers",
     maintainer_email="lwd_ros@example.org",
     packages=find_packages(include=["lwd_ros", "lwd_ros.*"]),
+    package_data={"lwd_ros": ["py.typed"]},
     data_files=data_files,
     zip_safe=False,
     python_requires=">=3.11",
@@ -51,7 +52,11 @@ setup(
         "cluster": CLUSTER,
         "tf": TF,
         "bags": ["rosbags"],
-        "dev": [*CLUSTER, *TF, "pytest", "hypothesis", "ruff", "rosbags", "colcon-ros", "colcon-output"],
+        "dev": [
+            *[*CLUSTER, *TF, "rosbags", "colcon-ros", "colcon-output"],
+            *["pytest", "pytest-cov", "hypothesis", "ruff", "mypy", "types-PyYAML"],
+        ],
+        "docs": ["sphinx", "myst-parser", "furo", "sphinx-click", "pydantic"],
     },
     entry_points={
         "console_scripts": ["lwd = lwd_ros.cli:main", *[f"{node} = lwd_ros.nodes.start:{node}" for node in NODES]],

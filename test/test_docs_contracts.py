@@ -1,4 +1,4 @@
-"""Pins that docs/contracts.md and docs/howto_robot.md say what the code does.
+"""Pins that docs/reference/contracts.md and docs/tutorial/your_robot.md say what the code does.
 
 Every whole contract on the pages loads and gives messages; every key that the code accepts stands in the table of its
 section, and no other; every path and every sentence of the tables is one of the code's.
@@ -20,8 +20,8 @@ from lwd_ros.contract.functions import REDUCING, SHAPING
 from lwd_ros.contract.paths import NAMES
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = (ROOT / "docs/contracts.md").read_text(encoding="utf-8")
-HOWTO = (ROOT / "docs/howto_robot.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs/reference/contracts.md").read_text(encoding="utf-8")
+HOWTO = (ROOT / "docs/tutorial/your_robot.md").read_text(encoding="utf-8")
 MISSPELT = "misspelt"
 
 

@@ -1,4 +1,4 @@
-"""Launch files and parameter files agree with the nodes, with what setup.py installs, and with docs/nodes.md.
+"""Launch files and parameter files agree with the nodes, with what setup.py installs, and with docs/reference/nodes.md.
 
 Launch files are run against a small stand-in for `launch` and `launch_ros`, which are not on PyPI. Where a ROS 2 is
 sourced, `test_launch_real.py` runs them with the real ones as well.
@@ -424,14 +424,15 @@ def test_ranges_of_launch_arguments_are_those_of_the_nodes(build, declared):
 
 
 def test_docs_name_every_parameter_and_argument(build, declared):
-    text = (ROOT / "docs" / "nodes.md").read_text()
+    text = (ROOT / "docs/reference/nodes.md").read_text()
     names = {n for node in NODES for n in declared[node]["plain"]} - OF_RCLPY
     names |= {argument for name in STARTS for argument in build(name).arguments}
     assert [n for n in sorted(names) if f"`{n}`" not in text] == []
 
 
 def test_docs_of_safety_name_tests_that_exist():
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "docs" / "safety.md").read_text(encoding="utf-8"))
+    text = (ROOT / "docs/explanation/safety.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
     assert len(named) > 30
     for file, function in named:
         assert f"def {function}(" in (ROOT / "test" / file).read_text(encoding="utf-8"), f"{file}::{function}"

@@ -189,7 +189,7 @@ def test_every_row_of_the_table_happens(make_policy):
 
 
 def test_the_docs_show_the_table():
-    text = (ROOT / "docs/safety.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/explanation/safety.md").read_text(encoding="utf-8")
     rows = [f"| {e.before.__name__} | {e.event} | {e.after.__name__} | {e.sent} |" for e in TRANSITIONS]
     section = text[text.index("| from |") :].split("\n\n")[0]
     assert section.splitlines()[2:] == rows

@@ -99,7 +99,8 @@ class Binding:
         observation, command = section.section("observation"), section.section("command")
         observation.only("sync", "streams")
         command.only("on_fault", "keep_on_hold", "limits", "streams")
-        permission, after_loss = (), "request"
+        permission: tuple[PermissionStream, ...] = ()
+        after_loss = "request"
         if "permission" in section.value:
             given = section.section("permission")
             given.only("after_loss", "streams")

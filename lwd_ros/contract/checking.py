@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lwd_ros.contract.contract import Contract
+from lwd_ros.contract.binding import PermissionStream
+from lwd_ros.contract.contract import CommandScalar, Contract, ObservationScalar
 from lwd_ros.contract.definitions import Definitions, UnknownPackage, check_fields, has_header
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.contract.stand_ins import stand_ins
@@ -53,7 +54,8 @@ class Findings:
 def doubts(contract: Contract) -> list[str]:
     """Sentences on what is allowed and probably not meant: units, periods, and who may let the robot move."""
     found = []
-    for scalar in (*contract.observation, *contract.command):
+    scalars: list[ObservationScalar | CommandScalar] = [*contract.observation, *contract.command]
+    for scalar in scalars:
         if scalar.unit == "rad" and max(abs(scalar.minimum), abs(scalar.maximum)) > _MOST_RAD:
             limits = f"[{scalar.minimum:g}, {scalar.maximum:g}]"
             found.append(f"{scalar.name}: limits {limits} in rad are more than two turns; degrees? `scale` mends them")
@@ -80,6 +82,7 @@ def check(contract: Contract, where: str, definitions: Definitions) -> Findings:
         ContractError: the contract has no binding.
     """
     binding, findings = contract.require_binding(), Findings()
+    parts: list[tuple[str, tuple[Stream | PermissionStream, ...]]]
     parts = [("observation", binding.observation_streams), ("command", binding.command_streams)]
     parts.append(("permission", binding.permission_streams))
     for part, streams in parts:

@@ -142,7 +142,7 @@ class Contract:
 
     def meaning(self) -> dict:
         """The part under the digest, as plain data; `from_dict` reads it back."""
-        observation = {}
+        observation: dict[str, dict] = {}
         for scalar in self.observation:
             vector = _VECTOR.fullmatch(scalar.name)
             entry = observation.setdefault(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import Any, NoReturn
 
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.contract.functions import ANGLES
@@ -50,7 +51,7 @@ class FieldType:
         return self.base in NUMBERS
 
     def __str__(self) -> str:
-        text = self.base + {None: "", "sequence": "[]"}.get(self.array, f"[{self.array}]")
+        text = self.base + ("" if self.array is None else "[]" if self.array == "sequence" else f"[{self.array}]")
         return text.replace("/msg/", "/")
 
 
@@ -87,7 +88,7 @@ def _base(text: str, whole: str) -> FieldType:
     raise ContractError(f"found the type {whole!r}, expected one such as double or sequence<double>")
 
 
-def fields_of(kind: type) -> dict[str, FieldType]:
+def fields_of(kind: Any) -> dict[str, FieldType]:
     """The fields of a live message class, by its `get_fields_and_field_types`."""
     return {name: parse_type(text) for name, text in kind.get_fields_and_field_types().items()}
 
@@ -143,7 +144,7 @@ class _Check:
         self._type = FieldType(message_type)
         self._owners: list[Mapping[str, FieldType]] = []
 
-    def _fail(self, found: str, expected: str) -> None:
+    def _fail(self, found: str, expected: str) -> NoReturn:
         raise ContractError(f"'{self._field.path}': found {found}, expected {expected}")
 
     def run(self) -> None:
@@ -181,7 +182,7 @@ class _Check:
         if isinstance(step, Index) and isinstance(array, int) and step.place >= array:
             self._fail(f"{array} entries in '{here}'", f"more than {step.place}")
         if isinstance(step, Name) and not any(
-            owner.get(names) in (FieldType(text, "sequence") for text in TEXTS)
+            owner.get(names) in [FieldType(text, "sequence") for text in TEXTS]
             for owner in self._owners
             for names in NAMES
         ):
@@ -223,9 +224,10 @@ class _Check:
         if field.size is not None and not several:
             self._fail(f"{kind}, one number", f"an array for a vector of {field.size}")
         length = kind.array
-        if isinstance(last, Slice) and (isinstance(length, int) or last.stop is not None):
+        if isinstance(last, Slice):
             stop = length if last.stop is None else last.stop
-            length = len(range(last.start, stop, last.step))
+            if isinstance(stop, int):
+                length = len(range(last.start, stop, last.step))
         if field.size is not None and isinstance(length, int) and length != field.size:
             self._fail(f"{length} numbers", f"{field.size}, the scalar's size")
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from lwd_ros.errors import LwdError
 
@@ -10,7 +11,7 @@ class ContractError(LwdError):
     """A contract, or data said to follow one, is wrong: says the key, what was found and what was expected."""
 
 
-def fail(where: str, key: str, found: object, expected: str) -> None:
+def fail(where: str, key: str, found: object, expected: str) -> NoReturn:
     """Raise a ContractError that names the file, the key, what was found and what was expected."""
     raise ContractError(f"{where}: key '{key}': found {found!r}, expected {expected}")
 
@@ -30,7 +31,8 @@ class Section:
     def __init__(self, value: object, where: str, key: str = ""):
         if not isinstance(value, Mapping):
             fail(where, key or "(the whole file)", value, "a mapping")
-        self.value, self.where, self.key = value, where, key
+        self.value: Mapping[Any, Any] = value
+        self.where, self.key = where, key
 
     def path(self, key: str) -> str:
         """The key's full path in the file, e.g. 'binding.command.on_fault'."""
@@ -51,7 +53,7 @@ class Section:
                 fail(self.where, self.path(str(name)), name, "a text as a scalar's name")
         return tuple(self.value)
 
-    def _get(self, key: str, expected: str) -> object:
+    def _get(self, key: str, expected: str) -> Any:
         if key not in self.value:
             fail(self.where, self.path(key), "nothing", expected)
         return self.value[key]

@@ -46,7 +46,8 @@ def _mean(numbers: np.ndarray) -> float:
     return float(numbers.mean()) if len(numbers) else math.nan
 
 
-ARRAY = {  # of float64 [n], n above 0; NaN counts only where there is nothing else, but for the norm
+# Of float64 [n], n above 0; NaN counts only where there is nothing else, but for the norm.
+ARRAY: dict[str, Callable[[np.ndarray], float]] = {
     "norm": norm,
     "min": np.fmin.reduce,
     "max": np.fmax.reduce,

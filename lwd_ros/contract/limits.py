@@ -25,9 +25,9 @@ class CommandLimiter:
         positions = [place for place, rest in enumerate(contract.rests) if is_position(rest)]
         self._targets = np.array(positions, dtype=np.int64)
         self._measured = np.array([contract.places(contract.rests[place])[0] for place in positions], dtype=np.int64)
-        references = [scalar.relative_to for scalar in contract.command]
+        references = [scalar.relative_to or "" for scalar in contract.command]
         self._to_last = np.array([reference == LAST_COMMAND for reference in references])
-        relative = [i for i, reference in enumerate(references) if reference not in (None, LAST_COMMAND)]
+        relative = [i for i, reference in enumerate(references) if reference not in ("", LAST_COMMAND)]
         self._relative = np.array(relative, dtype=np.int64)
         self._references = np.array([contract.places(references[i])[0] for i in relative], dtype=np.int64)
         self._offsets = bool(len(relative) or self._to_last.any())
@@ -112,6 +112,7 @@ class CommandLimiter:
         what to do otherwise.
         """
         if not self._started:
+            assert observation is not None, "a command rests at a measured scalar"
             self.start(observation)
         if self._offsets:
             self._to_targets(command, observation)
@@ -125,6 +126,7 @@ class CommandLimiter:
     def _to_targets(self, command: np.ndarray, observation: np.ndarray | None) -> None:
         """Turn offsets into what they are offsets to, in place."""
         if len(self._relative):
+            assert observation is not None, "a command is relative to a measured scalar"
             offsets = command[self._relative]
             moved = observation[self._references] + offsets
             command[self._relative] = np.where(offsets == 0.0, self._previous[self._relative], moved)

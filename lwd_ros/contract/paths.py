@@ -10,7 +10,7 @@ No library but this one knows the syntax: parse it with `Path.parse`, write it w
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from lwd_ros.contract.errors import ContractError
@@ -119,9 +119,9 @@ class Path:
         for element in self.elements:
             selectors = []
             for selector in element.selectors:
-                first = isinstance(selector, Name) and not done
-                selectors.append(replace(selector, name=prefix + selector.name) if first else selector)
-                done = done or first
+                if isinstance(selector, Name) and not done:
+                    selector, done = Name(prefix + selector.name), True
+                selectors.append(selector)
             elements.append(Element(element.attribute, tuple(selectors)))
         return Path(tuple(elements))
 

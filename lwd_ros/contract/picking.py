@@ -7,6 +7,7 @@ import array
 import difflib
 import math
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -87,11 +88,11 @@ class Pick:
     does. `selected` counts the names and keys that the message has.
     """
 
-    def __init__(self, path: Path, message: object):
+    def __init__(self, path: Path, message: Any):
         self._path, self._steps = path, path.steps
         self.value, self.selected = message, 0
         self.owners: dict[int, tuple[int, str]] = {}
-        self.way: list[object] = [message]
+        self.way: list[Any] = [message]
         self.error: ContractError | None = None
         try:
             for place, step in enumerate(self._steps):
@@ -100,7 +101,7 @@ class Pick:
         except ContractError as error:
             self.error = error
 
-    def _fail(self, found: str, expected: str, kind=ContractError) -> None:
+    def _fail(self, found: str, expected: str, kind=ContractError) -> NoReturn:
         raise kind(f"'{self._path}': found {found}, expected {expected}")
 
     def _so_far(self, place: int) -> str:
@@ -178,7 +179,7 @@ def _type_name(message: object) -> str:
     return type(message).__name__.rpartition("__")[2]  # rosbags' names: std_msgs__msg__Header
 
 
-def _described(value: object) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         return f"the text {value!r}" if isinstance(value, str) else f"the bytes {value!r}"
     if is_array(value):
@@ -232,8 +233,8 @@ def _evaluate(field, found: Pick, parents: dict) -> float | np.ndarray:
         numbers = _numbers(value, at)
         if len(numbers) != field.size:
             raise ContractError(f"'{at}': found {len(numbers)} numbers, expected {field.size}, the scalar's size")
-        ready = finish_array(field)
-        return numbers if ready is None else ready(numbers)
+        ready_array = finish_array(field)
+        return numbers if ready_array is None else ready_array(numbers)
     if field.reducing in ANGLES:
         number = ANGLE[field.reducing](*_rotation(value, at))
     elif field.reducing and is_array(value):
@@ -253,7 +254,8 @@ def _evaluate(field, found: Pick, parents: dict) -> float | np.ndarray:
             if is_rotation(parent):
                 quaternion = _components(parent, name, COMPONENTS)
                 try:
-                    sign = sign_towards(*quaternion, parents[field.parsed.steps[:-1]])
+                    x, y, z, w = quaternion
+                    sign = sign_towards(x, y, z, w, parents[field.parsed.steps[:-1]])
                 except ContractError as error:
                     raise ContractError(f"{name or 'the message'}: {error}") from error
                 number = -number if sign < 0.0 else number

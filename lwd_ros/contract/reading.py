@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from operator import attrgetter, itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def reader(fields: Sequence) -> Callable[[object], np.ndarray]:
     return read
 
 
-def _getter(attributes: Sequence[str]) -> Callable[[object], object]:
+def _getter(attributes: Sequence[str]) -> Callable[[Any], Any]:
     return attrgetter(".".join(attributes)) if attributes else lambda value: value
 
 
@@ -69,7 +70,8 @@ class _Lookup:
     """The places of names in the list of one message, looked up anew only where the list is not that of the last."""
 
     def __init__(self, names: Callable[[object], list]):
-        self._names, self._groups = names, []
+        self._names = names
+        self._groups: list[tuple[str, ...]] = []
         self.takers: list[Callable] = []
         """By group: what takes its names' entries from an array, in their order."""
 
@@ -258,7 +260,8 @@ def _reduction(field, way: Pick, attributes: tuple[str, ...], part: Slice | None
 
 def _grouped(fields: Sequence, ways: Sequence[Pick]) -> tuple[_Plan, list, list[int]]:
     """The plan, what takes the single numbers as (register, take), and the fields that these come from, in order."""
-    plan, groups, alone = _Plan(), {}, []
+    plan, alone = _Plan(), []
+    groups: dict[tuple, list[tuple[int, Any, Pick]]] = {}
     for place, (field, way) in enumerate(zip(fields, ways, strict=True)):
         if field.size is not None:
             continue
@@ -334,11 +337,11 @@ def _singles(fields: Sequence, takes: list, order: list[int]) -> Callable[[list]
         return None
     ranks = sorted(order)
     sort = None if order == ranks else itemgetter(*[order.index(place) for place in ranks])
-    ready = [(rank, finish(fields[place], bool(fields[place].reducing))) for rank, place in enumerate(ranks)]
-    ready = [(rank, function) for rank, function in ready if function is not None]
+    finished = ((rank, finish(fields[place], bool(fields[place].reducing))) for rank, place in enumerate(ranks))
+    ready = [(rank, function) for rank, function in finished if function is not None]
 
     def singles(registers: list) -> Sequence:
-        items = []
+        items: Any = []
         for register, take in takes:
             items += take(registers[register])
         if sort is not None:
@@ -352,7 +355,7 @@ def _singles(fields: Sequence, takes: list, order: list[int]) -> Callable[[list]
     return singles
 
 
-def _floats(items: Sequence) -> np.ndarray:
+def _floats(items: Sequence | np.ndarray) -> np.ndarray:
     """float64 [n] of numbers, whatever their kind; ValueError for texts, which NumPy would take for numbers."""
     values = np.array(items)
     if values.dtype is not _FLOAT64:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lwd_ros.contract.errors import Section, fail
 from lwd_ros.contract.fields import Field
@@ -69,7 +70,7 @@ class Stream:
     stale_after_s: float = 0.0
     stamp: str = "header"
     qos: Qos = Qos()
-    constants: Mapping[str, object] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
     frame: str = ""
     within: str = ""
     label: str = ""
@@ -148,7 +149,7 @@ class Stream:
         )
 
 
-def _prefixed(constants: Mapping[str, object], prefix: str) -> dict[str, object]:
+def _prefixed(constants: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Constants for joints whose names have a prefix: lists of joints' names get it, and names in paths."""
     if not prefix:
         return dict(constants)
@@ -181,7 +182,9 @@ def _fields(item: Section, contract, carried: tuple[str, ...], prefix: str, comm
     section = item.section("fields")
     section.names()
     scalars = contract.command if command else contract.observation
-    names, indices, fields = [], [], []
+    names: list[str] = []
+    indices: list[int] = []
+    fields: list[Field] = []
     for name, value in section.value.items():
         places = tuple(p for p, each in enumerate(scalars) if each.name == name) if command else contract.places(name)
         if not places or scalars[places[0]].name not in carried:

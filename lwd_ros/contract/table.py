@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lwd_ros.contract.contract import AGE, Contract, vector_name
 from lwd_ros.contract.fields import Field
@@ -87,10 +88,11 @@ def rows(contract: Contract, resolve: Callable[[str], str] = str) -> list[Row]:
         name = name if len(places) == 1 and name == scalar.name else f"{name} ({len(places)})"
         limits = (scalar.minimum, scalar.maximum)
         result.append(Row("observation", name, scalar.unit, limits, places=places, **bound))
-    for place, scalar in enumerate(contract.command):
-        limits = tuple(float(each) for each in contract.command_limits[:, place])
-        others = {"rest": contract.rests[place], "relative_to": scalar.relative_to or "", "places": (place,)}
-        result.append(Row("command", scalar.name, scalar.unit, limits, **others, **commanded.get(place, {})))
+    for place, command in enumerate(contract.command):
+        minimum, maximum = (float(each) for each in contract.command_limits[:, place])
+        others: dict[str, Any] = {"rest": contract.rests[place], "relative_to": command.relative_to or ""}
+        others |= {"places": (place,), **commanded.get(place, {})}
+        result.append(Row("command", command.name, command.unit, (minimum, maximum), **others))
     if binding is None:
         return result
     for place, stream in enumerate(binding.command_streams):
@@ -98,11 +100,11 @@ def rows(contract: Contract, resolve: Callable[[str], str] = str) -> list[Row]:
             text = f"{path} = {value}"
             topic = resolve(stream.topic)
             result.append(Row("command", "(constant)", topic=topic, type=stream.type, field=text, stream=place))
-    for place, stream in enumerate(binding.permission_streams):
-        condition = field_text(stream.field) + (" = " if stream.comparison == "equals" else " ") + stream.condition
-        lasts = "latched" if stream.stale_after_s is None else f"{stream.stale_after_s:g} s"
+    for place, asked in enumerate(binding.permission_streams):
+        condition = field_text(asked.field) + (" = " if asked.comparison == "equals" else " ") + asked.condition
+        lasts = "latched" if asked.stale_after_s is None else f"{asked.stale_after_s:g} s"
         result.append(
-            Row("permission", lasts, topic=resolve(stream.topic), type=stream.type, field=condition, stream=place)
+            Row("permission", lasts, topic=resolve(asked.topic), type=asked.type, field=condition, stream=place)
         )
     return result
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def writer(
     fields: Sequence,
     constants: Mapping[str, object] | None = None,
     classes: Callable[[str], type] = class_of,
-) -> tuple[object, Callable[[Sequence[float]], None]]:
+) -> tuple[Any, Callable[[Sequence[float]], None]]:
     """A message of the class `kind`, and a function that writes one number per field (of type Field) into it.
 
     `constants` maps paths to what stands there in every message: numbers, texts, truth values, lists of them; a number
@@ -36,14 +37,14 @@ def writer(
 class _Node:
     """A message in the draft, and where it stands."""
 
-    def __init__(self, message: object, text: str, parent: "_Node | None"):
+    def __init__(self, message: Any, text: str, parent: "_Node | None"):
         self.message, self.text, self.parent = message, text, parent
         self.types = fields_of(type(message))
 
     def names(self) -> "tuple[_Node, str] | None":
         """The nearest message from here outwards that lists names, and the attribute that does."""
         for attribute in NAMES:
-            if self.types.get(attribute) in (FieldType(text, "sequence") for text in TEXTS):
+            if self.types.get(attribute) in [FieldType(text, "sequence") for text in TEXTS]:
                 return self, attribute
         return self.parent.names() if self.parent else None
 
@@ -58,12 +59,12 @@ class _Draft:
         self._classes = classes
         self._root = _Node(kind(), "", None)
         self._nodes: dict[tuple, _Node] = {(): self._root}
-        self._arrays: dict[tuple[int, str], dict[int, object]] = {}  # by the id of the owner and the attribute
+        self._arrays: dict[tuple[int, str], dict[int, Any]] = {}  # by the id of the owner and the attribute
         self._owners: dict[int, _Node] = {}
         self._set: dict[tuple, str] = {}  # every place that is bound or constant, and the path that said so
         self._named: set[tuple[int, str]] = set()  # arrays that were reached by a name
 
-    def finished(self, fields: Sequence, constants: Mapping[str, object]) -> tuple[object, Callable]:
+    def finished(self, fields: Sequence, constants: Mapping[str, object]) -> tuple[Any, Callable]:
         # Names first: they say where everything else goes.
         order = sorted(constants, key=lambda path: Path.parse(path).elements[-1].attribute not in NAMES)
         for path in order:
@@ -81,7 +82,7 @@ class _Draft:
 
     # Walking
 
-    def _fail(self, path: str, found: str, expected: str) -> None:
+    def _fail(self, path: str, found: str, expected: str) -> NoReturn:
         raise ContractError(f"'{path}': found {found}, expected {expected}")
 
     def _walk(self, path: Path) -> tuple[_Node, str, int | None]:
@@ -120,7 +121,7 @@ class _Draft:
             self._nodes[key] = _Node(message, text, node)
         return self._nodes[key]
 
-    def _array(self, node: _Node, attribute: str) -> dict[int, object]:
+    def _array(self, node: _Node, attribute: str) -> dict[int, Any]:
         self._owners[id(node.message)] = node
         return self._arrays.setdefault((id(node.message), attribute), {})
 
@@ -158,7 +159,7 @@ class _Draft:
 
     # Constants
 
-    def _constant(self, text: str, value: object) -> None:
+    def _constant(self, text: str, value: Any) -> None:
         node, attribute, place = self._walk(Path.parse(text))
         kind = node.types[attribute]
         self._claim(text, node, attribute, place)
@@ -175,7 +176,7 @@ class _Draft:
             self._fail(text, f"a list of {len(value)}", f"{kind.array} entries, for the field is {kind}")
         entries.update(enumerate(self._converted(text, kind, each, None) for each in value))
 
-    def _converted(self, text: str, kind: FieldType, value: object, message: object) -> object:
+    def _converted(self, text: str, kind: FieldType, value: Any, message: Any) -> Any:
         """A constant as the message takes it."""
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if kind.base in TEXTS and isinstance(value, str):
@@ -184,8 +185,9 @@ class _Draft:
             return value
         if kind.base in ("float32", "float64") and number:
             return float(value)
-        if kind.is_number and NUMBERS[kind.base] and number and value == value and abs(value) != math.inf:
-            least, most = NUMBERS[kind.base]
+        whole = NUMBERS.get(kind.base)
+        if whole and number and value == value and abs(value) != math.inf:
+            least, most = whole
             if value == int(value) and least <= value <= most:
                 return int(value)
             self._fail(text, repr(value), f"a whole number from {least} to {most}")
@@ -228,7 +230,7 @@ class _Draft:
             named = (owner, attribute) in self._named
             length = max(entries) + 1
             if names is not None and (named or not kind.is_message):
-                if not named and length != len(names):
+                if not named and listing and length != len(names):
                     found = f"{length} entries and {len(names)} names in '{listing[0].at(listing[1])}'"
                     self._fail(text, found, f"one each; name them ('{text}[elbow]') or give the names as a constant")
                 length = len(names)
@@ -261,7 +263,7 @@ class _Draft:
                 self._fail(path, "0 s", "a constant above 0, the time in which the point is to be reached")
 
 
-def _conversion(field, kind: FieldType, fail: Callable[[str, str], None]) -> Callable[[float], object]:
+def _conversion(field, kind: FieldType, fail: Callable[[str, str], NoReturn]) -> Callable[[float], object]:
     """From a command's value to what stands in the message."""
     scale, offset = field.scale, field.offset
     if scale == 0.0:
@@ -271,7 +273,9 @@ def _conversion(field, kind: FieldType, fail: Callable[[str, str], None]) -> Cal
         return lambda value: bool((value - offset) / scale >= 0.5)
     if kind.base.startswith("float"):
         return float if plain else lambda value: (float(value) - offset) / scale
-    least, most = NUMBERS[kind.base]
+    whole = NUMBERS[kind.base]
+    assert whole is not None, "floats and truth values are dealt with above"
+    least, most = whole
     for limit in (field.minimum, field.maximum):
         sent = (limit - offset) / scale
         if math.isfinite(sent) and not least <= round(sent) <= most:

@@ -106,7 +106,7 @@ class ControllerCore:
 
     # Ticks
 
-    def receive(self, stream: int, stamp_ns: int, frame_id: str, values, now: float) -> Observation | None:
+    def receive(self, stream: int, stamp_ns: int, frame_id: str | None, values, now: float) -> Observation | None:
         """Take one message of an observation stream, as `ObservationAssembler.add`; the observation it completes."""
         return self._assembler.add(stream, stamp_ns, frame_id, values, now)
 
@@ -142,6 +142,7 @@ class ControllerCore:
             if not self.simulated_time or self.has_positions:
                 return None  # the robot has been told to stand still since; the next stamp moves it on, slew-limited
             self.mode = self.mode.before
+        assert self._last is not None
         self._slew.resume(self._last.command.vector)
         return replace(self._last.command, is_tick=False)
 
@@ -170,7 +171,9 @@ class ControllerCore:
         fault = self._assembler.fault(now)  # with `latest`, an observation is complete though other streams are dead
         if fault:
             return self._fail(fault, now)
-        began = self._running(self._slot.newest, observation, now)
+        policy = self._slot.newest
+        assert policy is not None
+        began = self._running(policy, observation, now)
         seen = self._see(observation, goes_on)
         if began.age is not None:
             began.age.hear(self._frames.age_s)
@@ -223,6 +226,7 @@ class ControllerCore:
     def count_tick(self, start: float, sent: float, late_s: float) -> None:
         """Count the tick whose command was sent at `sent`; it began at `start`, `late_s` after it was due."""
         self._statistics.tick(sent - start, self.contract.period_s, late_s)
+        assert self._last is not None
         self._statistics.answered_age.add(max(0.0, sent - self._last.observation.arrived))
 
     def count_missed(self, deadlines: int) -> None:
@@ -243,6 +247,7 @@ class ControllerCore:
         if not isinstance(mode, (Running, Holding)):
             return self._safe(now) if self._repeats(mode, now) else None
         running = self._before(mode)
+        assert running is not None and self._last is not None
         succeeded = self._slot.newest is not running.policy  # its successor waits for an observation
         if self._policy_timeout_s and not succeeded and now - running.since_s > self._policy_timeout_s:
             return self.stop(f"the policy ran for policy_timeout_s = {self._policy_timeout_s:g} s", now, planned=True)
@@ -275,12 +280,13 @@ class ControllerCore:
     def _latch(self) -> None:
         """Positions rest where they were measured last, unless they rest already."""
         if isinstance(self.mode, Running):
+            assert self._newest is not None
             self._slew.latch(self._newest.vector)
 
     def _fail(self, fault: str, now: float) -> Command | None:
         running = self._before(self.mode)
         if running is None:
-            self.mode = replace(self.mode, reason=fault)
+            self.mode = replace(self.mode, reason=fault)  # type: ignore[arg-type] # Running alone has no such field
             return None
         self._latch()
         since_s = self.mode.since_s if isinstance(self.mode, Holding) else now

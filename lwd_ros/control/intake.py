@@ -95,7 +95,7 @@ class PolicyIntake:
             epoch, arrived = self._waiting.get()
             if arrived is _END:
                 return
-            verdict = None
+            verdict: Any = None
             if epoch == self._epoch:
                 self._wait_for_gap()
                 try:

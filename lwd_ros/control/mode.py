@@ -50,6 +50,7 @@ class Running:
     """
 
     outcome: ClassVar[Outcome] = Outcome.CONTINUE
+    repeat_until_s: ClassVar[None] = None
     reason: ClassVar[str] = ""
     policy: Policy
     age: ToldAge | None
@@ -61,6 +62,7 @@ class Running:
 class Holding:
     """Observations cannot be trusted since `since_s`: the safe command is sent, and `before` goes on when they can."""
 
+    repeat_until_s: ClassVar[None] = None
     outcome: Outcome  # HOLD or ZERO, as the contract says
     reason: str
     since_s: float
@@ -158,7 +160,8 @@ TRANSITIONS = (
     Transition(Forbidden, Event.ACCEPTED, WaitingForObservation, Sent.NOTHING),
     Transition(Forbidden, Event.STOPPED, Stopped, Sent.SAFE),
 )
-"""Every change of mode that there is. docs/safety.md shows this table, and tests compare both with what the core does.
+"""Every change of mode that there is. docs/explanation/safety.md shows this table, and tests
+compare both with what the core does.
 
 What happens in a mode and changes nothing of it is not here: a tick of the running policy, the repetition of the safe
 command after a stop, or a policy that is accepted while another one runs.

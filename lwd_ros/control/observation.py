@@ -81,7 +81,9 @@ class ObservationAssembler:
         )  # when stamps fell behind or jumped, if they did
         self._jumped = [0] * len(self.streams)  # messages of another clock in a row
 
-    def add(self, stream: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Observation | None:
+    def add(
+        self, stream: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, now: float
+    ) -> Observation | None:
         """Take one message of stream number `stream`; returns the observation that it completes, if it does.
 
         Args:
@@ -132,10 +134,11 @@ class ObservationAssembler:
         if not jumped and stamp_ns >= newest:
             self._off_since[stream], self._jumped[stream] = None, 0
             return False
-        if self._off_since[stream] is None:
-            self._off_since[stream] = now
+        since = self._off_since[stream]
+        if since is None:
+            since = self._off_since[stream] = now
         self._jumped[stream] += jumped
-        if self._jumped[stream] < _JUMPED and now - self._off_since[stream] <= _SILENT_S:
+        if self._jumped[stream] < _JUMPED and now - since <= _SILENT_S:
             return True
         self._forget_stamps()
         return False

@@ -48,15 +48,16 @@ class Moments:
 class TickStatistics:
     """Counts, and seconds as `Moments`, of a stretch of ticks; `a + b` is the statistics of both stretches.
 
-    swaps: policies that began to command.
-    starved_ticks: periods without a new complete observation.
-    overruns: ticks whose lateness and work together took longer than the control period, and deadlines missed.
-    work: from the tick's start (observation complete, or deadline come) to the command sent.
-    lateness: from when the tick was due to its start. It is due when the last message of its observation reached the
-        middleware (`observation` trigger), or at its deadline (`timer` trigger).
-    inference: of the policy's network alone.
-    answered_age: of the answered observation when its command was sent.
-    interval: between the starts of two ticks that followed each other.
+    Attributes:
+        swaps: policies that began to command.
+        starved_ticks: periods without a new complete observation.
+        overruns: ticks whose lateness and work together took longer than the control period, and deadlines missed.
+        work: from the tick's start (observation complete, or deadline come) to the command sent.
+        lateness: from when the tick was due to its start. It is due when the last message of its observation reached
+            the middleware (`observation` trigger), or at its deadline (`timer` trigger).
+        inference: of the policy's network alone.
+        answered_age: of the answered observation when its command was sent.
+        interval: between the starts of two ticks that followed each other.
     """
 
     swaps: int = 0

@@ -172,8 +172,9 @@ class StreamTiming:
         share = 0.0 if rate_hz is None else rate_hz * self._period_s - 1.0
         return share if abs(share) > _RATE_SHARE else 0.0
 
-    def sentence(self, what: str, rate_hz: float) -> str:
-        """What is to be said of a rate that is not the contract's."""
+    def sentence(self, what: str, rate_hz: float | None) -> str:
+        """What is to be said of a rate that is not the contract's: one for which `off` is not 0, so it is known."""
+        assert rate_hz is not None
         return f"{what}: {rate_hz:.1f} Hz, the contract's period asks for {1 / self._period_s:g} Hz"
 
     def clock_problems(self) -> list[ClockProblem]:

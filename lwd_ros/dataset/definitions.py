@@ -1,6 +1,7 @@
 """What fields message types have, where ROS is not installed: from the definitions that `rosbags` brings along."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from lwd_ros.contract.definitions import Definitions, FieldType, UnknownPackage, closest, live
 from lwd_ros.contract.errors import ContractError
@@ -8,7 +9,7 @@ from lwd_ros.contract.errors import ContractError
 _BYTES = {"octet": "byte", "char": "uint8"}
 
 
-def offline(store: object | None = None) -> Definitions:
+def offline(store: Any = None) -> Definitions:
     """Definitions from one of rosbags' type stores; without one, from that of ROS 2 Jazzy.
 
     A store that has been given a recording's own definitions knows its types as well.

@@ -1,4 +1,4 @@
-"""The model file: what an ONNX file of ours says about itself. `docs/model_file.md` shows it to readers."""
+"""The model file: what an ONNX file of ours says about itself. `docs/reference/model_file.md` shows it to readers."""
 
 import json
 from collections.abc import Mapping

@@ -173,13 +173,13 @@ class _Listener:
         entries = [self._seen(row, now) for row in rows(self._contract, self._node.resolve_topic_name)]
         problems = [*self._missing(now), *self._outside(entries)]
         warnings = [*self._timing(), *self._publishers()]
-        for stream, said, permission in zip(
+        for asked, said, permission in zip(
             self._binding.permission_streams, self._said, self._permissions, strict=True
         ):
             if said.is_empty:
-                why, _ = unreceived(self._node, stream.topic, stream.type, profile(stream.qos, BEST_EFFORT))
-                why = why or f" ({node_names(publishers(self._node, stream.topic))} has sent nothing yet)"
-                problems.append(f"no permission: {stream.topic}: nothing received{why}")
+                why, _ = unreceived(self._node, asked.topic, asked.type, profile(asked.qos, BEST_EFFORT))
+                why = why or f" ({node_names(publishers(self._node, asked.topic))} has sent nothing yet)"
+                problems.append(f"no permission: {asked.topic}: nothing received{why}")
             elif denied := permission.denied(now):
                 warnings.append(denied)
         for stream in self._binding.command_streams:
@@ -193,12 +193,12 @@ class _Listener:
         if row.stream is None:
             return row
         if row.part == "command":
-            stream = self._binding.command_streams[row.stream]
-            return replace(row, seen=Seen(others=described(subscribers(self._node, stream.topic))))
+            topic = self._binding.command_streams[row.stream].topic
+            return replace(row, seen=Seen(others=described(subscribers(self._node, topic))))
         if row.part == "permission":
-            stream, said = self._binding.permission_streams[row.stream], self._said[row.stream]
+            said, topic = self._said[row.stream], self._binding.permission_streams[row.stream].topic
             verdict = "no" if self._permissions[row.stream].denied(now) else "yes"
-            others = described(publishers(self._node, stream.topic))
+            others = described(publishers(self._node, topic))
             return replace(row, seen=Seen(said.rate_hz, said.observed([0]), None, others, verdict))
         stream, messages = self._binding.observation_streams[row.stream], self._messages[row.stream]
         places = [stream.indices.index(place) for place in row.places]
@@ -223,7 +223,7 @@ class _Listener:
     @staticmethod
     def _outside(entries: list[Row]) -> Iterator[str]:
         for row in entries:
-            if row.part != "observation" or row.seen.observed is None:
+            if row.part != "observation" or row.seen.observed is None or row.limits is None:
                 continue
             (low, high), (minimum, maximum) = row.seen.observed, row.limits
             rounding = _ROUNDING * (maximum - minimum)

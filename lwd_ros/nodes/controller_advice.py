@@ -64,8 +64,9 @@ class ControllerAdvice:
         for each in silent:
             if each.is_fault:
                 self._node.warn(each.reason)
-        if outside_training_range:
-            self._tell_outside(self._core.active.task, outside_training_range)
+        active = self._core.active
+        if outside_training_range and active is not None:
+            self._tell_outside(active.task, outside_training_range)
         self._tell_clocks(clock_problems)
         for topic, (left_out, received) in self._core.take_left_out().items():
             if left_out >= _LEFT_OUT_LEAST and left_out > _LEFT_OUT_SHARE * received:
@@ -144,5 +145,7 @@ class ControllerAdvice:
         elif mode.outcome is not Outcome.WAITING:
             if missing:
                 self._node.warn(reasons)
-        elif reasons := self._core.denied(now) or reasons or self._core.fault(now):
-            self._node.warn(f"'{self._core.accepted.task}' waits: {reasons}")
+        else:
+            accepted, reasons = self._core.accepted, self._core.denied(now) or reasons or self._core.fault(now)
+            if reasons and accepted is not None:
+                self._node.warn(f"'{accepted.task}' waits: {reasons}")

@@ -13,6 +13,7 @@ from lwd_ros.control import (
     Holding,
     Mode,
     Outcome,
+    Running,
     Stopped,
     TickRate,
     TickStatistics,
@@ -104,13 +105,14 @@ class ControllerReport:
         if isinstance(mode, Stopped):
             planned = mode.planned or bool(ended)  # the fault was told when it began
             return f"{ended}stopped: {mode.reason}; the next policy that is asked for starts it again", not planned
-        if ended and self._core.denied(now):
-            return f"'{self._core.accepted.task}' waits for the permission that is missing", False
-        if ended:
-            return f"{ended}'{self._core.accepted.task}' waits for an observation", False
+        accepted = self._core.accepted
+        if ended and accepted is not None and self._core.denied(now):
+            return f"'{accepted.task}' waits for the permission that is missing", False
+        if ended and accepted is not None:
+            return f"{ended}'{accepted.task}' waits for an observation", False
         if isinstance(mode, Holding):
             return f"{mode.outcome.name.lower()}: {mode.reason}", True
-        if isinstance(before, Holding) and mode.outcome is Outcome.CONTINUE:
+        if isinstance(before, Holding) and isinstance(mode, Running):
             name, held_s = before.outcome.name.lower(), now - before.since_s
             return f"{name} ended after {held_s:.2f} s: '{mode.policy.task}' goes on", False
         return "", False
@@ -248,7 +250,7 @@ class ControllerReport:
         if isinstance(mode, Forbidden):  # that somebody says no is no fault; that nobody says anything is one
             level = DiagnosticStatus.ERROR if core.silent_permissions(now) else DiagnosticStatus.WARN
             return level, [mode.reason, *core.missing(now)]
-        if mode.outcome is not Outcome.CONTINUE:
+        if not isinstance(mode, Running):
             level = DiagnosticStatus.WARN if mode.outcome is Outcome.WAITING else DiagnosticStatus.ERROR
             missing = (
                 [] if isinstance(mode, (Holding, WaitingForObservation)) else core.missing(now)

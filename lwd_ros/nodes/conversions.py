@@ -4,7 +4,7 @@ import array
 import os
 import struct
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -51,11 +51,12 @@ def message_to_policy(message: PolicyWeights) -> Policy:
     """
     if message.format_version != FORMAT_VERSION:
         raise PolicyError(f"format_version: found {message.format_version}, expected {FORMAT_VERSION}")
+    arrays: dict[str, Any] = {name: np.asarray(getattr(message, name), dtype=np.float32) for name in FLOAT_ARRAYS}
     policy = Policy(
         layout=PolicyLayout(tuple(message.layer_sizes), message.hidden_activation, message.output_activation),
         observation_indices=np.array(message.observation_indices, dtype=np.int64),
         seed=message.seed,
-        **{name: np.asarray(getattr(message, name), dtype=np.float32) for name in FLOAT_ARRAYS},
+        **arrays,
         **{name: getattr(message, name) for name in _TEXTS},
     )
     if policy.policy_id != message.policy_id:
@@ -90,8 +91,8 @@ class Parcel(NamedTuple):
             policy_id = content[start + 12 : start + 11 + length].decode()  # its last byte is a 0
         except (struct.error, UnicodeDecodeError) as error:
             raise _no_policy(content, error) from error
-        stamps_ns = (s * 1_000_000_000 + ns for s, ns in ((seconds, nanoseconds), requested))
-        return cls(Publication(policy_id, *stamps_ns), content)
+        stamp_ns, requested_ns = (s * 1_000_000_000 + ns for s, ns in ((seconds, nanoseconds), requested))
+        return cls(Publication(policy_id, stamp_ns, requested_ns), content)
 
     def open(self) -> Policy:
         """Decode the policy, check it and build it; raises PolicyError like `message_to_policy`."""

@@ -10,11 +10,12 @@ from lwd_ros.nodes.rclpy_private import Watch, ready_callbacks
 
 
 class ControlExecutor(SingleThreadedExecutor):
-    """Serves a few urgent entities alone, or all; who calls `serve_urgent` or `serve_all` decides which, turn by turn.
+    """An executor with two kinds of turns: `serve_urgent` serves the urgent entities alone, `serve_all` serves all.
 
-    rclpy builds a wait set of all that a node has before every callback: some fifty entities of a lifecycle node, which
-    takes longer than a policy's step, and serves them in a fixed order in which a flood of service calls is no less
-    urgent than an observation. The wait set of the urgent ones is made once, by `watch`.
+    The caller chooses turn by turn. rclpy's own executors are too slow and too fair for a control loop. Before every
+    callback they build a wait set of all entities of a node. A lifecycle node has some fifty of them, and building the
+    set takes longer than a policy's step. They serve in a fixed order, so a flood of service calls delays observations.
+    Here `watch` makes the wait set of the urgent entities once.
     """
 
     def __init__(self, *, context=None):
@@ -22,9 +23,10 @@ class ControlExecutor(SingleThreadedExecutor):
         self._watch: Watch | None = None
 
     def watch(self, group: CallbackGroup, also: Collection = ()) -> None:
-        """Make urgent what is in `group` now, but for QoS events, and what is in `also`, until `forget`.
+        """Make entities urgent until `forget`: those that are in `group` now, without QoS events, and those of `also`.
 
-        What is destroyed meanwhile ends with `forget`. Urgent callbacks are functions, not coroutines.
+        An entity that is destroyed meanwhile stays in the wait set until `forget`. Urgent callbacks must be functions,
+        not coroutines.
         """
         self.forget()
 
@@ -34,7 +36,7 @@ class ControlExecutor(SingleThreadedExecutor):
         self._watch = Watch(self, is_urgent)
 
     def forget(self) -> None:
-        """Let go of what is urgent; nothing is, afterwards."""
+        """Release the wait set. No entity is urgent afterwards."""
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -47,8 +49,9 @@ class ControlExecutor(SingleThreadedExecutor):
     def serve_urgent(self, timeout_s: float) -> bool:
         """Run one callback of each urgent entity that is ready within `timeout_s`; returns whether there was any.
 
-        All that was found ready is served before the next look, so no entity can keep another one waiting.
+        Every ready entity is served before the next look, so no entity can keep another one waiting.
         """
+        assert self._watch is not None
         callbacks = self._watch.look(timeout_s)
         for callback in callbacks:
             callback()
@@ -68,7 +71,7 @@ class ControlExecutor(SingleThreadedExecutor):
 
 
 class Unwatched(CallbackGroup):
-    """Of entities that no executor waits for: their owner looks into them."""
+    """The group of entities that no executor waits for. Their owner takes their messages."""
 
     def can_execute(self, entity) -> bool:
         """Never."""

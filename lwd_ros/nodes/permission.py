@@ -31,10 +31,11 @@ class PermissionSubscriber:
         take: Callable[[int, float, int], None],
         gone: Callable[[int], None],
         refuse: Callable[[str], None],
-        group: CallbackGroup,
+        group: CallbackGroup | None,
     ):
         """Subscribe; raises ContractError where a message type is not installed or lacks the field."""
-        self._node, self._streams, self._subscriptions = node, streams, []
+        self._node, self._streams = node, streams
+        self._subscriptions: list = []
         self._refused: dict[int, str] = {}  # why the last message was refused, by place
         try:
             for place, stream in enumerate(streams):

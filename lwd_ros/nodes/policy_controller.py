@@ -44,7 +44,7 @@ _ACKNOWLEDGE = Duration(seconds=0.2)
 
 
 class PolicyController(ManagedNode):
-    """Runs the latest valid policy closed loop. See docs/nodes.md for parameters, topics and services.
+    """Runs the latest valid policy closed loop. See docs/reference/nodes.md for parameters, topics and services.
 
     What to command is the core's to decide (`lwd_ros.control`); this node connects it to topics, services and logs.
     """
@@ -64,7 +64,7 @@ class PolicyController(ManagedNode):
             self.declare("work_warn_s", 0.001, "warn where a tick's mean work is above this, s", 0.0),
             self.declare("work_error_s", 0.002, "error where it is above this, s", 0.0),
         )
-        self._core: ControllerCore | None = None
+        self._core: ControllerCore = None  # there is one from configure to cleanup
         self._urgent = MutuallyExclusiveCallbackGroup()
         clock = self.resolve_topic_name("/clock")
         self._clocks = [each for each in self.subscriptions if each.topic_name == clock]  # there with `use_sim_time`
@@ -153,8 +153,9 @@ class PolicyController(ManagedNode):
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
         contract = self._core.contract
         binding = contract.require_binding()
-        streams = (*binding.observation_streams, *binding.permission_streams)
-        watch_s = min(stream.stale_after_s for stream in streams if stream.stale_after_s is not None) / 4
+        allowed_s = [stream.stale_after_s for stream in binding.observation_streams]
+        allowed_s += [each.stale_after_s for each in binding.permission_streams if each.stale_after_s is not None]
+        watch_s = min(allowed_s) / 4
         if self._core.has_positions:  # at rest they approach where they were measured, a period's slew each time
             watch_s = min(watch_s, contract.period_s)
         timers = [
@@ -190,7 +191,7 @@ class PolicyController(ManagedNode):
     def cleanup(self) -> None:
         self._activation.close()  # after a deactivation that failed
         self._configuration.close()
-        self._core = None
+        self._core = None  # type: ignore[assignment]
 
     def _clock_ns(self) -> int:
         """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
@@ -233,7 +234,7 @@ class PolicyController(ManagedNode):
                 served = executor.serve_all(0.0)
                 turns.rested(self.now_s(), served)
 
-    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, received_ns: int) -> None:
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str | None, values, received_ns: int) -> None:
         start = self.now_s()
         late_s = max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
         core = self._core

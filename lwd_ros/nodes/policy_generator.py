@@ -24,7 +24,7 @@ from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
 
 
 class PolicyGeneratorNode(ManagedNode):
-    """Samples policies from a model file. See docs/nodes.md for parameters, topics and services.
+    """Samples policies from a model file. See docs/reference/nodes.md for parameters, topics and services.
 
     The services answer in every lifecycle state: before the node is active with `success: false` and the reason. So a
     model file that cannot be used does not end the node: it may be mended and configured again.
@@ -39,7 +39,7 @@ class PolicyGeneratorNode(ManagedNode):
         self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
-        self._generator: PolicyGenerator | None = None
+        self._generator: PolicyGenerator = None  # there is one from configure to cleanup
         self._last: PolicyWeights | None = None
         self._fresh: PolicyWeights | None = None  # generated and not published yet
         self._observations = self._assembler = None
@@ -95,9 +95,9 @@ class PolicyGeneratorNode(ManagedNode):
     def cleanup(self) -> None:
         if self._generator is not None:
             self.destroy_publisher(self._publisher)
-        self._generator = self._last = None
+        self._generator = self._last = None  # type: ignore[assignment]
 
-    def _on_observation(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
+    def _on_observation(self, place: int, stamp_ns: int, frame_id: str | None, values, _received_ns: int) -> None:
         observation = self._assembler.add(place, stamp_ns, frame_id, values, self.now_s())
         if observation is None:
             return
@@ -106,6 +106,7 @@ class PolicyGeneratorNode(ManagedNode):
 
     def _answer(self, observation: Observation | None) -> None:
         """Let the request that waits go on; there is one at most, because their callback group is exclusive."""
+        assert self._waiting is not None
         (_, future), self._waiting = self._waiting, None
         future.set_result(observation)
 
@@ -115,7 +116,12 @@ class PolicyGeneratorNode(ManagedNode):
         future = Future()
         self._assembler.reset()
         self._waiting = (not_before_ns, future)
-        timer = self.create_timer(timeout, lambda: self._waiting and self._answer(None), clock=self.steady)
+
+        def give_up() -> None:
+            if self._waiting is not None:
+                self._answer(None)
+
+        timer = self.create_timer(timeout, give_up, clock=self.steady)
         observation = await future
         self.destroy_timer(timer)
         if observation is not None:

@@ -63,7 +63,9 @@ def before_response(service: Service, act: Callable[[object, int], None]) -> Non
 
     def act_and_send(response, header) -> None:
         act(response, getattr(header, "received_timestamp", 0))
-        send()(response, header)
+        bound = send()
+        assert bound is not None, "it is called by its service"
+        bound(response, header)
 
     service.send_response = act_and_send
 

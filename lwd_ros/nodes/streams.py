@@ -86,7 +86,8 @@ class StreamSubscriber:
         self._usual = qos
         self._strangers: dict[int, str] = {}  # why nothing of a stream was in the messages so far, by place
         self._refused: dict[int, str] = {}  # why the last message of a stream was refused, by place
-        self._subscriptions, self._transforms = [], None
+        self._subscriptions: list = []
+        self._transforms: TransformSubscriber | None = None
         try:
             for topic in dict.fromkeys(stream.topic for stream in streams if stream.type != TF):
                 self._subscribe([place for place, stream in enumerate(streams) if stream.topic == topic])
@@ -169,6 +170,7 @@ class StreamSubscriber:
             place = next(place for place, stream in enumerate(self._streams) if stream.label == label)
             stream = self._streams[place]
             if stream.type == TF:
+                assert self._transforms is not None
                 entry = self._refused.get(place) or entry + self._transforms.explain(place)
                 result.append(MissingStream(label, entry, place in self._refused))
                 continue
@@ -215,7 +217,8 @@ class StreamPublisher:
         Raises:
             ContractError: a message type is not installed, lacks a field, or needs what the contract leaves out.
         """
-        self._node, self._streams, self._parts = node, streams, []
+        self._node, self._streams = node, streams
+        self._parts: list[tuple] = []
         try:
             for stream in streams:
                 self._advertise(stream, refuse)

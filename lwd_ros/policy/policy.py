@@ -10,8 +10,6 @@ import numpy as np
 from lwd_ros.contract import Contract
 from lwd_ros.policy.layout import PolicyError, PolicyLayout
 
-__all__ = ["Policy", "PolicyError"]
-
 FORMAT_VERSION = 1
 """Of lwd_msgs/msg/PolicyWeights, whose meaning this class shares."""
 
@@ -192,12 +190,13 @@ class Policy:
         `observation` is float64 [contract.vector_size] (`Frames.vector`), `out` float64 [commands]. Allocates nothing,
         and uses buffers of the policy: one thread at a time.
         """
-        observation.take(self.observation_indices, None, self._input, "clip")
-        products, activate = self._hidden
+        # _prepare has set these, past the frozen dataclass.
+        observation.take(self.observation_indices, None, self._input, "clip")  # type: ignore[attr-defined, call-overload]
+        products, activate = self._hidden  # type: ignore[attr-defined]
         for product, vector, result in products:
             product(vector, result)
             activate(result, result)
-        product, vector = self._output
+        product, vector = self._output  # type: ignore[attr-defined]
         product(vector, out)
         if self.layout.output_activation == "tanh":
             np.tanh(out, out=out)

@@ -116,12 +116,12 @@ class TransformBuffer:
                 return f"no transform of {edge} has arrived"
         moving = [edge for edge in chain.edges if not edge.static]
         if moving:
-            first = min(moving, key=lambda edge: edge.history.newest)
-            last = max(moving, key=lambda edge: edge.history.oldest)
-            if first.history.newest < last.history.oldest:
+            first = min(moving, key=lambda edge: edge.newest)
+            last = max(moving, key=lambda edge: edge.oldest)
+            if first.newest < last.oldest:
                 return (
                     f"transforms of '{frame}' in '{within}' have no stamp in common: those of {first} end at "
-                    f"{first.history.newest / 1e9:.3f} s, those of {last} begin at {last.history.oldest / 1e9:.3f} s"
+                    f"{first.newest / 1e9:.3f} s, those of {last} begin at {last.oldest / 1e9:.3f} s"
                 )
         return None
 
@@ -129,7 +129,7 @@ class TransformBuffer:
         """The moving edge whose newest transform is the oldest on the chain, e.g. "frame 'elbow' in 'arm'", or None."""
         chain = self._chains[pair]
         moving = [edge for edge in chain.edges if not edge.static and not edge.empty] if chain else []
-        return str(min(moving, key=lambda edge: edge.history.newest)) if moving else None
+        return str(min(moving, key=lambda edge: edge.newest)) if moving else None
 
     def notices(self) -> list[str]:
         """Sentences for the log since the last call: what was dropped or has changed, each kind once for each frame."""
@@ -210,7 +210,7 @@ class TransformBuffer:
             return None
         if any(edge.empty for edge in chain.edges):
             return None
-        stamp = min((edge.history.newest for edge in chain.edges if not edge.static), default=None)
+        stamp = min((edge.newest for edge in chain.edges if not edge.static), default=None)
         given = self._given[pair]
         if stamp is not None and given is not None and stamp <= given:
             return None
@@ -224,7 +224,7 @@ class TransformBuffer:
         """An edge's matrix float64 [4, 4] at `stamp`, None where its history does not reach so far."""
         if edge.static or edge.matrix_at == stamp:
             return edge.matrix
-        samples = edge.history.around(stamp)
+        samples = None if stamp is None else edge.history.around(stamp)
         if samples is None:
             return None
         edge.matrix, edge.matrix_at = self._chain_module.matrix_of(self._chain_module.interpolate(*samples)), stamp

@@ -3,6 +3,8 @@
 from difflib import get_close_matches
 from typing import NamedTuple
 
+import numpy as np
+
 from lwd_ros.transforms.history import History
 
 MOST_FRAMES = 5000
@@ -14,9 +16,11 @@ class Edge:
 
     def __init__(self, child: str, parent: str, static: bool, keep_ns: int):
         self.child, self.parent, self.static = child, parent, static
-        self.history = None if static else History(keep_ns)
-        self.value = None  # static: float64 [7]
-        self.matrix = None  # static: float64 [4, 4]; moving: the last one asked for, at the stamp `matrix_at`
+        self.history = History(keep_ns)  # stays empty where the edge is static
+        self.value: np.ndarray | None = None  # static: float64 [7]
+        self.matrix: np.ndarray | None = (
+            None  # static: float64 [4, 4]; moving: the last one asked for, at the stamp `matrix_at`
+        )
         self.matrix_at: int | None = None
         self.fault: str | None = None  # why the newest transform was dropped
 
@@ -27,6 +31,20 @@ class Edge:
     def empty(self) -> bool:
         """Whether no usable transform has arrived."""
         return self.value is None if self.static else not len(self.history)
+
+    @property
+    def newest(self) -> int:
+        """The newest stamp, ns, of a moving edge that is not empty."""
+        stamp = self.history.newest
+        assert stamp is not None
+        return stamp
+
+    @property
+    def oldest(self) -> int:
+        """The oldest stamp, ns, of a moving edge that is not empty."""
+        stamp = self.history.oldest
+        assert stamp is not None
+        return stamp
 
 
 class Chain(NamedTuple):

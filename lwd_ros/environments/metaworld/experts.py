@@ -11,11 +11,11 @@ from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, Scene
 
 
 class DrawerOpenExpert:
-    """Opens the drawer from wherever closing it left the hand.
+    """Opens the drawer, also from the place where a closing hand ends.
 
-    Metaworld's expert drops onto the handle from anywhere within 6 cm. After closing, the hand stands 3 cm in front of
-    the handle, drops there and pushes against it until chance frees it, on 20 to 80 detours. This one first rises,
-    comes above the handle within 2 cm, and only then drops behind it; like the original it has no memory.
+    Metaworld's expert drops onto the handle from anywhere within 6 cm. After closing, the hand is 3 cm in front of the
+    handle. It drops there and pushes against the handle, on 20 to 80 detours, until noise frees it. This expert first
+    rises, moves above the handle to within 2 cm, and then drops behind it. Like the original it has no memory.
     """
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
@@ -35,11 +35,11 @@ class DrawerOpenExpert:
 
 
 class DoorOpenExpert:
-    """Opens the door on layouts where pulling across its handle does not.
+    """Opens the door by a pull along the arc of its handle.
 
-    Metaworld's expert asks the hooked hand to go where the handle is. On layouts at the edge, and under noise, that is
-    a pull across the handle that friction holds for ever (57 of 60 under noise). This one pulls along the way that the
-    handle swings (60 of 60); like the original it has no memory.
+    Metaworld's expert moves the hooked hand towards the handle's own position. On layouts at the edge, and under noise,
+    this is a pull across the handle, which friction can hold for ever (57 of 60 episodes succeed under noise). With
+    this expert 60 of 60 do. Like the original it has no memory.
     """
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
@@ -55,11 +55,11 @@ class DoorOpenExpert:
 
 
 class PegInsertExpert:
-    """Puts the peg into the hole through a funnel.
+    """Puts the peg into the hole at a speed that falls with the distance from the hole's axis.
 
-    Metaworld's expert goes at full speed to the hole or away from it, by a threshold of 3 cm, and drops a peg that
-    slips in the hand by 2.5 cm: 53 of 60. In this one the speed towards the hole falls with the distance from the
-    hole's axis and turns back at 2 cm, and a slipped peg is kept (60 of 60); like the original it has no memory.
+    Metaworld's expert moves at full speed, towards the hole within 3 cm of its axis and away from it beyond. It drops a
+    peg that slips in the hand by 2.5 cm. 53 of 60 episodes succeed. This expert stops at 2 cm from the axis, moves away
+    beyond, and keeps a slipped peg: 60 of 60. Like the original it has no memory.
     """
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
@@ -81,10 +81,10 @@ class PegInsertExpert:
 
 
 class ButtonPressWallExpert:
-    """Comes down between the wall and the button with equal room on both sides.
+    """Descends midway between the wall and the button.
 
-    Metaworld's expert comes down from wherever it passed the wall; a policy that passes a centimetre earlier stands on
-    the wall for ever. Like the original it has no memory.
+    Metaworld's expert descends at the point where it has passed the wall. A policy that passes a centimetre too early
+    ends on top of the wall and stays there. Like the original this expert has no memory.
     """
 
     revision = 1
@@ -119,23 +119,22 @@ OWN_EXPERTS = {
 
 
 def _own(anywhere: bool) -> dict:
-    """Our experts by task, those for starts anywhere before the others where `anywhere` says so."""
+    """Our experts by task; with `anywhere`, those for starts anywhere take precedence."""
     return OWN_EXPERTS | ANYWHERE_EXPERTS if anywhere else OWN_EXPERTS
 
 
 def revision(task: str, anywhere: bool = False) -> int:
-    """What to raise when an expert changes: a dataset's files state it, so that old and new are not mixed.
+    """The version of a task's expert. Raise it with every change: datasets record it, so old and new are not mixed.
 
-    0, which is not stated, for Metaworld's own experts and for ours that were there before files stated anything.
+    0 for Metaworld's experts, and for those of ours that are older than the record. 0 is not written.
     """
     return getattr(_own(anywhere).get(task), "revision", 0)
 
 
 class Expert:
-    """The expert of a task, the scene's own unless another is named, in the contract's units.
+    """The expert of a task in the contract's units; without `task`, that of the scene's task.
 
-    With `anywhere` it is one that copes with any pose that a hand can be left in; demonstrations that start in such
-    poses need it, and the published ones were made without.
+    `anywhere` chooses an expert for starts in any pose of the hand. The published demonstrations were made without it.
     """
 
     def __init__(self, scene: Scene, task: str = "", anywhere: bool = False):
@@ -148,8 +147,8 @@ class Expert:
     def command(self) -> np.ndarray:
         """float64 [commands]: hand velocity in m/s and gripper effort, clipped to what an action can be.
 
-        The experts are proportional controllers whose raw actions reach 12, so unclipped labels would teach a
-        saturation that nothing executes.
+        The experts are proportional controllers, and their raw actions reach 12. Unclipped labels would teach a
+        saturation that no robot executes.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Constant")  # "may be too high": clipped here
