@@ -25,7 +25,8 @@ from lwd_ros.errors import LwdError
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.generator.model_file import METADATA_KEY, ModelDescription
 from lwd_ros.learning.config import ConfigError, TrainConfig
-from lwd_ros.learning.train import RUN, load, train
+from lwd_ros.learning.run_folder import RUN
+from lwd_ros.learning.train import load, train
 from lwd_ros.resources import share_path
 
 MODEL = share_path("models", "metaworld_mt10_visible.onnx")

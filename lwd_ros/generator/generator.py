@@ -68,8 +68,8 @@ class PolicyGenerator:
     def generate(self, conditions: str | Mapping, seed: int, observation: np.ndarray | None = None) -> Policy:
         """Sample one policy. The same model, conditions and seed give the same weights.
 
-        `generate("drawer-open-v3", 1, observation)` is short for
-        `generate({"task": "drawer-open-v3", "observation": observation}, 1)`, but that it leaves out an observation
+        `generate("pick", 1, observation)` is short for
+        `generate({"task": "pick", "observation": observation}, 1)`, but that it leaves out an observation
         that the model is not conditioned on.
 
         Args:
