@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from lwd_ros.errors import LwdError
 
@@ -31,8 +30,7 @@ class Section:
     def __init__(self, value: object, where: str, key: str = ""):
         if not isinstance(value, Mapping):
             fail(where, key or "(the whole file)", value, "a mapping")
-        self.value: Mapping[Any, Any] = value
-        self.where, self.key = where, key
+        self.value, self.where, self.key = value, where, key
 
     def path(self, key: str) -> str:
         """The key's full path in the file, e.g. 'binding.command.on_fault'."""
