@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_imports_point_down_only(path):
     if layer in LIBRARIES:
         assert outside <= LIBRARIES[layer]
     assert not outside & FORBIDDEN.get(layer, set())
+
+
+NAMES = re.compile("metaworld|drawer|door-open|mt10|mt50", re.IGNORECASE)
+OF_METAWORLD = ("environments/metaworld", "demo", "nodes/metaworld_bridge.py")
+
+
+def test_one_simulator_is_named_behind_the_seam_only():
+    """A second simulator is a folder of its own: nothing else of the package knows the first one or its tasks."""
+    elsewhere = [path for path in SOURCES if not path.relative_to(PACKAGE).as_posix().startswith(OF_METAWORLD)]
+    naming = [path for path in elsewhere if NAMES.search(path.read_text(encoding="utf-8"))]
+    assert len(elsewhere) > 100
+    assert [str(path.relative_to(PACKAGE)) for path in naming] == []
 
 
 def test_rclpy_is_imported_where_nodes_live_only():

@@ -12,13 +12,14 @@ from nodes_support import running_cell
 from sensor_msgs.msg import JointState
 
 from lwd_ros.contract import Contract
+from lwd_ros.demo.story import DEFAULT_MODEL
 from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.nodes.conversions import to_nanoseconds
-from lwd_ros.resources import DEFAULT_MODEL, share_path
+from lwd_ros.resources import share_path
 
 STEPS = 150
 AGE_CONTRACT = share_path("config", "metaworld_age.yaml")

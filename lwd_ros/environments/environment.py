@@ -26,13 +26,14 @@ class EnvironmentSpec:
 
     Attributes:
         name: by which the registry finds it: a word, or the path of a YAML file.
-        tasks: names of its tasks, at least one; the first stands as the example in messages.
+        tasks: names of its tasks, at least one.
         contract_file: the contract that it speaks where no other is named.
         period_s: control period, s.
         episode_steps: control steps of an episode.
         score: `success` (at any step of an episode) or `return` (the sum of its rewards).
         task_sets: tasks by the name of a set, in small letters.
         reverses: by task, the task that undoes it in the same scene; demonstrations of both are chained.
+        example: the task that messages to users show, "" for the first.
 
     Raises:
         SimulationError: there is no task, a set is empty or holds an unknown task, a number is out of its range.
@@ -46,6 +47,7 @@ class EnvironmentSpec:
     score: Literal["success", "return"] = "success"
     task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reverses: Mapping[str, str] = field(default_factory=dict)
+    example: str = ""
 
     def __post_init__(self):
         if not self.tasks:
@@ -57,7 +59,7 @@ class EnvironmentSpec:
             if not tasks:
                 raise SimulationError(f"environment '{self.name}': found no task in the set '{name}', expected some")
             self.require_tasks(tasks)
-        self.require_tasks([task for pair in self.reverses.items() for task in pair])
+        self.require_tasks([*(task for pair in self.reverses.items() for task in pair), self.example or self.tasks[0]])
         if not (math.isfinite(self.period_s) and self.period_s > 0):
             raise SimulationError(f"environment '{self.name}': found period {self.period_s} s, expected one above 0")
         if self.episode_steps < 1:

@@ -252,12 +252,15 @@ class GymEnvironment:
 
         camera = mujoco.MjvCamera()
         mujoco.mjv_defaultFreeCamera(self._base.model, camera)
-        own = getattr(getattr(self._base, "mujoco_renderer", None), "default_cam_config", None)
-        for name, value in (own or {}).items():
+        gymnasiums = getattr(self._base, "mujoco_renderer", None)
+        for name, value in (getattr(gymnasiums, "default_cam_config", None) or {}).items():
             if isinstance(value, np.ndarray):
                 getattr(camera, name)[:] = value
             else:
                 setattr(camera, name, value)
+        fixed = getattr(gymnasiums, "camera_id", None)
+        if fixed is not None and fixed >= 0:
+            camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, fixed
         return MujocoRenderer(self._base.model, height, width, camera)
 
     def _picture(self) -> np.ndarray:

@@ -11,10 +11,11 @@ from lwd_ros.environments.environment import EnvironmentSpec, SimulationError
 from lwd_ros.environments.gym import Channel, GymEnvironment, Success, channels
 from lwd_ros.reading import read_yaml
 
-_KEYS = (
+KEYS = (
     *("id", "kwargs", "period_s", "episode_steps", "score", "success", "tasks", "task_sets"),
     *("contract", "observation", "command"),
 )
+"""Of an environment file."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def load(path: Path) -> GymSimulator:
 
 
 def _simulator(root: Section, path: Path) -> GymSimulator:
-    root.only(*_KEYS)
+    root.only(*KEYS)
     score = root.text("score", ("success", "return")) if "score" in root.value else "success"
     tasks = _tasks(root)
     contract_file = path.parent / root.text("contract")

@@ -2,8 +2,8 @@
 
 A folder `lwd_ros/environments/NAME` with a module `simulator`, whose `SIMULATOR` is one, is an environment. Another
 distribution names its own in the entry-point group `lwd_ros.environments`: `NAME = package.module:SIMULATOR`, where
-SIMULATOR is a simulator or a function without arguments that makes one. A path to a YAML file is the name of the
-Gymnasium environment that it describes.
+SIMULATOR is a simulator, or a class or function that makes one without arguments. A path to a YAML file is the name of
+the Gymnasium environment that it describes.
 """
 
 import pkgutil
@@ -148,7 +148,8 @@ def _plugged(name: str, entry) -> Callable[[], Simulator]:
     def load() -> Simulator:
         try:
             found = entry.load()
-            found = found() if callable(found) and not hasattr(found, "spec") else found
+            if isinstance(found, type) or not hasattr(found, "make"):
+                found = found()
             found.spec, found.make  # noqa: B018
         except Exception as error:  # whatever another distribution raises
             problem = f"{type(error).__name__}: {error}"

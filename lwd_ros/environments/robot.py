@@ -309,7 +309,7 @@ class SimulatedRobot:
             if self._settings.lockstep:
                 return
         else:
-            self._success = environment.step(self._gate.next(now))
+            self._success = bool(environment.step(self._gate.next(now)))
             self._stepped_s = now
             self._steps += 1
             if self._success and not self._first_success:

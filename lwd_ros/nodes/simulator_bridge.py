@@ -89,7 +89,8 @@ class SimulatorBridge(ManagedNode):
         self._robot.start()
         if self._robot.environment is None:
             service = self.resolve_service_name("~/load_task")
-            text = f'ros2 service call {service} lwd_msgs/srv/LoadTask "{{task: {self._spec.tasks[0]}}}"'
+            task = self._spec.example or self._spec.tasks[0]
+            text = f'ros2 service call {service} lwd_msgs/srv/LoadTask "{{task: {task}}}"'
             self.get_logger().info(f"no task is loaded; load one: {text}")
 
     def deactivate(self) -> None:

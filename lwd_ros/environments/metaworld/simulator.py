@@ -22,6 +22,7 @@ class MetaworldSimulator:
             episode_steps=EPISODE_STEPS,
             task_sets={"mt10": MT10, "mt50": MT50},
             reverses=REVERSES,
+            example="drawer-open-v3",
         )
 
     def require_contract(self, contract: Contract) -> None:
