@@ -29,8 +29,6 @@ _LOOK_S = 0.25  # how often to look for other simulators, and for commands of a 
 class SimulatorBridge(ManagedNode):
     """Steps an environment and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
-    fatal = (ContractError, ParameterError, SimulationError, OSError)
-
     def __init__(self, name: str = "simulator_bridge", environment: str = ""):
         """A node called `name`; of one `environment`, or of the one that its parameter names."""
         super().__init__(name)
