@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rail_support import CONTENT, PERIOD_S, Rail, of_environment, towards, wrong
+from rail_support import CONTENT, PERIOD_S, Rail, hasty, of_environment, towards, wrong
 
 from lwd_ros.contract import CommandLimiter, Contract, Frames
 from lwd_ros.environments.actors import ExpertActor, PolicyActor, RestingActor, nanoseconds
@@ -217,6 +217,7 @@ def test_experts_are_the_environments_own_or_functions(cart, tmp_path, monkeypat
     (tmp_path / "experts_of_mine.py").write_text("import numpy\ndef still(observation):\n    return numpy.zeros(1)\n")
     monkeypatch.chdir(tmp_path)
     assert expert_of(cart, "experts_of_mine:still").command() == [0.0]
+    assert expert_of(cart, hasty).command() == [-1.0], "labels are what can be executed"
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ expert of it; else it is an observation, float64 [observations], and the functio
 
 
 class _Function:
-    """An expert that is a function of the observation."""
+    """An expert that is a function of the observation; its commands are clipped to the contract's limits."""
 
     def __init__(self, environment: Environment, function: Callable[[np.ndarray], np.ndarray]):
         self._environment, self._function = environment, function
-        self._shape = (len(environment.contract.command),)
+        self._shape, self._limits = (len(environment.contract.command),), environment.contract.command_limits
 
     def command(self) -> np.ndarray:
         """As `Expert.command`; raises SimulationError where the function gives something else."""
@@ -30,7 +30,7 @@ class _Function:
         if command.shape != self._shape or not np.isfinite(command).all():
             text = f"found {command}, expected {self._shape[0]} finite numbers: {', '.join(_names(self._environment))}"
             raise SimulationError(f"expert '{name_of(self._function)}': {text}")
-        return command
+        return np.clip(command, *self._limits)
 
 
 def expert_of(environment: Environment, given: Given | None = None, anywhere: bool = False) -> Expert:
