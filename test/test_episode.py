@@ -225,7 +225,7 @@ def test_experts_are_the_environments_own_or_functions(cart, tmp_path, monkeypat
     [
         ("towards", "expert 'towards': found no MODULE:FUNCTION, expected for instance"),
         ("rail_support:", "found no MODULE:FUNCTION"),
-        ("nowhere_at_all:f", r"expert 'nowhere_at_all:f': cannot be loaded \(No module named"),
+        ("nowhere_at_all:f", r"expert 'nowhere_at_all:f': cannot be loaded \(ModuleNotFoundError: No module"),
         ("rail_support:nothing", "expert 'rail_support:nothing': cannot be loaded"),
         ("rail_support:PERIOD_S", "expert 'rail_support:PERIOD_S': found 0.1 is not a callable"),
         (lambda: None, "expected a function of one argument, an environment or an observation"),
