@@ -9,7 +9,7 @@ import torch
 from lwd_ros.dataset import DatasetError, Demonstrations
 from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning import trainer
+from lwd_ros.learning import devices, trainer
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
@@ -406,7 +406,7 @@ def test_translation_leaves_what_is_fixed_where_it_is(data):
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("LWD_DEVICE", "abacus")
     with pytest.raises(ConfigError, match="LWD_DEVICE: found 'abacus', expected a device"):
-        trainer.choose_device()
+        devices.choose_device()
 
 
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):

@@ -108,20 +108,28 @@ def collect(
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--seed", type=FROM_ZERO, help="Overrides the config's seed.")
+@click.option("--devices", type=COUNT, default=1, help="CUDA devices, or processes on a CPU, that share each batch.")
 @needs("train")
-def train(config, data, out, seed) -> None:
+def train(config, data, out, seed, devices) -> None:
     """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
-    from dataclasses import replace
-
     from lwd_ros.dataset import Demonstrations
+    from lwd_ros.learning import devices as several
     from lwd_ros.learning.config import TrainConfig
     from lwd_ros.learning.train import train
 
     loaded = TrainConfig.load(config)
     if seed is not None:
-        loaded = replace(loaded, seed=seed)
-    run = train(loaded, Demonstrations(data), out)
-    click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {run.autoencoder.layout.parameters} parameters) in {out}")
+        loaded = loaded.changed({"seed": seed})
+    if devices > 1 and not several.launched():
+        several.require(devices)
+        arguments = ["--config", config, "--data", data, "--out", out, "--seed", loaded.seed]
+        sys.exit(several.launch(devices, ["train", *map(str, arguments)]))
+    team = several.team()
+    run = train(loaded, Demonstrations(data), out, team)
+    if team.first:
+        parameters = run.autoencoder.layout.parameters
+        click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {parameters} parameters) in {out}")
+    team.end()
 
 
 @cli.command()
@@ -263,9 +271,7 @@ def environments(environment) -> None:
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
         built.close()
-        click.echo(
-            f"{name}: {len(spec.tasks)} tasks at {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode"
-        )
+        click.echo(f"{name}: {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode")
         click.echo(f"  score         {spec.score}")
         click.echo(f"  capabilities  {', '.join(has) or 'none'}")
         for title, tasks in {**spec.task_sets, "all": spec.tasks}.items():

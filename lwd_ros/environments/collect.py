@@ -1,5 +1,6 @@
 """Collecting demonstrations: experts, disturbed execution, clean labels, chained starts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,13 @@ class CollectSettings:
     seed: int = 0
     anywhere: int = 0  # further demonstrations per task with a reverse, from wherever a robot can be left
     drift_steps: int = 800  # in those, the task before drives on for up to this long, on the new task's goal
+
+    def __post_init__(self):
+        """Refuse a range that is none; raises DatasetError."""
+        if not 0.0 <= self.noise[0] <= self.noise[1] < math.inf:
+            raise DatasetError(
+                f"noise: found {self.noise}, expected two numbers, 0 or more, the second not the smaller"
+            )
 
     def to_dict(self) -> dict:
         """Plain data, for the files.
@@ -213,6 +221,7 @@ def collect(
         ContractError: the environment lacks a scalar of the contract.
     """
     simulator = simulator_of(tasks, environment)
+    simulator.require_contract(contract)
     if expert is not None:
         load(expert)  # not in another process first
     # As many attempts may come to nothing as to a demonstration, and 10 more.

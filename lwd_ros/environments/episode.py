@@ -171,7 +171,7 @@ def run_episode(
         output = turns.command(limiter)
         executed = output.copy() if noise is None else noise(output)
         limiter.apply(executed, share, observation=seen)
-        is_done = environment.step(executed)
+        is_done = bool(environment.step(executed))
         total_reward += environment.reward
         if rows is not None:
             rows.add(seen, output, executed)
@@ -180,7 +180,7 @@ def run_episode(
         if environment.ended or (first and stop_at_success and step + 1 - first == extra_steps):
             break
     kept = None if rows is None else rows.record()
-    return Outcome(first, actor.queries, step + 1, float(total_reward), environment.ended, is_done, kept)
+    return Outcome(first, actor.queries, step + 1, float(total_reward), bool(environment.ended), is_done, kept)
 
 
 class _Turns:

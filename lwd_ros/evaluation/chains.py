@@ -90,8 +90,9 @@ def _require_chain(simulator: Simulator, tasks: Sequence[str], contract: Contrac
     """Raise SimulationError unless each task can take over what the one before leaves; tried out once, on layout 0."""
     if simulator.spec.score != "success":
         raise SimulationError(
-            f"environment '{simulator.spec.name}': found score 'return', expected 'success' in chains"
+            f"environment '{simulator.spec.name}': found score 'return', expected 'success' for a chain"
         )
+    simulator.require_contract(contract)
     environments = {task: simulator.make(task, contract) for task in tasks}
     for environment in environments.values():
         require_capability(environment, "take over")

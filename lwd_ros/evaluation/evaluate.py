@@ -186,7 +186,7 @@ def evaluate(
     """
     generator = open_model(model, tasks, first_layout, episodes)
     simulator = simulator_of(generator.tasks, environment)
-    simulator.spec.require_period(generator.description.contract)
+    simulator.require_contract(generator.description.contract)
     episodes_of = partial(_episodes, model.resolve(), simulator)  # another process may stand in another folder
     layouts = range(first_layout, first_layout + episodes)
     found = scores(simulator.spec, outcomes_by_task(episodes_of, tasks, layouts, workers), layouts)

@@ -52,6 +52,7 @@ def evaluate_expert(
     if expert is not None:
         load(expert)  # not in another process first
     spec, contract = simulator.spec, contract or simulator.spec.contract()
+    simulator.require_contract(contract)
     layouts = range(first_layout, first_layout + episodes)
     episodes_of = partial(_episodes, simulator, contract, expert)
     found = scores(spec, outcomes_by_task(episodes_of, tasks, layouts, workers), layouts)

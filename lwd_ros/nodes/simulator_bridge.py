@@ -29,7 +29,6 @@ _LOOK_S = 0.25  # how often to look for other simulators, and for commands of a 
 class SimulatorBridge(ManagedNode):
     """Steps an environment and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
-    fatal = (ContractError, ParameterError, SimulationError, OSError)
     _robot: SimulatedRobot  # from configure on
 
     def __init__(self, name: str = "simulator_bridge", environment: str = ""):
