@@ -1,4 +1,7 @@
-"""Environment files: a Gymnasium environment as a simulator, described in YAML. docs/reference/environments.md has the keys."""
+"""Environment files: a Gymnasium environment as a simulator, described in YAML.
+
+docs/reference/environments.md has the keys.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
