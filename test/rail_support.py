@@ -75,6 +75,11 @@ def of_environment(environment: Cart):
     return _Expert(environment)
 
 
+def hasty(observation: np.ndarray) -> np.ndarray:
+    """Beyond the limit."""
+    return np.full(1, -7.0)
+
+
 def wrong(observation: np.ndarray) -> np.ndarray:
     """Two commands where there is one."""
     return np.zeros(2)

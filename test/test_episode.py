@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rail_support import CONTENT, PERIOD_S, Rail, of_environment, towards, wrong
+from rail_support import CONTENT, PERIOD_S, Rail, hasty, of_environment, towards, wrong
 
 from lwd_ros.contract import CommandLimiter, Contract, Frames
 from lwd_ros.environments.actors import ExpertActor, PolicyActor, RestingActor, nanoseconds
@@ -217,6 +217,7 @@ def test_experts_are_the_environments_own_or_functions(cart, tmp_path, monkeypat
     (tmp_path / "experts_of_mine.py").write_text("import numpy\ndef still(observation):\n    return numpy.zeros(1)\n")
     monkeypatch.chdir(tmp_path)
     assert expert_of(cart, "experts_of_mine:still").command() == [0.0]
+    assert expert_of(cart, hasty).command() == [-1.0], "labels are what can be executed"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_experts_are_the_environments_own_or_functions(cart, tmp_path, monkeypat
     [
         ("towards", "expert 'towards': found no MODULE:FUNCTION, expected for instance"),
         ("rail_support:", "found no MODULE:FUNCTION"),
-        ("nowhere_at_all:f", r"expert 'nowhere_at_all:f': cannot be loaded \(No module named"),
+        ("nowhere_at_all:f", r"expert 'nowhere_at_all:f': cannot be loaded \(ModuleNotFoundError: No module"),
         ("rail_support:nothing", "expert 'rail_support:nothing': cannot be loaded"),
         ("rail_support:PERIOD_S", "expert 'rail_support:PERIOD_S': found 0.1 is not a callable"),
         (lambda: None, "expected a function of one argument, an environment or an observation"),

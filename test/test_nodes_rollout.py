@@ -105,14 +105,13 @@ def test_a_policy_of_several_frames_is_the_same_in_process_and_through_the_nodes
     export(run, model)
     scene = Scene(task, contract)
     scene.reset(layout)
-    policy = PolicyGenerator(model).generate(task, seed, scene.observe())
-    actor = PolicyActor(policy, contract)
+    actor = PolicyActor(policy := PolicyGenerator(model).generate(task, seed, scene.observe()), contract)
     expected = run_episode(scene, actor, None, steps=STEPS, stop_at_success=False, record=True)
-    observations = expected.record.observations
+    observed = expected.record.observations
     # The comparison is weak for a hand that does not move, and for a policy that earlier frames do not matter to.
-    assert np.ptp(observations[:, :3], axis=0).max() > 0.05
-    without = [policy.forward(np.tile(frame, 3), np.empty(4)).copy() for frame in observations]
-    with_them = [policy.forward(seen, np.empty(4)).copy() for seen in stacked(contract, observations)]
+    assert np.ptp(observed[:, :3], axis=0).max() > 0.05
+    without = [policy.forward(np.tile(frame, 3), np.empty(4)).copy() for frame in observed]
+    with_them = [policy.forward(seen, np.empty(4)).copy() for seen in stacked(contract, observed)]
     assert np.abs(np.subtract(without, with_them)).max() > 1e-2
 
     commands, first_success = commands_of_nodes(tmp_path, task, layout, seed, path, model)

@@ -18,19 +18,20 @@ expert of it; else it is an observation, float64 [observations], and the functio
 
 
 class _Function:
-    """An expert that is a function of the observation."""
+    """An expert that is a function of the observation; its commands are clipped to the contract's limits."""
 
     def __init__(self, environment: Environment, function: Callable[[np.ndarray], np.ndarray]):
         self._environment, self._function = environment, function
-        self._shape = (len(environment.contract.command),)
+        self._shape, self._limits = (len(environment.contract.command),), environment.contract.command_limits
 
     def command(self) -> np.ndarray:
         """As `Expert.command`; raises SimulationError where the function gives something else."""
         command = np.asarray(self._function(self._environment.observe()), dtype=np.float64)
         if command.shape != self._shape or not np.isfinite(command).all():
-            text = f"found {command}, expected {self._shape[0]} finite numbers: {', '.join(_names(self._environment))}"
+            names = ", ".join(self._environment.contract.command_names)
+            text = f"found {command}, expected {self._shape[0]} finite numbers: {names}"
             raise SimulationError(f"expert '{name_of(self._function)}': {text}")
-        return command
+        return np.clip(command, *self._limits)
 
 
 def expert_of(environment: Environment, given: Given | None = None, anywhere: bool = False) -> Expert:
@@ -62,8 +63,9 @@ def load(given: Given) -> Callable:
             sys.path.insert(0, os.getcwd())
         try:
             function = getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise SimulationError(f"expert '{given}': cannot be loaded ({error})") from error
+        except Exception as error:  # whatever a user's module raises
+            problem = f"{type(error).__name__}: {error}"
+            raise SimulationError(f"expert '{given}': cannot be loaded ({problem})") from error
     try:
         inspect.signature(function).bind(None)
     except (TypeError, ValueError) as error:
@@ -79,7 +81,3 @@ def name_of(given: Given) -> str:
     while isinstance(given, partial):
         given = given.func
     return f"{given.__module__}:{getattr(given, '__qualname__', type(given).__qualname__)}"
-
-
-def _names(environment: Environment) -> tuple[str, ...]:
-    return environment.contract.command_names
