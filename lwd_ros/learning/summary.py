@@ -134,7 +134,9 @@ class DataSummary:
                 normalisation=TaskNormalisation(
                     **{n: tensors[f"normalisation/{n}"] for n in ("mean", "std", "minimum", "maximum")}
                 ),
-                token_scale=TokenScale(*(tensors[name].numpy() for name in _SCALES), content["token_count"]),
+                token_scale=TokenScale(
+                    tensors[_SCALES[0]].numpy(), tensors[_SCALES[1]].numpy(), content["token_count"]
+                ),
                 **{name: tensors[name] for name in _TENSORS},
             )
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
