@@ -11,6 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import lwd_ros
 from lwd_ros.contract import Contract
@@ -20,7 +22,9 @@ from lwd_ros.errors import LwdError
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.generator.model_file import METADATA_KEY, ModelDescription
 from lwd_ros.learning.config import TrainConfig
-from lwd_ros.learning.train import RUN, load, train
+from lwd_ros.learning.run_folder import RUN, describe_run
+from lwd_ros.learning.summary import FILE
+from lwd_ros.learning.train import load, train
 from lwd_ros.resources import share_path
 
 MODEL = share_path("models", "metaworld_mt10_visible.onnx")
@@ -138,11 +142,12 @@ def test_spoilt_training_configs(tmp_path, content):
     _refused_in_one_sentence(call)
 
 
+FIRST = PolicyGenerator(MODEL).metadata  # of the first format
 METADATA = json.loads(PolicyGenerator(MODEL).description.to_metadata()[METADATA_KEY])
 
 
 @RUNS
-@given(content=spoilt(METADATA))
+@given(content=spoilt(METADATA) | spoilt(FIRST))
 def test_spoilt_metadata_of_model_files(content):
     _refused_in_one_sentence(
         lambda: ModelDescription.from_metadata({METADATA_KEY: json.dumps(content)}, "my.onnx").to_metadata()
@@ -187,5 +192,20 @@ def test_spoilt_run_folders(run, choice):
     def call(text):
         _written(path, choice.draw(spoilt(json.loads(text))))
         _refused_in_one_sentence(lambda: load(run / "run"))
+        _refused_in_one_sentence(lambda: describe_run(run / "run"))
 
     _with_original(path, call)
+
+
+@RUNS
+@given(choice=st.data())
+def test_spoilt_summaries_of_datasets(run, choice):
+    path = run / "run" / FILE
+    whole, tensors = path.read_bytes(), load_file(path)
+    with safe_open(path, framework="pt") as file:
+        content = json.loads(file.metadata()["lwd_ros"])
+    try:
+        save_file(tensors, path, metadata={"lwd_ros": json.dumps(choice.draw(spoilt(content)))})
+        _refused_in_one_sentence(lambda: load(run / "run"))
+    finally:
+        path.write_bytes(whole)
