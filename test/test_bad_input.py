@@ -25,7 +25,8 @@ from lwd_ros.errors import LwdError
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.generator.model_file import METADATA_KEY, ModelDescription
 from lwd_ros.learning.config import ConfigError, TrainConfig
-from lwd_ros.learning.run_folder import RUN
+from lwd_ros.learning.run_folder import RUN, describe_run
+from lwd_ros.learning.summary import FILE
 from lwd_ros.learning.train import load, train
 from lwd_ros.resources import share_path
 
@@ -87,11 +88,12 @@ def test_spoilt_training_configs(tmp_path, content):
     refused_in_one_sentence(call)
 
 
+FIRST = PolicyGenerator(MODEL).metadata  # of the first format
 METADATA = json.loads(PolicyGenerator(MODEL).description.to_metadata()[METADATA_KEY])
 
 
 @RUNS
-@given(content=spoilt(METADATA))
+@given(content=spoilt(METADATA) | spoilt(FIRST))
 def test_spoilt_metadata_of_model_files(content):
     refused_in_one_sentence(
         lambda: ModelDescription.from_metadata({METADATA_KEY: json.dumps(content)}, "my.onnx").to_metadata()
@@ -136,6 +138,7 @@ def test_spoilt_run_folders(run, choice):
     def call(text):
         written(path, choice.draw(spoilt(json.loads(text))))
         refused_in_one_sentence(lambda: load(run / "run"))
+        refused_in_one_sentence(lambda: describe_run(run / "run"))
 
     _with_original(path, call)
 
@@ -256,3 +259,17 @@ def test_model_files_with_a_wrong_byte(tmp_path, place, byte, cut):
 def test_a_range_of_noise_that_is_none(tmp_path, noise):
     with pytest.raises(DatasetError, match=r"noise: found .*, expected two numbers"):
         CollectSettings(noise=tuple(map(float, noise)))
+
+
+@RUNS
+@given(choice=st.data())
+def test_spoilt_summaries_of_datasets(run, choice):
+    path = run / "run" / FILE
+    whole, tensors = path.read_bytes(), load_file(path)
+    with safe_open(path, framework="pt") as file:
+        content = json.loads(file.metadata()["lwd_ros"])
+    try:
+        save_file(tensors, path, metadata={"lwd_ros": json.dumps(choice.draw(spoilt(content)))})
+        refused_in_one_sentence(lambda: load(run / "run"))
+    finally:
+        path.write_bytes(whole)

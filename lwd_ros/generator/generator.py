@@ -80,15 +80,16 @@ class PolicyGenerator:
         Raises:
             ModelError: a condition is missing, unknown or of another shape, or the weights are not usable.
         """
-        description, values = self.description, conditions
+        description = self.description
         if isinstance(conditions, Mapping):
+            values = dict(conditions)
             if observation is not None:
                 raise ModelError("found an observation beside a mapping of conditions, expected it in the mapping")
         else:
             given = {TASK: conditions, OBSERVATION: observation}
             values = {each.name: given[each.kind] for each in description.conditions}
         feed = tensors(description.conditions, values, self.path.name)
-        task = values[description.condition(TASK).name]
+        task = values[description.task_condition.name]
         noise = np.random.default_rng(seed).standard_normal((1, description.latent_size), dtype=np.float32)
         feed[NOISE] = noise
         try:

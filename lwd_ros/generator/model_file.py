@@ -50,7 +50,12 @@ class ModelDescription:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that policies can be generated for."""
-        return self.condition(TASK).names
+        return self.task_condition.names
+
+    @property
+    def task_condition(self) -> Condition:
+        """The condition of the kind `task`; every description has one."""
+        return next(condition for condition in self.conditions if condition.kind == TASK)
 
     @property
     def condition_on_observation(self) -> bool:

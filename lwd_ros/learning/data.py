@@ -56,7 +56,7 @@ class TrainingData(DataSummary):
         kept = [i for i, names in enumerate(both) if not set(names) & set(hidden)]
         self.indices = torch.tensor(kept)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
-        self.digest, self.settings = demonstrations.digest, demonstrations.meta["settings"]
+        self.digest, self.settings = demonstrations.digest, demonstrations.meta.get("settings") or {}
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
@@ -192,9 +192,9 @@ class TrainingData(DataSummary):
         for task, fixed in config.translation.fixed.items():
             wrong = [axis for axis in fixed if axis not in axes]
             if task not in self.tasks or wrong:
-                found = f"axis '{wrong[0]}' of '{task}'" if wrong else f"'{task}'"
+                text = f"axis '{wrong[0]}' of '{task}'" if wrong else f"'{task}'"
                 raise DatasetError(
-                    f"translation.fixed: found {found}, expected tasks of the dataset and of {list(axes)}"
+                    f"translation.fixed: found {text}, expected tasks of the dataset and of {list(axes)}"
                 )
             shift[self.tasks.index(task), [axes.index(axis) for axis in fixed]] = 0.0
         self._first_shift = shift / self.condition_std[:, None]
@@ -243,7 +243,7 @@ def _action_range(contract: Contract, outputs: np.ndarray) -> tuple[torch.Tensor
 def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], sensing: SensingConfig) -> float:
     """The largest age that policies learn; raises DatasetError where the contract's limit of it is shorter."""
     contract = demonstrations.contract
-    place, added_s = contract.age_place, sensing.delay_steps * contract.period_s
+    place, added_s = contract.age_places[0], sensing.delay_steps * contract.period_s
     longest_s = added_s + max(float(e.observation[:, place].max()) for chosen in used for e in chosen)
     limit_s = contract.observation[place].maximum
     if longest_s > limit_s + 1e-9:

@@ -5,6 +5,7 @@ import platform
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -95,7 +96,7 @@ def describe_model(
     conditions = [Condition(TASK, TASK, data.tasks)]
     if config.condition_on_observation if condition_on_observation is None else condition_on_observation:
         conditions.append(Condition(OBSERVATION, OBSERVATION, data.contract.observation_names))
-    known = {
+    known: dict[str, Any] = {
         "contract": data.contract,
         "conditions": tuple(conditions),
         "layout": policy_layout(config, data),

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.files import written_whole
-from lwd_ros.learning.config import Config, ConfigError
+from lwd_ros.learning.config import Config, ConfigError, TrainConfig
 from lwd_ros.learning.summary import FILE, DataSummary
 from lwd_ros.reading import read_json
 
@@ -68,12 +68,18 @@ def steps_of(folder: Path, stage: str) -> int:
         raise ConfigError(text) from error
 
 
-def stages_of(content: dict) -> dict[str, int]:
-    """The stages of a run by name, with the steps of each, from its `run.json`."""
-    config = content["config"]
-    if method := content.get("method"):
-        return {method: config["steps"] if "steps" in config else config["autoencoder"]["steps"]}
-    return {stage: config[stage]["steps"] for stage in ("autoencoder", "diffusion")}
+def stages_of(folder: Path, content: dict) -> dict[str, int]:
+    """The stages of a run by name, with the steps of each, from its `run.json`; ConfigError where that is broken."""
+    config, method = content["config"], content.get("method")
+    if method is None:
+        read = TrainConfig.from_dict(config, where=str(folder / RUN))
+        return {"autoencoder": read.autoencoder.steps, "diffusion": read.diffusion.steps}
+    stage = config if "steps" in config else config.get("autoencoder")
+    steps = stage.get("steps") if isinstance(stage, dict) else None
+    if not isinstance(method, str) or not isinstance(steps, int):
+        text = f"found method {method!r} of {steps!r} steps, expected a text and a whole number"
+        raise ConfigError(f"{folder / RUN}: {text}")
+    return {method: steps}
 
 
 def describe_run(folder: Path) -> dict:
@@ -83,7 +89,9 @@ def describe_run(folder: Path) -> dict:
         ConfigError: the folder holds no run, one of another version, or a broken one.
     """
     content = read_run(folder)
-    stages = {name: {"done": steps_of(folder, name), "steps": steps} for name, steps in stages_of(content).items()}
+    stages = {
+        name: {"done": steps_of(folder, name), "steps": steps} for name, steps in stages_of(folder, content).items()
+    }
     described = {
         "format": content["format"],
         "method": content.get("method", "latent weight diffusion"),

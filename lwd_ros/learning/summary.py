@@ -123,6 +123,9 @@ class DataSummary:
             with safe_open(path, framework="pt") as file:
                 content = json.loads((file.metadata() or {})[_METADATA_KEY])
             tensors = load_file(path)
+            for key, kind in (("tasks", list), ("digest", str), ("settings", dict), ("token_count", int)):
+                if not isinstance(content[key], kind):
+                    raise TypeError(f"'{key}' is {content[key]!r}")
             contract = Contract.from_dict(content["contract"], where=f"{path}: contract")
             if contract.digest != content["contract_digest"]:
                 raise ConfigError(f"{path}: its contract does not have the digest that the file states")
@@ -134,10 +137,14 @@ class DataSummary:
                 normalisation=TaskNormalisation(
                     **{n: tensors[f"normalisation/{n}"] for n in ("mean", "std", "minimum", "maximum")}
                 ),
-                token_scale=TokenScale(*(tensors[name].numpy() for name in _SCALES), content["token_count"]),
+                token_scale=TokenScale(
+                    tensors[_SCALES[0]].numpy(), tensors[_SCALES[1]].numpy(), content["token_count"]
+                ),
                 **{name: tensors[name] for name in _TENSORS},
             )
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except ConfigError:
+            raise
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             text = f"{path}: is not a whole summary of a dataset ({type(error).__name__}: {error})"
             raise ConfigError(f"{text}; run 'lwd train' with its dataset again to write it anew") from error
 

@@ -7,7 +7,7 @@ import torch
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.autoencoder import Autoencoder
-from lwd_ros.learning.config import ConfigError, TrainConfig
+from lwd_ros.learning.config import AutoencoderConfig, ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.devices import ALONE, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
@@ -51,10 +51,9 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
 
     torch.manual_seed(config.seed)
     autoencoder = _autoencoder(config, data)
-    stage = config.autoencoder
     trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity, team)
-    recipe = Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
-    trainer.run(lambda g: autoencoder.loss(data, g, team.share), recipe, stage.demonstrations)
+    rows = config.autoencoder.demonstrations
+    trainer.run(lambda g: autoencoder.loss(data, g, team.share), _recipe(config.autoencoder), rows)
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -64,16 +63,19 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
     diffusion = _diffusion(config, data)
     latents = autoencoder.encode(moved.tokens).cpu()
     diffusion.set_scale(latents, moved.task, moved.first_observation if conditioned else None)
-    stage = config.diffusion
 
     def loss(generator: torch.Generator):
-        batch = data.sample(stage.batch, 0, 1.0, generator)
+        batch = data.sample(config.diffusion.batch, 0, 1.0, generator)
         condition = batch.first_observation if conditioned else None
         return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, team.share)
 
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity, team)
-    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay), stage.batch)
+    trainer.run(loss, _recipe(config.diffusion), config.diffusion.batch)
     return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
+
+
+def _recipe(stage: AutoencoderConfig | DiffusionConfig) -> Recipe:
+    return Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
 
 
 def _autoencoder(config: TrainConfig, data: DataSummary) -> Autoencoder:
@@ -108,7 +110,7 @@ def load(folder: Path, data: Path | None = None) -> TrainedRun:
     if method := content.get("method"):
         raise ConfigError(f"{folder}: found a run of the method '{method}', expected one of 'lwd train'")
     config = TrainConfig.from_dict(content["config"], where=f"{folder}/run.json")
-    if any(steps_of(folder, stage) < steps for stage, steps in stages_of(content).items()):
+    if any(steps_of(folder, stage) < steps for stage, steps in stages_of(folder, content).items()):
         return train(config, Demonstrations(data or content["data"]), folder)
     torch.set_num_threads(1)
     summary, identity = DataSummary.load(folder), identity_of(content)

@@ -15,7 +15,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
 from lwd_ros.errors import LwdError
 from lwd_ros.generator import ModelError, PolicyGenerator
-from lwd_ros.generator.conditions import OBSERVATION, TASK, requested
+from lwd_ros.generator.conditions import OBSERVATION, requested
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
@@ -142,7 +142,7 @@ class PolicyGeneratorNode(ManagedNode):
             generator, description = self._generator, self._generator.description
             names, texts = request.condition_names, request.condition_values
             values = requested(description.conditions, request.task, names, texts, generator.path.name)
-            task = values[description.condition(TASK).name]
+            task = values[description.task_condition.name]
             if task not in generator.tasks:
                 close = difflib.get_close_matches(task, generator.tasks, 1)
                 meant = f" (did you mean {close[0]}?)" if close else ""
