@@ -317,7 +317,7 @@ class MethodsProtocol(Protocol):
 class MethodsResult(Stored):
     """What `lwd study horizon`, `disturbance`, `latency` and `convergence` write: rows by method."""
 
-    study: Literal["horizon", "disturbance", "latency"]
+    study: Literal["horizon", "disturbance", "latency", "convergence"]
     lwd_ros: str
     machine: dict[Literal["cpu", "cores"], str | int]
     protocol: MethodsProtocol

@@ -313,7 +313,7 @@ def test_results_of_different_data_are_not_joined(tmp_path):
     (tmp_path / "mt10_mlp_seed0.json").unlink()
     content = latents() | {"data_digest": "b4d8366822615ca0"}
     (tmp_path / "latents_mt10_visible_seed0.json").write_text(json.dumps(content))
-    with pytest.raises(ReportError, match="as in latents_mt10_visible_seed0.json: .* cannot stand in one table"):
+    with pytest.raises(ReportError, match=r"as in latents_mt10_visible_seed0\.json: .* cannot stand in one table"):
         load(tmp_path)
 
 
