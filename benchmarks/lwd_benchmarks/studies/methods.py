@@ -44,7 +44,7 @@ def _method(name: str, described: Described, study: str, where: str) -> Method:
         files = tuple(Path(item.model.replace("{seed}", str(seed))).resolve() for seed in item.seeds)
         for file in files:
             if not file.is_file():
-                raise MethodsError(f"{where}: found no {file}; docs/training.md says how it is made")
+                raise MethodsError(f"{where}: found no {file}; docs/howto/compare_methods.md says how it is made")
         twice = [h for place, h in enumerate(item.horizons) if h in (*models, *item.horizons[:place])]
         if twice:
             raise MethodsError(f"{where}: found horizon {twice[0]} twice, expected one list of seeds for each horizon")
