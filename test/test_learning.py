@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning import trainer
+from lwd_ros.learning import devices, trainer
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
@@ -275,7 +275,10 @@ def test_a_folder_without_a_run(tmp_path):
             {"name": "x", "autoencoder": {"encoder_layers": []}},
             r"key 'autoencoder.encoder_layers': found \[\], expected a list",
         ),
-        ({"name": "x", "autoencoder": {"pairs": 0}}, "key 'autoencoder.pairs': found 0, expected a number above 0"),
+        (
+            {"name": "x", "autoencoder": {"pairs": 0}},
+            "key 'autoencoder.pairs': found 0, expected a whole number above 0",
+        ),
         (
             {"name": "x", "autoencoder": {"own_share": 1.1}},
             "key 'autoencoder.own_share': found 1.1, expected a number from 0",
@@ -285,6 +288,14 @@ def test_a_folder_without_a_run(tmp_path):
             "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1",
         ),
         ({"name": "x", "diffusion": {"batch": "8"}}, "key 'diffusion.batch': found '8', expected a whole number"),
+        ({"name": "x", 1: 2}, "key '1': found 1, expected one of name, seed"),
+        ({"name": "x", "autoencoder": None}, "key 'autoencoder': found None, expected a mapping"),
+        ({"name": "x", "translation": {"fixed": {"a": "x"}}}, "key 'translation.fixed.a': found 'x', expected a list"),
+        ({"name": "x", "translation": {"fixed": {1: ["x"]}}}, "key 'translation.fixed.1': found"),
+        (
+            {"name": "x", "diffusion": {"batch": 0}, "seed": -1},
+            "key 'seed': found -1, .*; key 'diffusion.batch': found 0, expected a whole number above 0$",
+        ),
     ],
 )
 def test_a_config_error_names_the_key_what_was_found_and_what_was_expected(content, expected):
@@ -395,7 +406,7 @@ def test_translation_leaves_what_is_fixed_where_it_is(data):
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("LWD_DEVICE", "abacus")
     with pytest.raises(ConfigError, match="LWD_DEVICE: found 'abacus', expected a device"):
-        trainer.choose_device()
+        devices.choose_device()
 
 
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from nodes_support import Cell, running_cell
+from nodes_support import SHIPPED, Cell, running_cell
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
@@ -55,7 +55,7 @@ def test_late_controller_asks_for_the_policy_when_latching_fails(tmp_path):
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_012})
         response = cell.generate(TASK)
         # The topic leads nowhere, as a broken transient-local delivery would.
-        arguments = [*cell.ros_arguments(), "-r", "policy:=policy_elsewhere"]
+        arguments = [*cell.ros_arguments(SHIPPED["policy_controller"]), "-r", "policy:=policy_elsewhere"]
         cell.start("policy_controller", "lwd_ros.nodes.policy_controller", arguments)
         cell.wait_for_policy(response.policy_id)
         assert "get_policy" in cell.tail("policy_controller")
@@ -122,7 +122,7 @@ def test_a_policy_that_was_requested_before_a_stop_is_refused_though_it_is_publi
         cell.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_015})
         cell.start_node("policy_controller")
-        cell.start("policy_generator", "slow_generator", cell.ros_arguments())
+        cell.start("policy_generator", "slow_generator", cell.ros_arguments(SHIPPED["policy_generator"]))
         cell.wait_for_policy(cell.generate(TASK, 1).policy_id)
         client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         cell.wait("the service", client.service_is_ready)

@@ -91,7 +91,7 @@ def test_evaluate_of_a_chain_reports_the_same_protocol(folder):
 @pytest.mark.parametrize("name", ["mt10_visible", "mt10_tiny", "mt10_hidden", "mt50_visible", "mt50_hidden"])
 def test_shipped_models_are_those_that_the_committed_results_judge(name):
     model = ROOT / "models" / f"metaworld_{name}.onnx"
-    result = json.loads((ROOT / "bench" / "results" / "metaworld" / f"{name}_seed0.json").read_text())
+    result = json.loads((ROOT / "benchmarks" / "results" / "metaworld" / f"{name}_seed0.json").read_text())
     assert result["model_digest"] == PolicyGenerator(model).digest
     assert result["protocol"]["first_layout"] >= 200_000
     assert model.stat().st_size < 10e6

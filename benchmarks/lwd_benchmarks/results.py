@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, write_json
+from lwd_ros.evaluation.evaluate import write_json
 
 LAYOUTS = {"reporting": REPORTING_LAYOUTS, "validation": VALIDATION_LAYOUTS}
 SETS = {"mt10": "MT10", "mt50": "MT50"}

@@ -19,7 +19,7 @@ from torch import nn
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
 from lwd_ros.learning.config import AutoencoderConfig, ConfigError, TrainConfig

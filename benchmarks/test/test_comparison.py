@@ -20,9 +20,10 @@ from lwd_benchmarks.studies.robustness import _FREE_OBJECT, CASES, study_disturb
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.episode import Thinking
 from lwd_ros.environments.metaworld.tasks import MT10
-from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.generator import ModelError
 from lwd_ros.resources import share_path
@@ -123,7 +124,7 @@ def test_trials_are_kept_and_known_by_all_that_they_depend_on(tmp_path, monkeypa
     rules = _rules(tmp_path, episodes=1)
     first = compare([_method(500)], [Case()], rules)[0].counts
     place = next(rules.kept.glob("*.json"))
-    monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("it was run again"))
+    monkeypatch.setattr(trials, "run_episode", lambda *a, **k: pytest.fail("it was run again"))
     assert compare([_method(500)], [Case()], rules)[0].counts == first
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(LWD.read_bytes())
@@ -158,7 +159,7 @@ def test_a_model_that_is_replaced_meanwhile_is_refused(tmp_path):
 
 
 def test_a_model_that_lacks_a_task_is_refused_before_any_episode(tmp_path, diffusion_policy, monkeypatch):
-    monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("an episode was run"))
+    monkeypatch.setattr(trials, "run_episode", lambda *a, **k: pytest.fail("an episode was run"))
     method = _method(8, name="dp", kind="diffusion_policy", path=diffusion_policy)
     with pytest.raises(
         ModelError, match=r"task 'pick-place-v3' is unknown to dp_seed0.onnx; it knows reach-v3, drawer"

@@ -13,6 +13,7 @@ from lwd_benchmarks.studies.handover import Rules, merged, study_handover
 
 from lwd_ros.cli import cli
 from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.chains import MEANWHILE, Pause, evaluate_chain, wait
 from lwd_ros.generator import ModelError, PolicyGenerator
@@ -59,7 +60,8 @@ def test_meanwhile_the_policy_before_acts_on_what_the_new_task_shows_or_the_arm_
     for hold in (False, True):
         start = scene.reset(FIRST)
         limiter.reset(np.array([0.0, 0.0, 0.0, 1.0]))
-        wait(scene, generator.generate("drawer-open-v3", 1, start), limiter, steps, hold)
+        actor = PolicyActor(generator.generate("drawer-open-v3", 1, start), contract)
+        wait(scene, actor, limiter, steps, hold)
         places[hold] = np.abs(scene.observe()[:3] - start[:3]).max()
         assert scene.gripper_effort(limiter.previous) == (1.0 if hold else pytest.approx(-1.0, abs=0.2))
     assert places[False] > 0.05 > 0.01 > places[True]

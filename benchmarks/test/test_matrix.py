@@ -7,7 +7,7 @@ import pytest
 import yaml
 from lwd_benchmarks.studies.matrix import Study, StudyError, run_study
 
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 
 CONFIG = """
 name: tiny

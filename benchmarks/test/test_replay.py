@@ -10,7 +10,7 @@ from lwd_benchmarks.studies.costs import flops
 from lwd_benchmarks.studies.methods import Method
 
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import ModelError
 
 TASKS = ("drawer-close-v3", "reach-v3")

@@ -15,7 +15,7 @@ from lwd_benchmarks.studies.runs import representative
 from lwd_ros.cli import cli
 from lwd_ros.contract import ContractError
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect, demonstrate
+from lwd_ros.environments.collect import CollectSettings, collect, demonstrate
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import write_json
 from lwd_ros.generator import ModelError, PolicyGenerator
@@ -231,7 +231,8 @@ def test_reconstruction_of_the_expert_itself_is_perfect(contract, monkeypatch):
     settings = CollectSettings(noise=(0.3, 0.3))
     originals, failed = reconstruction._originals(contract, "reach-v3", 4, FIRST, settings)
     assert failed == 0
-    monkeypatch.setattr(reconstruction, "rollout", lambda scene, policy, **_: policy)
+    monkeypatch.setattr(reconstruction, "PolicyActor", lambda policy, contract: policy)
+    monkeypatch.setattr(reconstruction, "run_episode", lambda scene, policy, layout, **_: policy)
     monkeypatch.setattr(reconstruction, "_action_errors", lambda *_: {})
     entry = reconstruction._compare(contract, "reach-v3", originals, [o.expert for o in originals])["entry"]
     assert entry["expert"] == entry["decoded"] and entry["same_outcome"] == 1.0

@@ -5,6 +5,7 @@ from torch import nn
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.devices import WHOLE, Share
 from lwd_ros.learning.networks import HyperNetwork, TrajectoryEncoder, cloning_error, policy_forward
 from lwd_ros.policy import PolicyLayout
 
@@ -18,12 +19,16 @@ class Autoencoder(nn.Module):
         self.encoder = TrajectoryEncoder(data.tokens.shape[1], config.encoder_layers, config.latent_size)
         self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
 
-    def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
+    def loss(self, data: TrainingData, generator: torch.Generator, share: Share = WHOLE) -> dict[str, torch.Tensor]:
+        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence.
+
+        Means over a `share` of the batch, whose random numbers are all drawn whatever the share.
+        """
         config, device = self.config, self.hypernetwork.base.device
-        batch = data.sample(config.demonstrations, config.pairs, config.own_share, generator)
+        batch = share.of(data.sample(config.demonstrations, config.pairs, config.own_share, generator))
+        noise = share.of(torch.randn((config.demonstrations, config.latent_size), generator=generator))
         mean, log_variance = self.encoder(batch.tokens.to(device))
-        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
+        latent = mean + (0.5 * log_variance).exp() * noise.to(device)
         predicted = policy_forward(self.layout, self.hypernetwork(latent), batch.observation.to(device))
         cloning = cloning_error(predicted, batch.action.to(device)).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lwd_ros.contract import AGE, Contract, outputs_of
+from lwd_ros.contract import AGE, Contract, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
 
@@ -40,7 +40,7 @@ class TrainingData:
     """A dataset ready for training.
 
     Attributes:
-        indices: places in the contract's observation vector that the policy reads, int64 [inputs].
+        indices: places in the contract's observation vector, its stacked frames, that the policy reads, int64 [inputs].
         normalisation: what each task's policies subtract and divide by.
         observation, action: all frames; observations normalised with their task's numbers, actions divided by
             `action_scale` (±1); float32 [frames, ...].
@@ -56,13 +56,16 @@ class TrainingData:
         for key, digest in found.items():
             if not digest.startswith(getattr(config, key)):
                 raise DatasetError(f"{demonstrations.folder}: {key}: found {digest}, expected {getattr(config, key)}")
+        known = dict.fromkeys((*contract.observation_names, *contract.vector_names))
         for name in config.hide:
-            if name not in contract.observation_names:
-                raise DatasetError(f"hide: found '{name}', expected one of {', '.join(contract.observation_names)}")
+            if name not in known:
+                raise DatasetError(f"hide: found '{name}', expected one of {', '.join(known)}")
         demonstrations = _aged(demonstrations, config.sensing)
         contract, age = demonstrations.contract, demonstrations.contract.age_place
         hidden = (*config.hide, *(() if config.sensing.observation_age else (AGE,)))  # what never varied says nothing
-        kept = [i for i, name in enumerate(contract.observation_names) if name not in hidden]
+        scalars = contract.observation_names * contract.history  # a scalar is hidden in all its frames, or in one
+        both = zip(contract.vector_names, scalars, strict=True)
+        kept = [i for i, names in enumerate(both) if not set(names) & set(hidden)]
         self.indices = torch.tensor(kept)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
@@ -70,20 +73,22 @@ class TrainingData:
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
         self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs))
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
-        per_task = [values[:, kept] for values in whole]
+        per_task = [np.concatenate([stacked(contract, e.observation)[:, kept] for e in chosen]) for chosen in used]
         self.normalisation = TaskNormalisation(
             mean=_stack([v.mean(0) for v in per_task]),
             std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
             minimum=_stack([v.min(0) for v in per_task]),
             maximum=_stack([v.max(0) for v in per_task]),
         )
-        self._age = kept.index(age) if age in kept else None
-        if self._age is not None:
+        ages = [i for i in kept if i in contract.age_places]
+        self._ages = [kept.index(i) for i in ages]
+        self._ages_back = torch.tensor([contract.history - 1 - i // contract.frame_size for i in ages])
+        if ages:
             longest_s = _longest_age_s(demonstrations, used, config.sensing)
             for values, value in zip(
                 vars(self.normalisation).values(), (0.0, longest_s / 2, 0.0, longest_s), strict=True
             ):
-                values[:, self._age] = value
+                values[:, self._ages] = value
         everything = np.concatenate(per_task)
         global_mean, global_std = everything.mean(0), np.maximum(everything.std(0), config.smallest_std)
         self._token_scale = global_mean, global_std, config.autoencoder.tokens
@@ -91,7 +96,7 @@ class TrainingData:
 
         observation, action = [], []
         for (t, episode), output in zip(episodes, outputs, strict=True):
-            values = episode.observation[:, kept]
+            values = stacked(contract, episode.observation)[:, kept]
             observation.append((values - self.normalisation.mean[t].numpy()) / self.normalisation.std[t].numpy())
             action.append((output - offset) / scale)
         self.observation, self.action = _tensor(np.concatenate(observation)), _tensor(np.concatenate(action))
@@ -116,7 +121,8 @@ class TrainingData:
         self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
         self._first_of_episode = torch.repeat_interleave(self.start, self.length)
         self._sensing = config.sensing
-        metres = torch.tensor([contract.observation[i].unit == "m" for i in kept], dtype=torch.float32)
+        units = [scalar.unit for scalar in contract.observation] * contract.history
+        metres = torch.tensor([units[i] == "m" for i in kept], dtype=torch.float32)
         self._noise = config.sensing.noise_m * metres / self.normalisation.std
         self._translation = config.translation
         if config.translation.range_m:
@@ -128,7 +134,7 @@ class TrainingData:
         offset, scale, kept = self.action_offset.numpy(), self.action_scale.numpy(), self.indices.numpy()
         outputs = [outputs_of(self.contract, e.action, e.observation) for e in episodes]
         rows = [
-            ((e.observation[:, kept] - mean) / std, (output - offset) / scale)
+            ((stacked(self.contract, e.observation)[:, kept] - mean) / std, (output - offset) / scale)
             for e, output in zip(episodes, outputs, strict=True)
         ]
         return _stack([_tokens(observation, action, count) for observation, action in rows])
@@ -178,9 +184,11 @@ class TrainingData:
             late[torch.rand(size, generator=generator) >= sensing.delayed_share] = 0
             present, frames = frames, torch.maximum(frames - late, self._first_of_episode[frames])
         observation = self.observation[frames]
-        if self._age is not None:
-            late_s = (present - frames) * self.contract.period_s
-            observation[..., self._age] += late_s / self.normalisation.std[task, self._age]
+        if self._ages:  # each frame's own: before the first frame stands the first, which is late as it was itself
+            first = self._first_of_episode[present][..., None]
+            answered, shown = (torch.maximum(each[..., None] - self._ages_back, first) for each in (present, frames))
+            late_s = (answered - shown) * self.contract.period_s
+            observation[..., self._ages] += late_s / self.normalisation.std[:, self._ages][task]
         if sensing.noise_m:
             observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
         return observation
@@ -213,7 +221,7 @@ class TrainingData:
                 )
             shift[self.tasks.index(task), [axes.index(axis) for axis in fixed]] = 0.0
         self._first_shift = shift / self.condition_std[:, None]
-        seen = shift[:, :, self.indices]
+        seen = shift.repeat(1, 1, self.contract.history)[:, :, self.indices]
         self._input_shift = seen / self.normalisation.std[:, None]
         std, commands, tokens = self._token_scale[1], len(self.contract.command), self._token_scale[2]
         token = torch.cat([seen / _tensor(std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)

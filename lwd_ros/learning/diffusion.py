@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from lwd_ros.learning.config import DiffusionConfig
+from lwd_ros.learning.devices import WHOLE, Share
 from lwd_ros.learning.networks import LatentDenoiser
 
 
@@ -35,8 +36,10 @@ class LatentDiffusion(nn.Module):
         schedule.set_timesteps(config.sampling_steps)
         self._sampling_sigmas = schedule.sigmas.tolist()
 
-    def loss(self, latents, task, condition, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Squared error of the predicted velocity, noise - data.
+    def loss(
+        self, latents, task, condition, generator: torch.Generator, share: Share = WHOLE
+    ) -> dict[str, torch.Tensor]:
+        """Squared error of the predicted velocity, noise - data: the mean over a `share` of the batch.
 
         Args:
             latents: float32 [B, latent].
@@ -45,10 +48,10 @@ class LatentDiffusion(nn.Module):
             generator: of the noise, on the CPU.
         """
         device = self.mean.device
-        task = task.to(device)
+        noise = share.of(torch.randn(latents.shape, generator=generator)).to(device)
+        step = share.of(torch.randint(len(self._training_sigmas), (len(latents),), generator=generator))
+        latents, task, condition = share.of(latents), share.of(task).to(device), share.of(condition)
         data = (latents.to(device) - self.mean[task]) / self.std[task]
-        noise = torch.randn(data.shape, generator=generator).to(device)
-        step = torch.randint(len(self._training_sigmas), (len(data),), generator=generator)
         sigma = self._training_sigmas[step].to(device)
         noisy = torch.lerp(data, noise, sigma[:, None])
         given = None if condition is None else condition.to(device)

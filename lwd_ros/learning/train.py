@@ -11,9 +11,11 @@ from lwd_ros.files import written_whole
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import Config, ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.devices import ALONE, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.trainer import Recipe, Trainer
 from lwd_ros.policy import PolicyLayout
+from lwd_ros.reading import read_json
 
 RUN = "run.json"
 
@@ -28,11 +30,11 @@ class TrainedRun:
     diffusion: LatentDiffusion
 
 
-def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> TrainedRun:
+def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, team: Team = ALONE) -> TrainedRun:
     """Run both stages in `folder`, or finish what an earlier call there began.
 
     `folder` gets `run.json` (config, dataset), `autoencoder.safetensors`, `diffusion.safetensors` and TensorBoard
-    `logs`. The same config, data and software give the same weights.
+    `logs`. The same config, data and software give the same weights. The processes of a `team` call this alike.
 
     Raises:
         ConfigError: the folder belongs to another config or dataset, or holds a broken file.
@@ -42,15 +44,15 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
     data = TrainingData(demonstrations, config)
     layout = policy_layout(config, data)
-    identity = claim(folder, config, demonstrations)  # not before here: a config that cannot be trained claims nothing
+    with team.in_turn():  # not before here: a config that cannot be trained claims nothing
+        identity = claim(folder, config, demonstrations)
 
     torch.manual_seed(config.seed)
     autoencoder = Autoencoder(data, layout, config.autoencoder)
     stage = config.autoencoder
-    trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity)
-    trainer.run(
-        lambda g: autoencoder.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
-    )
+    trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity, team)
+    recipe = Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay)
+    trainer.run(lambda g: autoencoder.loss(data, g, team.share), recipe, stage.demonstrations)
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -65,10 +67,10 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path) -> 
     def loss(generator: torch.Generator):
         batch = data.sample(stage.batch, 0, 1.0, generator)
         condition = batch.first_observation if conditioned else None
-        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator)
+        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, team.share)
 
-    trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity)
-    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))
+    trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity, team)
+    trainer.run(loss, Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay), stage.batch)
     return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
 
 
@@ -111,12 +113,9 @@ def load(folder: Path) -> TrainedRun:
 
 def _read(path: Path) -> dict:
     """The content of a `run.json`; ConfigError where it is none."""
-    expected = "expected a folder that 'lwd train' made"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); {expected}") from error
+    expected = "a folder that 'lwd train' made"
+    content = read_json(path, expected, ConfigError)
     for key, kind in (("config", dict), ("data", str), ("data_digest", str)):
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise ConfigError(f"{path}: found no '{key}'; {expected}")
+            raise ConfigError(f"{path}: found no '{key}'; expected {expected}")
     return content

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS
 from lwd_ros.evaluation.actors import steps_between
 from lwd_ros.generator import ModelError
 from lwd_ros.learning.config import TrainConfig
@@ -17,7 +17,7 @@ class NearestDemonstrationActor:
     """Plays the labels of the demonstration whose first observation is nearest, without looking; then its last one.
 
     Nearest in the Euclidean distance of observations standardised over the frames of their task, as everything else
-    here learns from; of fresh starts alone, as episodes are. An actor as `lwd_ros.evaluation.actors.Actor` has it.
+    here learns from; of fresh starts alone, as episodes are. An actor as `lwd_ros.evaluation.actors.ModelActor` has it.
     """
 
     def __init__(self, model: Path, horizon: int = EPISODE_STEPS):

@@ -13,9 +13,10 @@ from lwd_benchmarks.studies.costs import machine
 from lwd_benchmarks.studies.methods import Method
 from lwd_benchmarks.studies.trials import REVISION, Counts, Trial, make_actor, pooled, run_trials
 from lwd_ros import __version__
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS
+from lwd_ros.environments.disturbance import NONE, Disturbance
+from lwd_ros.environments.episode import AT_ONCE, Thinking
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.generator import ModelError
 

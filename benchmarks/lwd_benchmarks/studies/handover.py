@@ -10,12 +10,13 @@ from joblib import delayed
 from lwd_benchmarks.results import HandoverResult, checked
 from lwd_ros import __version__
 from lwd_ros.contract import CommandLimiter
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
-from lwd_ros.environments.metaworld.tasks import REVERSES
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.episode import run_episode
+from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS, REVERSES
 from lwd_ros.evaluation.chains import MEANWHILE, SEED_STEP, Pause, wait
 from lwd_ros.evaluation.evaluate import open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError, PolicyGenerator
 
 PAUSES_S = (0.0, 1.0, 3.0, 8.0, 10.0)
@@ -55,8 +56,8 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
     results = []
     for layout in layouts:
         limiter = CommandLimiter(contract)
-        policy = generator.generate(before, layout + 1, first.reset(layout))
-        if not rollout(first, policy, limiter=limiter, stop_at_success=True).success:
+        actor = PolicyActor(generator.generate(before, layout + 1, first.reset(layout)), contract)
+        if not run_episode(first, actor, None, limiter=limiter).success:
             results.append([(None, None)] * len(pauses_s))
             continue
         scene.take_over(first)
@@ -64,12 +65,13 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
         for seconds in pauses_s:
             steps = Pause(seconds).steps(contract)
             if steps > passed:
-                done = wait(scene, policy, limiter, steps - passed, hold)
+                done = wait(scene, actor, limiter, steps - passed, hold)
                 passed = steps
             asked = generator.generate(task, layout + 1 + SEED_STEP, copied.take_over(scene))
             after = CommandLimiter(contract)
             after.reset(limiter.previous)
-            row.append((rollout(copied, asked, limiter=after, stop_at_success=True).first_success_step, done))
+            outcome = run_episode(copied, PolicyActor(asked, contract), None, limiter=after)
+            row.append((outcome.first_success_step, done))
         results.append(row)
     return results
 

@@ -11,9 +11,10 @@ from lwd_benchmarks.studies.paths import hand_path, millimetres
 from lwd_benchmarks.studies.reconstruction import commands_of
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.episode import Outcome, run_episode
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import Rollout, rollout
 from lwd_ros.learning.codec import decode, encode, sample
 from lwd_ros.policy import Policy
 
@@ -26,12 +27,11 @@ def _first_observations(contract: Contract, task: str, layouts: Sequence[int]) -
     return np.stack([scene.reset(layout) for layout in layouts])
 
 
-def _roll_out(contract: Contract, task: str, policies: Sequence[Policy], layouts: Sequence[int]) -> list[Rollout]:
+def _roll_out(contract: Contract, task: str, policies: Sequence[Policy], layouts: Sequence[int]) -> list[Outcome]:
     """Each policy on its own layout, up to the first success."""
     scene, results = Scene(task, contract), []
     for policy, layout in zip(policies, layouts, strict=True):
-        scene.reset(layout)
-        results.append(rollout(scene, policy, stop_at_success=True))
+        results.append(run_episode(scene, PolicyActor(policy, contract), layout, record=True))
     return results
 
 
@@ -86,7 +86,7 @@ def action_disagreement(policies: Sequence[Policy], observations: np.ndarray, co
     return commands.std(axis=0).mean(axis=0) / ((maximum - minimum) / 2)
 
 
-def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Rollout], layouts, observations) -> dict:
+def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Outcome], layouts, observations) -> dict:
     disagreement = action_disagreement(policies, observations, contract)
     return {
         "layouts": list(layouts),
@@ -94,7 +94,7 @@ def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Ro
         "weight_distance": weight_distance(policies),
         "action_disagreement": float(disagreement.mean()),
         "action_disagreement_per_command": dict(zip(contract.command_names, disagreement.tolist(), strict=True)),
-        "paths": [millimetres(hand_path(contract, run.observations)) for run in runs],
+        "paths": [millimetres(hand_path(contract, run.record.observations)) for run in runs],
     }
 
 
@@ -138,7 +138,7 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
     runs = dict(zip(sets, in_order(calls, workers, "policies", "set"), strict=True))
     diversity: dict[str, dict] = {task: {} for task in shown}
     for (task, name), (policies, where) in sets.items():
-        observations = runs[task, "one_layout"][0].observations
+        observations = runs[task, "one_layout"][0].record.observations
         diversity[task][name] = _diversity(contract, policies, runs[task, name], where, observations)
     sampled = {task: latents[:episodes] for task, latents in sampled.items()}
     head = describe_run(run, "latents", first_layout=first_layout, policy_seed="layout + 1")

@@ -22,12 +22,13 @@ from lwd_benchmarks.studies.paths import (
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.environments.metaworld.collect import CollectSettings, demonstrate
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
+from lwd_ros.environments.actors import ExpertActor, PolicyActor
+from lwd_ros.environments.collect import CollectSettings, demonstrate
+from lwd_ros.environments.episode import Outcome, run_episode
+from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS
 from lwd_ros.evaluation.evaluate import wilson_interval
-from lwd_ros.evaluation.expert import ExpertPolicy
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import Rollout, rollout
 from lwd_ros.learning.codec import decode, encode
 from lwd_ros.policy import Policy
 
@@ -44,7 +45,7 @@ class _Original:
     """A held-out demonstration and the undisturbed expert on its layout."""
 
     demonstration: Episode
-    expert: Rollout
+    expert: Outcome
 
 
 def _originals(contract: Contract, task: str, count: int, first_layout: int, settings: CollectSettings):
@@ -53,8 +54,7 @@ def _originals(contract: Contract, task: str, count: int, first_layout: int, set
     while len(found) < count:
         episode = demonstrate(scene, layout, _NOISE_SEED, settings)
         if episode is not None:
-            scene.reset(layout)
-            found.append(_Original(episode, rollout(scene, ExpertPolicy(scene), stop_at_success=True)))
+            found.append(_Original(episode, run_episode(scene, ExpertActor(scene.expert()), layout, record=True)))
         elif layout - first_layout > 2 * count + 10:
             raise DatasetError(f"task '{task}': {len(found)} demonstrations of {layout - first_layout + 1} succeeded")
         layout += 1
@@ -65,11 +65,13 @@ def _compare(contract: Contract, task: str, originals: Sequence[_Original], poli
     """Everything about one task: `entry` for the JSON and `paths` of the first few layouts."""
     scene, decoded = Scene(task, contract), []
     for original, policy in zip(originals, policies, strict=True):
-        scene.reset(original.demonstration.layout)
-        decoded.append(rollout(scene, policy, stop_at_success=True))
+        actor = PolicyActor(policy, contract)
+        decoded.append(run_episode(scene, actor, original.demonstration.layout, record=True))
     experts = [original.expert for original in originals]
     demonstrations = [original.demonstration for original in originals]
-    expert_paths, decoded_paths = ([hand_path(contract, r.observations) for r in runs] for runs in (experts, decoded))
+    expert_paths, decoded_paths = (
+        [hand_path(contract, r.record.observations) for r in runs] for runs in (experts, decoded)
+    )
     same = [a.success == b.success for a, b in zip(experts, decoded, strict=True)]
     entry = {
         "demonstrations": len(originals),
@@ -87,7 +89,7 @@ def _compare(contract: Contract, task: str, originals: Sequence[_Original], poli
     return {"entry": entry, "paths": kept}
 
 
-def _success(runs: Sequence[Rollout]) -> dict:
+def _success(runs: Sequence[Outcome]) -> dict:
     successes = sum(run.success for run in runs)
     return {
         "success": successes / len(runs),

@@ -17,8 +17,9 @@ from lwd_benchmarks.studies.comparison import (
 )
 from lwd_benchmarks.studies.costs import QueryTimes
 from lwd_benchmarks.studies.methods import Method
-from lwd_ros.environments.metaworld.scene import PERIOD_S
-from lwd_ros.evaluation.disturbance import AT_ONCE, Disturbance, Meanwhile, Thinking
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.episode import AT_ONCE, Meanwhile, Thinking
+from lwd_ros.environments.metaworld.tasks import PERIOD_S
 
 _LEVELS = {
     "none": ("", "", (0,)),

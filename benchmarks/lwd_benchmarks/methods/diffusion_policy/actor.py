@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
-from lwd_ros.evaluation.actors import EARLY, at_rest, steps_between
+from lwd_ros.environments.episode import at_rest
+from lwd_ros.environments.metaworld.simulator import SIMULATOR
+from lwd_ros.evaluation.actors import EARLY, steps_between
 from lwd_ros.generator import ModelError
 
 
@@ -27,6 +29,7 @@ class DiffusionPolicyActor:
         if horizon > description.prediction_horizon and not self._whole:
             text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
             raise ModelError(f"{model}: {text}")
+        self._own = SIMULATOR.spec.contract()
         self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
 
     def begin(self, task: str, seed: int) -> None:
@@ -67,7 +70,7 @@ class DiffusionPolicyActor:
         place = steps_between(self._start, self._time, self.contract.period_s)
         if place < len(self._actions) or self._whole:
             return self._actions[min(place, len(self._actions) - 1)]
-        return at_rest(self.contract, self._actions[-1])
+        return at_rest(self.contract, self._actions[-1], self._own)
 
     def _history(self) -> np.ndarray:
         """Observations a period apart, as those in training; at another rate, interpolated between those seen.
