@@ -8,10 +8,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, write_json
+from lwd_ros.evaluation.evaluate import write_json
 
 LAYOUTS = {"reporting": REPORTING_LAYOUTS, "validation": VALIDATION_LAYOUTS}
 SETS = {"mt10": "MT10", "mt50": "MT50"}
@@ -156,20 +157,8 @@ class ChainResult(OfAnEntry):
     links: Annotated[list[Link], Field(min_length=1)]
 
 
-def _of_two(points: list[list[float]]) -> list[list[float]]:
-    if any(len(point) != 2 for point in points):
-        raise ValueError("found points that are not [x, y]")
-    return points
-
-
-def _of_three(paths: list[list[list[float]]]) -> list[list[list[float]]]:
-    if any(len(point) != 3 for path in paths for point in path) or len({len(path) for path in paths}) > 1:
-        raise ValueError("found paths that are not [points, 3]")
-    return paths
-
-
-Points = Annotated[list[list[float]], AfterValidator(_of_two)]
-Paths = Annotated[list[list[list[float]]], AfterValidator(_of_three)]
+Points = list[tuple[float, float]]
+Paths = list[Annotated[list[tuple[float, float, float]], Field(min_length=20, max_length=20)]]
 """Hand paths [layouts][points][x, y, z], mm."""
 
 
@@ -317,7 +306,7 @@ class MethodsProtocol(Protocol):
 class MethodsResult(Stored):
     """What `lwd study horizon`, `disturbance`, `latency` and `convergence` write: rows by method."""
 
-    study: Literal["horizon", "disturbance", "latency"]
+    study: Literal["horizon", "disturbance", "latency", "convergence"]
     lwd_ros: str
     machine: dict[Literal["cpu", "cores"], str | int]
     protocol: MethodsProtocol

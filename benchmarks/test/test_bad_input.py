@@ -4,8 +4,8 @@ import json
 
 import yaml
 from hypothesis import given
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import METADATA_KEY, ActionModelDescription
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import METADATA_KEY, ActionModelDescription
 from lwd_benchmarks.studies.matrix import Study
 from lwd_benchmarks.studies.methods import load_methods
 from spoilt import RUNS, refused_in_one_sentence, spoilt, written
@@ -24,7 +24,13 @@ STUDY = {
     ],
 }  # fmt: skip
 MODEL = str(share_path("models", "metaworld_mt10_visible.onnx"))
-METHODS = {"lwd": {"kind": "lwd", "models": [{"model": MODEL, "seeds": [0], "horizons": [8, 500]}]}}
+METHODS = {
+    "lwd": {
+        "label": "LWD", "variant": "visible", "colour": "#0072B2", "marker": "o", "kind": "lwd", "horizon": 500,
+        "queried": True, "beside": ["diffusion_policy", 8], "longest": {"a@1": [8]}, "judged_by_study": True,
+        "models": {"horizon": [{"model": MODEL, "seeds": [0], "horizons": [8, 500]}]},
+    }
+}  # fmt: skip
 
 
 @RUNS
@@ -42,7 +48,7 @@ def test_spoilt_files_of_studies(tmp_path, content):
 @RUNS
 @given(content=spoilt(METHODS))
 def test_spoilt_files_of_methods(tmp_path, content):
-    refused_in_one_sentence(lambda: load_methods(written(tmp_path / "methods.yaml", content)))
+    refused_in_one_sentence(lambda: load_methods("horizon", written(tmp_path / "methods.yaml", content)))
 
 
 def _metadata() -> dict:

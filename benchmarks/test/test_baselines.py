@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.methods import TRAINED
+from lwd_benchmarks.methods import LATENT, TRAINED
 from lwd_benchmarks.methods.latents import latent_baseline
 from lwd_benchmarks.methods.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
 from lwd_benchmarks.methods.training import train_baseline
@@ -59,7 +59,7 @@ def run(data, tmp_path_factory):
 def files(data, run, tmp_path_factory):
     """The folder with every baseline's model file; those that were trained have a run folder beside it."""
     folder = tmp_path_factory.mktemp("baselines")
-    for method in METHODS:
+    for method in (*TRAINED, *LATENT):
         if method in TRAINED:
             train_baseline(method, CONFIG, data, folder / method, folder / f"{method}.onnx")
         else:
@@ -84,7 +84,7 @@ def _first(data, task: int) -> np.ndarray:
 # Model files
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
 def test_a_model_file_says_how_it_was_made(files, data, method):
     description = PolicyGenerator(files / f"{method}.onnx").description
     assert (description.method, description.tasks) == (method, TASKS)
@@ -97,7 +97,7 @@ def test_a_model_file_says_how_it_was_made(files, data, method):
     assert "torch" in description.training["versions"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
 def test_a_batch_of_several_tasks_decodes_like_its_rows(files, data, method):
     session = onnxruntime.InferenceSession(str(files / f"{method}.onnx"), providers=["CPUExecutionProvider"])
     feed = {"noise": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32), "task": np.array([2, 0, 1, 2])}
@@ -391,7 +391,7 @@ def test_the_command_makes_the_same_files(files, data, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["gpt"], f"--method: found 'gpt', expected one of {', '.join(METHODS)}, diffusion_policy"),
+        (["gpt"], f"--method: found 'gpt', expected one of {', '.join((*TRAINED, 'diffusion_policy', *LATENT))}"),
         (["task_mlp", "--run", "r"], "--method task_mlp: found --run, expected --config, --data, --out, --seed"),
         (["task_mlp", "--config", "c"], "--method task_mlp: found --config, expected --config, --data, --out, --seed"),
         (["task_mlp"], "--method task_mlp: found none of them, expected --config, --data, --out, --seed"),

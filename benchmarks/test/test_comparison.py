@@ -391,7 +391,8 @@ def test_quick_has_tasks_of_its_own(methods):
             r"found no .*m3\.onnx",
         ),
         (
-            f"{{a: {{label: a, kind: lwd, models: {{horizon: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}}}",
+            f"{{a: {{label: a, kind: lwd, models: {{horizon: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}"
+            "}",
             "method 'a': found horizon 8 twice, expected one list of seeds for each horizon",
         ),
         ("{'a, b': {label: a}}", "found method 'a, b', expected names without commas"),

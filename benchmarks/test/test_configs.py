@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import lwd_benchmarks
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_benchmarks.studies.matrix import Study
 
 from lwd_ros.learning.config import TrainConfig
@@ -23,7 +23,7 @@ GOLDEN = {
     "pilot_3e-4": "78b918bb8dcc57e7209db275c329c6691b306e7dbfce8150af0c4b09fad76ae4",
 }
 """SHA-256 of the JSON of every config of Diffusion Policy."""
-STUDY = "540bed75544004a569de21ea34e1c55681d4ab698c6a562fbec40a2af6c268c3"
+STUDY = "83e403ef0483303a408aefcd716426fe8e45bfd83cbc28489f412da09b3f9929"
 """SHA-256 of the JSON of the training configs of all jobs of the study of methods, one after another."""
 
 

@@ -1,4 +1,4 @@
-"""Pins that committed pages, README and headlines are what the committed results give, and what `lwd report` refuses."""
+"""Pins that committed pages, README and headlines are what results give, and what `lwd report` refuses."""
 
 import json
 import shutil
@@ -91,7 +91,9 @@ def test_the_command_writes_what_is_named_and_leaves_readme(tmp_path, monkeypatc
 
 def test_what_is_not_in_a_checkout_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LwdError, match=r"found no benchmarks/nothing in .*; run this in the repository, or name one"):
+    with pytest.raises(
+        LwdError, match=r"found no benchmarks/nothing in .*; run this in the repository, or name another"
+    ):
         in_checkout("benchmarks/nothing")
     assert in_checkout("benchmarks/results") == RESULTS
     monkeypatch.chdir(ROOT / "docs")

@@ -1,5 +1,6 @@
 """Pins what the page of the Metaworld benchmarks says of results: pooling, ratios, tables, and what is refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -311,10 +312,21 @@ def test_results_of_different_data_are_not_joined(tmp_path):
     found = broken(tmp_path, other, "mt10_mlp_seed0")
     assert "found data digest b4d836682261…, expected mt10's… as in mt10_lwd_seed0.json" in found
     (tmp_path / "mt10_mlp_seed0.json").unlink()
-    content = latents() | {"data_digest": "b4d8366822615ca0"}
-    (tmp_path / "latents_mt10_visible_seed0.json").write_text(json.dumps(content))
-    with pytest.raises(ReportError, match="as in latents_mt10_visible_seed0.json: .* cannot stand in one table"):
+    content = latents(seed=1) | {"data_digest": "b4d8366822615ca0"}
+    (tmp_path / "latents_mt10_visible_seed0.json").write_text(json.dumps(latents()))
+    (tmp_path / "latents_mt10_visible_seed1.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match=r"as in latents_mt10_visible_seed0\.json: .* cannot stand in one table"):
         load(tmp_path)
+
+
+def test_a_table_of_other_data_says_so(tmp_path, study):
+    other = chain()
+    other["study"]["job"]["data_digest"] = "b4d8366822615ca0"
+    found = load(write(tmp_path, result(), other))
+    assert found.of_other_data("chain") == ["MT10"] and study.of_other_data("chain") == []
+    said = "The rows of MT10 here learned from another collection of demonstrations"
+    moved = dataclasses.replace(study, digests=study.digests | {("chain", "mt10"): "b4"})
+    assert said in text_of(moved) and said not in text_of(study)
 
 
 def test_an_unknown_name_in_a_template_is_one_sentence(tmp_path):

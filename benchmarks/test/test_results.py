@@ -118,10 +118,13 @@ def test_a_study_that_lacks_something_is_refused(tmp_path, kind, made, missing):
 def test_pictures_of_paths_that_are_no_paths_are_refused(tmp_path):
     content = reconstruction()
     content["kept_paths"]["reach-v3"]["expert"][0][0] = [1, 2]
-    assert "found paths that are not [points, 3]" in _refused(tmp_path, results.ReconstructionResult, content)
+    found = _refused(tmp_path, results.ReconstructionResult, content)
+    assert "key 'kept_paths.reach-v3.expert.0.0.2': Field required" in found
+    content["kept_paths"]["reach-v3"]["expert"][0] = [[1, 2, 3]]
+    assert "at least 20 items" in _refused(tmp_path, results.ReconstructionResult, content)
     content = latents()
     content["tasks"]["reach-v3"]["encoded"][0] = [1, 2, 3]
-    assert "found points that are not [x, y]" in _refused(tmp_path, results.LatentsResult, content)
+    assert "at most 2 items" in _refused(tmp_path, results.LatentsResult, content)
 
 
 def test_a_benchmark_of_the_controller_without_figures_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lwd_ros.errors import LwdError
-from lwd_ros.learning.config import read_yaml
+from lwd_ros.reading import read_yaml
 
 FILE = Path(__file__).parents[1] / "methods.yaml"
 LWD, EXPERT = "lwd", "expert"

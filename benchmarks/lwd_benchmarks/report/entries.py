@@ -164,6 +164,7 @@ class Study:
         frame: one row per episode of every entry.
         chains: by name.
         reconstruction, latents: results of a run, by run and seed.
+        digests: of the demonstrations, by table (a group, or the kind of other results) and set.
     """
 
     entries: tuple[Entry, ...]
@@ -171,6 +172,12 @@ class Study:
     chains: tuple[Chain, ...]
     reconstruction: dict[str, list[ReconstructionResult]]
     latents: dict[str, list[LatentsResult]]
+    digests: dict[tuple[str, str], str]
+
+    def of_other_data(self, table: str) -> list[str]:
+        """Sets whose rows in a table learned from other demonstrations than the main table's."""
+        mine = {set_: digest for (name, set_), digest in self.digests.items() if name == table}
+        return [SETS[set_] for set_ in mine if mine[set_] != self.digests.get(("main", set_), mine[set_])]
 
     def of(self, group: str, set_: str | None = None, goal: str | None = None) -> list[Entry]:
         """Entries of a group; the expert, who sees everything, belongs to both goals of its set."""
@@ -210,21 +217,22 @@ def load(folder: Path) -> Study:
     chains: dict[str, Chain] = {}
     of_runs = {"reconstruction": ReconstructionResult, "latents": LatentsResult}
     studies: dict[str, dict[str, list]] = {kind: {} for kind in of_runs}
-    digests: dict[str, tuple[str, Path]] = {}
+    digests: dict[tuple[str, str], tuple[str, Path]] = {}
     for path in sorted(folder.glob("*.json"), key=_seed_order):
         kind = path.stem.partition("_")[0]
         if kind in of_runs:
             result = read(of_runs[kind], path)
             studies[kind].setdefault(result.run, []).append(result)
             set_ = next((name for name in SETS if f"_{name}_" in f"_{result.run}_"), None)
-            _require_same_data(digests, set_, result.data_digest, path)
+            _require_same_data(digests, [kind], set_, result.data_digest, path)
             continue
         result = read(ChainResult if kind == "chain" else StudyResult, path)
         block = result.study
         if path.stem != f"{block.entry}_seed{block.seed}":
             named = f"entry '{block.entry}' and seed {block.seed}"
             raise ReportError(f"{path}: found {named}, expected the name '{block.entry}_seed{block.seed}.json'")
-        _require_same_data(digests, block.set, block.data_digest, path)
+        tables = ["chain"] if kind == "chain" else block.groups
+        _require_same_data(digests, tables, block.set, block.data_digest, path)
         if kind == "chain":
             if block.layouts != "reporting":
                 raise ReportError(f"{path}: found {block.layouts} layouts, expected reporting ones")
@@ -241,6 +249,7 @@ def load(folder: Path) -> Study:
         frame,
         tuple(chains[name] for name in sorted(chains)),
         **{kind: dict(sorted(found.items(), key=_run_order)) for kind, found in studies.items()},
+        digests={key: digest for key, (digest, _) in digests.items()},
     )
 
 
@@ -272,14 +281,13 @@ def _rows(entry: Entry) -> pd.DataFrame:
                   for result in entry.results)  # fmt: skip
 
 
-def _require_same_data(digests: dict, set_: str | None, digest: str | None, path: Path) -> None:
-    """Rows of one set stand side by side, so what was trained must have learned from the same demonstrations."""
-    if set_ is None or digest is None:
-        return
-    known, first = digests.setdefault(set_, (digest, path))
-    if digest != known:
-        text = f"found data digest {digest[:12]}…, expected {known[:12]}… as in {first.name}"
-        raise ReportError(f"{path}: {text}: results of different demonstrations cannot stand in one table")
+def _require_same_data(digests: dict, tables: list[str], set_: str | None, digest: str | None, path: Path) -> None:
+    """Rows of one table and set stand side by side, so they must have learned from the same demonstrations."""
+    for table in tables if set_ and digest else ():
+        known, first = digests.setdefault((table, set_), (digest, path))
+        if digest != known:
+            text = f"found data digest {digest[:12]}…, expected {known[:12]}… as in {first.name}"
+            raise ReportError(f"{path}: {text}: results of different demonstrations cannot stand in one table")
 
 
 def _require_shown(result: StudyResult, path: Path) -> None:

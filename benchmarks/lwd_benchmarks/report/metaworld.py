@@ -11,10 +11,9 @@ from lwd_benchmarks.report.page import NONE, number
 from lwd_benchmarks.report.ratios import if_the_largest_were_perfect, ratios, shipped, still_rising
 from lwd_benchmarks.results import Rolled, Variety
 from lwd_benchmarks.statistics import Pooled, total
+from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.environments.metaworld.experts import OWN_EXPERTS
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS
-from lwd_ros.environments.metaworld.tasks import MT10
-from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS, MT10
 
 PLOTS = {
     "size": plots.draw_size,

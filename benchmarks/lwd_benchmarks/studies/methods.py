@@ -41,9 +41,9 @@ def _method(name: str, described: Described, study: str, where: str) -> Method:
         raise MethodsError(f"{where}: found kind '{described.kind}', expected one of {', '.join(KINDS)}")
     models: dict[int, tuple[tuple[Path, str], ...]] = {}
     for item in described.models[study]:
-        files = tuple(Path(item.model.replace("{seed}", str(seed))).resolve() for seed in item.seeds)
+        files = tuple(Path(item.model.replace("{seed}", str(seed))).absolute() for seed in item.seeds)
         for file in files:
-            if not file.is_file():
+            if "\0" in str(file) or not file.is_file():
                 raise MethodsError(f"{where}: found no {file}; docs/howto/compare_methods.md says how it is made")
         twice = [h for place, h in enumerate(item.horizons) if h in (*models, *item.horizons[:place])]
         if twice:
