@@ -1,7 +1,7 @@
 """One episode: an actor in an environment, with or without a disturbance. There is no other loop around the two."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
@@ -104,7 +104,7 @@ class Outcome:
     total_reward: float = 0.0
     ended: bool = False
     is_done: bool = False
-    record: Record | None = None
+    record: Record | None = field(default=None, compare=False)
 
     @property
     def success(self) -> bool:
