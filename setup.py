@@ -54,7 +54,7 @@ setup(
         "bags": ["rosbags"],
         "dev": [
             *[*CLUSTER, *TF, "rosbags", "colcon-ros", "colcon-output"],
-            *["pytest", "pytest-cov", "hypothesis", "ruff", "mypy", "types-PyYAML"],
+            *["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML"],
         ],
         "docs": ["sphinx", "myst-parser", "furo", "sphinx-click", "pydantic"],
     },

@@ -255,8 +255,20 @@ def test_constraints_pin_all_that_make_installs(metadata, distro):
     ros = _pins(ROOT / "constraints" / f"ros-{distro}.txt")
     assert {name: pins.get(name) for name in ros} == ros
     build = (ROOT / "constraints" / "build.txt").read_text().splitlines()
-    wanted = {_name(re.split("[;=<>~! ]", line)[0]) for line in metadata.requires + [b for b in build if b[0] != "#"]}
+    lines = [line for line in metadata.requires if not _is_of_docs(line)] + [line for line in build if line[0] != "#"]
+    wanted = {_name(re.split("[;=<>~! ]", line)[0]) for line in lines}
     assert {"onnxruntime", "torch", "pytest", "cmake"} <= wanted <= set(pins)
+
+
+def test_constraints_pin_what_the_site_is_built_with(metadata):
+    wanted = {_name(Requirement(line).name) for line in metadata.requires if _is_of_docs(line)}
+    assert {"sphinx", "myst-parser"} <= wanted <= set(_pins(ROOT / "constraints" / "docs.txt"))
+
+
+def _is_of_docs(line: str) -> bool:
+    """Whether the extra `docs` asks for it, which is installed into an environment of its own."""
+    marker = Requirement(line).marker
+    return marker is not None and marker.evaluate({"extra": "docs"})
 
 
 def test_lwd_msgs_is_built_with_the_pins_of_jazzy():
