@@ -313,7 +313,7 @@ def test_an_unknown_task_and_another_robots_contract_are_refused(write, contract
 
 
 def test_docs_name_every_key_and_their_example_can_be_used(tmp_path):
-    text = (PENDULUM.parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    text = (PENDULUM.parents[2] / "docs" / "reference" / "environments.md").read_text(encoding="utf-8")
     assert [key for key in KEYS if f"| `{key}` |" not in text] == []
     example = tmp_path / "environment.yaml"
     example.write_text(text.split("```yaml\n")[1].split("```")[0])

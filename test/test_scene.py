@@ -310,6 +310,23 @@ def test_take_over_from_another_scene_is_refused_and_harmless(scenes):
     assert drawer.qpos.tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("task", MT10)
+def test_task_and_layout_are_enough_to_draw_states_again(scenes, contract, task):
+    """A recording has positions of joints alone: the bodies of a scene that is reset to its layout stand as before."""
+    recorded, fresh = scenes(task), Scene(task, contract)
+    recorded.reset(8)
+    recorded.reset(700_004)
+    for _ in range(10):
+        recorded.step(np.array([0.3, 0.3, -0.3, 1.0]))
+    fresh.reset(700_004)
+    assert fresh.model.body_pos.tobytes() == recorded.model.body_pos.tobytes()
+    assert fresh.model.body_quat.tobytes() == recorded.model.body_quat.tobytes()
+    fresh.data.qpos[:] = recorded.state()
+    mujoco.mj_forward(fresh.model, fresh.data)
+    seen = fresh.model.body_mocapid < 0  # not the hand's target
+    np.testing.assert_allclose(fresh.data.xpos[seen], recorded.data.xpos[seen], atol=2e-3)  # as of the step's begin
+
+
 # What a user can get wrong
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -142,7 +142,10 @@ class Environment(Protocol):
 class Simulator(Protocol):
     """What is registered under a name: builds environments."""
 
-    spec: EnvironmentSpec
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """What is known before anything is built."""
+        ...
 
     def require_contract(self, contract: Contract) -> None:
         """Raise ContractError where a contract names a scalar that no task has, or another period. Builds nothing."""
@@ -287,10 +290,11 @@ CAPABILITIES: Mapping[str, type] = {
 }
 
 
-def require_capability(environment: Environment, name: str) -> None:
-    """Raise SimulationError unless an environment has the capability `name` of CAPABILITIES."""
+def require_capability(environment: Environment, name: str) -> Any:
+    """The environment itself, which has the capability `name` of CAPABILITIES; else raises SimulationError."""
     if not isinstance(environment, CAPABILITIES[name]):
         has = ", ".join(key for key, kind in CAPABILITIES.items() if isinstance(environment, kind)) or "none"
         raise SimulationError(
             f"environment '{environment.spec.name}': found capabilities {has}, expected '{name}', which this needs"
         )
+    return environment

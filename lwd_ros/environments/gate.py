@@ -107,7 +107,7 @@ class CommandGate:
         self.missed, self._answered, self.holding = 0, False, self.wait is not None
         self._resting, self._unanswered = False, 0
 
-    def take(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
+    def take(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, now: float) -> Refusal | None:
         """Take one command of stream number `place`; returns why it does not count, None where it does."""
         refusal = self._judge(place, stamp_ns, frame_id, values, now)
         if refusal is None:
@@ -116,7 +116,7 @@ class CommandGate:
             self._refused = (refusal.sentence, now)
         return refusal
 
-    def _judge(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
+    def _judge(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, now: float) -> Refusal | None:
         topic, expected_frame = self._streams[place].topic, self._streams[place].frame_id
         if frame_id != expected_frame:
             return Refusal(f"{topic}: found frame_id {frame_id!r}, expected {expected_frame!r}; ignored", True)
@@ -174,7 +174,7 @@ class CommandGate:
             self._unexplained = None
             if running.first_stamp_ns > self.sent_ns:
                 self._elsewhere = running
-        if self._objection(wait):
+        if running is None or self._objection(wait):
             return False
         self.wait = None
         self._earliest_ns = max(running.first_stamp_ns, wait.stamp_ns)

@@ -50,9 +50,10 @@ def channels(names: Sequence[str], mapping: Mapping[str, Channel], where: str) -
     Raises:
         ContractError: the mapping lacks one.
     """
-    found, before = [], {}
+    found: list[Channel] = []
+    before: dict[str, int] = {}
     for name in names:
-        vector = vector_name(name)
+        vector = vector_name(name) or name
         if name in mapping:
             found.append(mapping[name])
         elif vector in mapping:
@@ -61,7 +62,7 @@ def channels(names: Sequence[str], mapping: Mapping[str, Channel], where: str) -
             found.append(Channel(first.index + place, first.key, first.scale, first.offset))
         else:
             raise ContractError(
-                f"contract: key '{where}.{vector or name}': found nothing like it, expected {', '.join(mapping)}"
+                f"contract: key '{where}.{vector}': found nothing like it, expected {', '.join(mapping)}"
             )
     return found
 
@@ -215,7 +216,7 @@ class GymEnvironment:
         if success is None:
             return False
         if not success.info:
-            return self._return >= success.at_least
+            return success.at_least is not None and self._return >= success.at_least
         if success.info not in info:
             has = ", ".join(map(str, info)) or "nothing"
             raise SimulationError(

@@ -1,8 +1,12 @@
-"""Environment files: a Gymnasium environment as a simulator, described in YAML. docs/environments.md has the keys."""
+"""Environment files: a Gymnasium environment as a simulator, described in YAML.
+
+docs/reference/environments.md has the keys.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lwd_ros.contract import AGE, Contract, ContractError
 from lwd_ros.contract.contract import vector_name
@@ -72,7 +76,7 @@ def load(path: Path) -> GymSimulator:
 
 def _simulator(root: Section, path: Path) -> GymSimulator:
     root.only(*KEYS)
-    score = root.text("score", ("success", "return")) if "score" in root.value else "success"
+    score: Any = root.text("score", ("success", "return")) if "score" in root.value else "success"
     tasks = _tasks(root)
     contract_file = path.parent / root.text("contract")
     spec = EnvironmentSpec(
@@ -105,7 +109,7 @@ def _tasks(root: Section) -> dict[str, dict]:
     """Further arguments of `gymnasium.make` by task: of one name, of a list, of a mapping."""
     expected = "a task's name, a list of names, or names with their kwargs"
     found = root.value.get("tasks")
-    tasks = {found: {}} if isinstance(found, str) else found
+    tasks: Any = {found: {}} if isinstance(found, str) else found
     if isinstance(tasks, list):
         twice = [task for place, task in enumerate(tasks) if task in tasks[:place]]
         if twice:
@@ -154,7 +158,7 @@ def _channel(section: Section, name: str) -> Channel:
     )
 
 
-def _index(where: str, key: str, value: object) -> int:
+def _index(where: str, key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         fail(where, key, "nothing" if value is None else value, "an index from 0 up")
     return value

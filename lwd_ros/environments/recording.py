@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,11 @@ class Recorder:
     def add(self, environment: Environment, time_s: float) -> None:
         """The environment's present state."""
         self._parts[-1][2].append(time_s)
-        self._parts[-1][3].append(environment.state())
+        self._parts[-1][3].append(require_capability(environment, "render").state())
 
     def save(self) -> None:
         """Write what was collected, under a temporary name first."""
-        arrays = {"tasks": np.array([task for task, *_ in self._parts], dtype=np.str_)}
+        arrays: dict[str, Any] = {"tasks": np.array([task for task, *_ in self._parts], dtype=np.str_)}
         arrays["layouts"] = np.array([layout for _, layout, *_ in self._parts], dtype=np.int64)
         for i, (*_, times, states) in enumerate(self._parts):
             arrays |= {f"time_s_{i}": np.array(times), f"state_{i}": np.array(states)}

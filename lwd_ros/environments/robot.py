@@ -136,6 +136,11 @@ class SimulatedRobot:
         return self._environment
 
     @property
+    def _loaded(self) -> Environment:
+        assert self._environment is not None, "no task is loaded"
+        return self._environment
+
+    @property
     def waits_for(self) -> str:
         """The task whose policy the robot is held for since the load, '' where it is not."""
         return self._gate.wait.task if self._gate.wait is not None else ""
@@ -161,8 +166,8 @@ class SimulatedRobot:
             environment.close()
         self._environments, self._environment, self._recorder = {}, None, None
 
-    def load(self, task: str, layout: int = 0, keep_state: bool = False) -> None:
-        """Put `task` in place, in the layout of that seed (0 draws one) or in the present state.
+    def load(self, task: str, layout: int = 0, keep_state: bool = False) -> Environment:
+        """Put `task` in place, in the layout of that seed (0 draws one) or in the present state; its environment.
 
         Raises:
             SimulationError: there is no such task, or the present state cannot be kept. The present task goes on.
@@ -195,6 +200,7 @@ class SimulatedRobot:
             self._listener.info(f"{held}; ask for one: {self._listener.how_to_ask(task)}")
         if self._started:
             self._send()
+        return environment
 
     def _keeping(self, task: str, previous: Environment | None) -> Environment:
         if previous is None:
@@ -202,14 +208,13 @@ class SimulatedRobot:
         self._simulator.spec.require_tasks([task])
         if task == previous.task:
             return previous
-        require_capability(previous, "take over")
-        if task not in previous.sharing():
+        if task not in require_capability(previous, "take over").sharing():
             raise SimulationError(
                 f"task '{task}' has another scene than '{previous.task}', so the state cannot be kept; "
                 "load it without keep_state"
             )
         environment = self._build(task)
-        environment.take_over(previous)
+        require_capability(environment, "take over").take_over(previous)
         return environment
 
     def _build(self, task: str) -> Environment:
@@ -222,7 +227,7 @@ class SimulatedRobot:
             self._listener.info(f"built '{task}' in {self._steady_s() - start:.1f} s")
         return self._environments[task]
 
-    def take(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray) -> Refusal | None:
+    def take(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray) -> Refusal | None:
         """Take a command of stream number `place`; why it does not count, None where it does.
 
         In lock step the last missing answer to the pending observation makes the step.
@@ -234,7 +239,7 @@ class SimulatedRobot:
 
     def tell(self, running: RunningPolicy | None) -> None:
         """Take a controller's status, None where it has no active policy."""
-        if self._gate.tell(running, self._steady_s()):
+        if self._gate.tell(running, self._steady_s()) and running is not None:
             text = f"policy {running.policy_id} for '{running.task}' commands: the arm is held no more"
             self._listener.info(text)
             self._answered()
@@ -304,7 +309,7 @@ class SimulatedRobot:
 
         After an episode has ended time goes on by the clock, and nothing moves; in lock step it stands still.
         """
-        now, environment = self._steady_s(), self._environment
+        now, environment = self._steady_s(), self._loaded
         if environment.ended:
             if self._settings.lockstep:
                 return
@@ -323,11 +328,11 @@ class SimulatedRobot:
 
     def _record(self) -> None:
         if self._recorder is not None:
-            self._recorder.add(self._environment, self.stamp_ns * 1e-9)
+            self._recorder.add(self._loaded, self.stamp_ns * 1e-9)
 
     def _send(self) -> None:
         """Send the clock and the task's status of now, and the observation that is due."""
-        environment, observation = self._environment, None
+        environment, observation = self._loaded, None
         self._taken.append((environment.observe(), self.stamp_ns))
         if len(self._taken) > self._settings.delay:
             observation, self._gate.sent_ns = self._taken.popleft()
@@ -349,9 +354,9 @@ class SimulatedRobot:
 
     def complaint(self) -> str:
         """One sentence on what keeps the robot from doing its task, '' where nothing is seen to."""
-        now, gate = self._steady_s(), self._gate
-        if self._environment.ended:
-            return f"'{self._environment.task}' ended at step {self._steps}: reset or load a task"
+        now, gate, environment = self._steady_s(), self._gate, self._loaded
+        if environment.ended:
+            return f"'{environment.task}' ended at step {self._steps}: reset or load a task"
         if gate.wait is not None:
             return f"{gate.why_held(now)}; ask for one: {self._listener.how_to_ask(self.waits_for)}"
         if gate.holding:
@@ -363,8 +368,8 @@ class SimulatedRobot:
     def values(self) -> dict:
         """Of the loaded task, by name, for diagnostics."""
         return {
-            "task": self._environment.task,
-            "layout": self._environment.layout,
+            "task": self._loaded.task,
+            "layout": self._loaded.layout,
             "episode": self._episode,
             "step": self._steps,
             "succeeded": bool(self._first_success),

@@ -72,7 +72,7 @@ class Camera:
                 continue
             environment, state, stamp_ns = latest
             try:
-                if drawn is not environment:
+                if renderer is None or drawn is not environment:
                     if renderer is not None:
                         renderer.close()
                     renderer, drawn = environment.renderer(), environment

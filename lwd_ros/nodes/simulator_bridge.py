@@ -29,6 +29,8 @@ _LOOK_S = 0.25  # how often to look for other simulators, and for commands of a 
 class SimulatorBridge(ManagedNode):
     """Steps an environment and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
 
+    _robot: SimulatedRobot  # from configure on
+
     def __init__(self, name: str = "simulator_bridge", environment: str = ""):
         """A node called `name`; of one `environment`, or of the one that its parameter names."""
         super().__init__(name)
@@ -45,7 +47,6 @@ class SimulatorBridge(ManagedNode):
         self.declare("observation_delay_s", 0.0, "realtime: observations leave so long after their stamp, s", 0.0, 1.0)
         self.declare("image_rate_hz", 10.0, "highest rate of ~/image while somebody listens, Hz", 0.1, 100.0)
         self.declare("record_file", "", "write all states here (.npz) when the node ends; empty: off")
-        self._robot: SimulatedRobot | None = None
 
     def configure(self) -> None:
         if not self._environment_name:
@@ -106,7 +107,6 @@ class SimulatorBridge(ManagedNode):
             self.destroy_publisher(publisher)
         for service in self._services_of_bridge:
             self.destroy_service(service)
-        self._robot = None
 
     def _new_recorder(self) -> Recorder | None:
         path = self.get_parameter("record_file").value
@@ -135,8 +135,9 @@ class SimulatorBridge(ManagedNode):
         )
         status.header.stamp = stamp
         self._status.publish(status)
-        if self._camera.wanted:
-            self._camera.show(self._robot.environment, moment.stamp_ns)
+        environment = self._robot.environment
+        if environment is not None and self._camera.wanted:
+            self._camera.show(environment, moment.stamp_ns)
 
     def info(self, sentence: str) -> None:
         """As `Listener.info`."""
@@ -151,12 +152,12 @@ class SimulatorBridge(ManagedNode):
         try:
             if not self.is_active:
                 raise SimulationError(f"the bridge is {self.state}, not active")
-            self._robot.load(request.task, request.layout, request.keep_state)
+            environment = self._robot.load(request.task, request.layout, request.keep_state)
         except (SimulationError, ContractError) as error:
             response.message = str(error)
             self.get_logger().error(f"load_task: {error}")
             return response
-        response.success, response.layout = True, self._robot.environment.layout
+        response.success, response.layout = True, environment.layout
         response.message = f"loaded '{request.task}', layout {response.layout}"
         response.stamp = to_stamp(self._robot.stamp_ns)
         return response
@@ -172,7 +173,7 @@ class SimulatorBridge(ManagedNode):
         response.success, response.message = True, f"'{environment.task}', layout {environment.layout}, from the start"
         return response
 
-    def _on_command(self, place: int, stamp_ns: int, frame_id: str, values, _received_ns: int) -> None:
+    def _on_command(self, place: int, stamp_ns: int, frame_id: str | None, values, _received_ns: int) -> None:
         refusal = self._robot.take(place, stamp_ns, frame_id, values)
         if refusal is not None and refusal.to_log:
             self.warn(refusal.sentence, lambda: self._who_publishes(place))
@@ -208,10 +209,10 @@ class SimulatorBridge(ManagedNode):
             executor.spin_once(timeout_sec=timeout_s)
 
         while not stop.is_set():
-            if self._robot is None:
-                serve(0.1)
-            else:
+            if self.is_active:
                 self._robot.turn(serve)
+            else:
+                serve(0.1)
 
     def diagnose(self):
         if self._robot.environment is None:
