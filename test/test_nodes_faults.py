@@ -9,7 +9,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from nodes_support import Cell, running_cell
+from nodes_support import SHIPPED, Cell, running_cell
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -58,7 +58,7 @@ def test_robot_side_loads_neither_torch_nor_a_simulator(tmp_path):
     with Cell(tmp_path) as cell:
         for node in forbidden:
             code = _WITH_MODULES.format(node=node, path=str(tmp_path / f"{node}.json"))
-            command = [sys.executable, "-c", code, *cell.ros_arguments()]
+            command = [sys.executable, "-c", code, *cell.ros_arguments(SHIPPED[node])]
             cell.processes[node] = subprocess.Popen(command, env=cell.environment)
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_021})
         cell.wait_for_policy(cell.generate(TASK).policy_id)

@@ -11,7 +11,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.srv import GetState
-from nodes_support import Cell, running_cell
+from nodes_support import SHIPPED, Cell, running_cell
 from robot_support import HOUR_NS, PERIOD_NS, Robot, at_rest
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
@@ -243,7 +243,8 @@ def test_of_two_latched_policies_the_newer_one_comes_back(tmp_path, contract, ma
 
 def test_of_two_generators_the_last_policy_runs(tmp_path):
     with running_cell(tmp_path, bridge={"task": TASK, "layout": 700_032}) as cell:
-        other = [sys.executable, "-m", "lwd_ros.nodes.policy_generator", *cell.ros_arguments()]
+        arguments = cell.ros_arguments(SHIPPED["policy_generator"])
+        other = [sys.executable, "-m", "lwd_ros.nodes.policy_generator", *arguments]
         cell.processes["other"] = subprocess.Popen([*other, "-r", "__node:=other"], env=cell.environment)
         for seed in range(1, 7):
             service = ("policy_generator", "other")[seed % 2]

@@ -9,7 +9,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from nodes_support import Cell
+from nodes_support import SHIPPED, Cell
 from robot_support import HOUR_NS, Robot
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -229,7 +229,8 @@ def test_a_policy_from_before_a_stop_is_refused_however_late_it_comes(tmp_path, 
     (tmp_path / "clock_ahead.py").write_text(CLOCK_AHEAD_AT_STOP)
     with Cell(tmp_path) as cell:
         cell.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-        cell.start_node = lambda name, parameters=None: cell.start(name, "clock_ahead", cell.ros_arguments(parameters))
+        arguments = cell.ros_arguments(SHIPPED["policy_controller"])
+        cell.start_node = lambda name, parameters=None: cell.start(name, "clock_ahead", arguments)
         robot = Robot(cell, contract, make_policy)
         robot.assert_runs()
         assert cell.call(Trigger, "policy_controller/stop").success

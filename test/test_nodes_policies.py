@@ -89,7 +89,10 @@ def test_stop_is_not_undone_by_an_older_policy(tmp_path, stopped_first):
         cell.start(
             "policy_controller",
             "lwd_ros.nodes.policy_controller",
-            [*cell.ros_arguments(), *(["-r", "policy:=policy_elsewhere"] if stopped_first else [])],
+            [
+                *cell.ros_arguments(SHIPPED["policy_controller"]),
+                *(["-r", "policy:=policy_elsewhere"] if stopped_first else []),
+            ],
         )
         if not stopped_first:
             cell.wait_for_policy(old.policy_id)
