@@ -157,7 +157,7 @@ def test_two_processes_train_as_one_does_with_the_whole_batch(runs):
 
 def test_one_process_alone_writes(runs):
     names = {path.name for path in (runs / "two").iterdir()}
-    assert names == {"run.json", "autoencoder.safetensors", "diffusion.safetensors", "logs"}
+    assert names == {"run.json", "data.safetensors", "autoencoder.safetensors", "diffusion.safetensors", "logs"}
     assert len(list((runs / "two" / "logs").iterdir())) == len(list((runs / "one" / "logs").iterdir())) == 2
 
 

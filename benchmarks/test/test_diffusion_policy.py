@@ -24,6 +24,7 @@ from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.learning import trainer
 from lwd_ros.learning.config import ConfigError, SensingConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.run_folder import identity_of, read_run
 from lwd_ros.resources import share_path
 
 LWD = share_path("models", "metaworld_mt10_visible.onnx")
@@ -137,8 +138,7 @@ def test_the_model_file_computes_what_was_trained(two_tasks, tiny_model):
 
 
 def _identity(model):
-    content = json.loads((model.parent / "run" / "run.json").read_text())
-    return {key: value for key, value in content.items() if key != "data"}
+    return identity_of(read_run(model.parent / "run"))
 
 
 def test_the_optimisation_is_the_published_one():

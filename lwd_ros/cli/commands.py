@@ -293,10 +293,13 @@ def describe(model, folder) -> None:
     if folder is not None:
         click.echo(json.dumps(_run_described(folder=folder), indent=1))
         return
-    from lwd_ros.generator import PolicyGenerator
+    from lwd_ros.generator import PolicyGenerator, open_session
 
-    generator = PolicyGenerator(model)
-    click.echo(json.dumps({"sha256": generator.digest, **generator.metadata}, indent=1))
+    session, digest = open_session(model)
+    metadata = session.get_modelmeta().custom_metadata_map
+    others = [key for key in metadata if key.startswith("lwd_ros_")]  # of a method with a model file of its own kind
+    content = json.loads(metadata[others[0]]) if others else PolicyGenerator(model).metadata
+    click.echo(json.dumps({"sha256": digest, **content}, indent=1))
 
 
 @needs("train")
