@@ -177,10 +177,11 @@ $(VENV)/stamp-lint: setup.py $(VENV)/stamp-build
 	$(call quietly,ruff and mypy,$(PIP_INSTALL) ruff mypy types-PyYAML click pydantic)
 	@touch $@
 
-$(DOCS)/stamp-docs: setup.py constraints/docs.txt
+# lwd_ros itself is read from the tree, so this may run beside what installs it.
+$(DOCS)/stamp-docs: constraints/docs.txt
 	@echo "[setup] Sphinx in $(DOCS): 20 seconds"
 	@$(PYTHON) -m venv $(DOCS)
-	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -c constraints/docs.txt -e .[docs]
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -r $<
 	@touch $@
 
 comma := ,
