@@ -65,7 +65,7 @@ demo: setup
 # Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
 # those print comes last. Two torch threads on small networks are many times slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-COVERED := --cov=lwd_ros --cov=lwd_benchmarks --cov-report=term-missing:skip-covered
+COVERED := --cov=lwd_ros --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
