@@ -65,7 +65,7 @@ demo: setup
 # Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
 # those print comes last. Two torch threads on small networks are many times slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-COVERED := --cov=lwd_ros --cov=lwd_benchmarks --cov-report=term-missing:skip-covered
+COVERED := --cov=lwd_ros --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
@@ -177,10 +177,11 @@ $(VENV)/stamp-lint: setup.py $(VENV)/stamp-build
 	$(call quietly,ruff and mypy,$(PIP_INSTALL) ruff mypy types-PyYAML click pydantic)
 	@touch $@
 
-$(DOCS)/stamp-docs: setup.py constraints/docs.txt
+# lwd_ros itself is read from the tree, so this may run beside what installs it.
+$(DOCS)/stamp-docs: constraints/docs.txt
 	@echo "[setup] Sphinx in $(DOCS): 20 seconds"
 	@$(PYTHON) -m venv $(DOCS)
-	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -c constraints/docs.txt -e .[docs]
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check -q -r $<
 	@touch $@
 
 comma := ,

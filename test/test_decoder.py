@@ -4,13 +4,16 @@ import array
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lwd_ros.nodes.conversions import message_to_policy, policy_to_message
 from lwd_ros.policy import PolicyError
 from lwd_ros.policy.policy import FLOAT_ARRAYS
+
+pytest.importorskip("rclpy")
+from builtin_interfaces.msg import Time
+
+from lwd_ros.nodes.conversions import message_to_policy, policy_to_message
 
 _FLOATS = st.lists(st.floats(width=32), max_size=40).map(lambda values: array.array("f", values))
 _WHOLE = st.lists(st.integers(0, 2**32 - 1), max_size=40).map(lambda values: array.array("I", values))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("rclpy")
 from fake_robot_kinds import KINDS
 from fake_robot_parts import State
 from robots_support import Description

@@ -132,10 +132,13 @@ class DemoClient(Node):
         """When the commands that answer observations from `stamp` on arrived here."""
         return [t for key, t in self._command_arrivals.items() if key >= (stamp.sec, stamp.nanosec)]
 
+    def _forget_task(self) -> None:
+        self.task_status = None
+
     def perform(self, task: str) -> Request:
         """Ask for a policy for the loaded task and wait for its success."""
         result = Request(task)
-        self.task_status = None
+        self._forget_task()
         asked = time.monotonic()
         response = self._call(self._generate, GeneratePolicy.Request(task=task))
         answered = time.monotonic()
@@ -145,11 +148,14 @@ class DemoClient(Node):
 
         def running() -> bool:
             status = self.controller_status
+            if status is None:
+                return False
             if status.rejected_stamp == response.stamp:
                 raise DemoFailed(f"the controller refused the policy: {status.rejected_reason}")
             return status.policy_stamp == response.stamp and bool(self._arrivals_from(status.policy_first_stamp))
 
         self.wait(f"the first command of policy {result.policy_id}", running, 10.0)
+        assert self.controller_status is not None
         stamp = self.controller_status.policy_first_stamp
         first = min(self._arrivals_from(stamp))
         result.response_to_first_command_ms = 1e3 * (first - answered)
@@ -170,6 +176,7 @@ class DemoClient(Node):
             status = self.task_status
             print(f"   no success in {_SUCCESS_TIMEOUT_S:g} s (step {status.step if status else '?'})", flush=True)
         else:
+            assert self.task_status is not None
             result.success, result.steps_to_success = True, self.task_status.first_success_step
             result.success_time_s = _seconds(self.task_status.header.stamp)
             print(

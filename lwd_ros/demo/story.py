@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lwd_ros import __version__
 from lwd_ros.demo.supervisor import (
@@ -108,7 +109,9 @@ def _play(folder: Path, layout: int, video: bool, files: dict[str, str]) -> int:
             died = str(error)
             print(died, flush=True)
         statuses = supervisor.stop()
-    content = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {"requests": [], "layout": layout}
+    content: dict[str, Any] = {"requests": [], "layout": layout}
+    if notes.exists():
+        content = json.loads(notes.read_text(encoding="utf-8"))
     requests = content["requests"]
     bad = {name: status for name, status in statuses.items() if status}
     success = not died and not bad and len(requests) == 3 and all(request["success"] for request in requests)

@@ -59,6 +59,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def _tie(parent: int) -> None:
+    assert _PRCTL is not None
     _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
