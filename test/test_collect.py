@@ -133,6 +133,31 @@ def test_the_interval_of_a_mean_is_a_bootstrap():
     assert bootstrap_interval([4.0]) == (4.0, 4.0)
 
 
+class Freed(Rail):
+    """Counts the carts that are not closed; each can follow any other."""
+
+    open = 0
+
+    def make(self, task: str, contract):
+        cart = super().make(task, contract)
+        Freed.open += 1
+        cart.take_over = lambda other: cart.reset(other.layout)
+        cart.sharing = lambda: self.spec.tasks
+        cart.close = self._close
+        return cart
+
+    def _close(self) -> None:
+        Freed.open -= 1
+
+
+def test_a_chain_frees_its_environments(model, rail):
+    result = evaluate_chain(model, ("go",), 3, FIRST, 1, environment=Freed(rail.folder))
+    assert result["links"][0]["episodes"] == 3 and Freed.open == 0
+    with pytest.raises(SimulationError, match="'go' cannot follow 'go' in one scene"):
+        evaluate_chain(model, ("go", "go"), 3, FIRST, 1, environment=Freed(rail.folder))
+    assert Freed.open == 0
+
+
 def test_what_does_not_fit_is_said(model, rail, contract):
     with pytest.raises(SimulationError, match="task 'go' is unknown; environment 'metaworld' has"):
         evaluate(model, ("go",), 1, FIRST, 1, "metaworld")

@@ -1,6 +1,7 @@
 """Tasks one after another in one scene without a reset: does each policy cope with what the one before left?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,6 +55,17 @@ def wait(
     return outcome.is_done
 
 
+@contextmanager
+def _built(simulator: Simulator, tasks: Sequence[str], contract: Contract) -> Iterator[dict[str, Environment]]:
+    """The environments of `tasks`, each built once; they are freed at the end."""
+    with ExitStack() as freed:
+        environments: dict[str, Environment] = {}
+        for task in dict.fromkeys(tasks):
+            environments[task] = simulator.make(task, contract)
+            freed.callback(environments[task].close)
+        yield environments
+
+
 def _chain(
     model: Path, simulator: Simulator, tasks: Sequence[str], layout: int, pause: Pause | None
 ) -> list[tuple[int, bool]]:
@@ -63,26 +75,26 @@ def _chain(
     """
     actor = LwdActor(model)
     contract = actor.contract
-    environments = {task: simulator.make(task, contract) for task in tasks}
     limiter, previous, time_s, results = CommandLimiter(contract), None, 0.0, []
-    for link, task in enumerate(tasks):
-        environment, done, seed = environments[task], False, layout + 1 + SEED_STEP * link
-        if previous is None:
-            environment.reset(layout)
-            actor.begin(task, seed)
-        else:
-            require_capability(environment, "take over").take_over(previous)
-            if pause is not None:
-                steps = pause.steps(contract)
-                done = wait(environment, actor, limiter, steps, pause.hold, time_s)
-                time_s += steps * contract.period_s
-            actor.swap(task, seed)
-        outcome = run_episode(environment, actor, None, limiter=limiter, start_s=time_s)
-        time_s += outcome.steps * contract.period_s
-        results.append((outcome.first_success_step, done))
-        if not outcome.success or outcome.ended:
-            break
-        previous = environment
+    with _built(simulator, tasks, contract) as environments:
+        for link, task in enumerate(tasks):
+            environment, done, seed = environments[task], False, layout + 1 + SEED_STEP * link
+            if previous is None:
+                environment.reset(layout)
+                actor.begin(task, seed)
+            else:
+                require_capability(environment, "take over").take_over(previous)
+                if pause is not None:
+                    steps = pause.steps(contract)
+                    done = wait(environment, actor, limiter, steps, pause.hold, time_s)
+                    time_s += steps * contract.period_s
+                actor.swap(task, seed)
+            outcome = run_episode(environment, actor, None, limiter=limiter, start_s=time_s)
+            time_s += outcome.steps * contract.period_s
+            results.append((outcome.first_success_step, done))
+            if not outcome.success or outcome.ended:
+                break
+            previous = environment
     return results + [(0, False)] * (len(tasks) - len(results))
 
 
@@ -93,16 +105,17 @@ def _require_chain(simulator: Simulator, tasks: Sequence[str], contract: Contrac
             f"environment '{simulator.spec.name}': found score 'return', expected 'success' for a chain"
         )
     simulator.require_contract(contract)
-    environments = {task: require_capability(simulator.make(task, contract), "take over") for task in tasks}
-    for before, task in pairwise(tasks):
-        try:
-            if before == task:
-                raise SimulationError("it is done already")
-            environments[task].take_over(environments[before])
-        except SimulationError as error:
-            others = ", ".join(name for name in environments[task].sharing() if name != task) or "none"
-            text = f"'{task}' cannot follow '{before}' in one scene; tasks of its scene beside itself: {others}"
-            raise SimulationError(text) from error
+    with _built(simulator, tasks, contract) as environments:
+        followers = {task: require_capability(each, "take over") for task, each in environments.items()}
+        for before, task in pairwise(tasks):
+            try:
+                if before == task:
+                    raise SimulationError("it is done already")
+                followers[task].take_over(environments[before])
+            except SimulationError as error:
+                others = ", ".join(name for name in followers[task].sharing() if name != task) or "none"
+                text = f"'{task}' cannot follow '{before}' in one scene; tasks of its scene beside itself: {others}"
+                raise SimulationError(text) from error
 
 
 def evaluate_chain(
