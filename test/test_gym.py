@@ -149,6 +149,11 @@ def test_observations_are_named_in_the_contracts_order_and_units(write):
     assert environment.observe().tolist() == observation.tolist()
 
 
+def test_an_element_of_a_vector_may_have_a_place_of_its_own(write):
+    environment = make(write(**{"observation__scan[1]": {"key": "robot", "index": 0}, "observation__scan__index": 0}))
+    assert environment.reset(7)[1:4].tolist() == [1.0, 100.0, 3.0]  # the others stand where they did
+
+
 def test_commands_become_actions_within_the_space(write):
     environment = make(write())
     environment.step(np.array([1.5, 0.2]))

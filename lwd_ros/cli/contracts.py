@@ -1,6 +1,7 @@
 """The commands of `lwd contract`: what a contract says, and whether a robot's topics are as it says."""
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -115,7 +116,7 @@ def _print(contract: Contract, entries) -> None:
         click.echo(f"warning: {sentence}", err=True)
 
 
-def _end(problems: list[str]) -> None:
+def _end(problems: list[str]) -> NoReturn:
     """Say what is wrong; ends the program with the status that says whether anything is."""
     for sentence in dict.fromkeys(problems):
         click.echo(f"problem: {sentence}", err=True)

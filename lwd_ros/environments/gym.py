@@ -51,14 +51,15 @@ def channels(names: Sequence[str], mapping: Mapping[str, Channel], where: str) -
         ContractError: the mapping lacks one.
     """
     found: list[Channel] = []
-    before: dict[str, int] = {}
+    elements: dict[str, int] = {}  # so far, by vector; also those that the mapping names one by one
     for name in names:
         vector = vector_name(name) or name
+        place = elements.get(vector, 0)
+        elements[vector] = place + 1
         if name in mapping:
             found.append(mapping[name])
         elif vector in mapping:
-            first, place = mapping[vector], before.get(vector, 0)
-            before[vector] = place + 1
+            first = mapping[vector]
             found.append(Channel(first.index + place, first.key, first.scale, first.offset))
         else:
             raise ContractError(

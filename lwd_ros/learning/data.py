@@ -154,12 +154,12 @@ class TrainingData(DataSummary):
 
         `task` and as many delays as `delays` says, or one a frame, are broadcast to `frames`.
         """
-        sensing = self._sensing
+        sensing, present = self._sensing, frames
         if sensing.delayed_share:
             size = delays or frames.shape
             late = torch.randint(1, sensing.delay_steps + 1, size, generator=generator)
             late[torch.rand(size, generator=generator) >= sensing.delayed_share] = 0
-            present, frames = frames, torch.maximum(frames - late, self._first_of_episode[frames])
+            frames = torch.maximum(frames - late, self._first_of_episode[frames])
         observation = self.observation[frames]
         if self._ages:  # each frame's own: before the first frame stands the first, which is late as it was itself
             first = self._first_of_episode[present][..., None]
