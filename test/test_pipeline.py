@@ -101,11 +101,12 @@ def test_shipped_models_are_those_that_the_committed_results_judge(name):
     ("size", "arguments", "written"),
     [
         (5_000, "collect --tasks reach-v3 --episodes 1 --out {}/new --workers 1", "new/reach-v3.parquet"),
+        (5_000, "train --config {}/config.yaml --data {}/data --out {}/small", "small/data.safetensors"),
         (50_000, "train --config {}/config.yaml --data {}/data --out {}/new", "new/autoencoder.safetensors"),
         (50_000, "export --run {}/run --out {}/new.onnx", "new.onnx"),
         (50, "evaluate --expert --tasks reach-v3 --episodes 1 --json {}/new.json", "new.json"),
     ],
-    ids=["collect", "train", "export", "evaluate"],
+    ids=["collect", "summary", "train", "export", "evaluate"],
 )
 def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_that_looks_whole(folder, size, arguments, written):
     """No file may grow beyond `size` bytes, which fails like a full disk, in the middle of a file."""

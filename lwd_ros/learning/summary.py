@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from lwd_ros.contract import Contract, outputs_of, stacked
 from lwd_ros.dataset import Episode
-from lwd_ros.files import written_whole
 from lwd_ros.learning.config import ConfigError
+from lwd_ros.learning.tensors import write_tensors
 
 FILE = "data.safetensors"
 _METADATA_KEY = "lwd_ros"
@@ -106,12 +106,8 @@ class DataSummary:
             "settings": self.settings,
             "token_count": self.token_scale.count,
         }
-        with written_whole(folder / FILE) as temporary:
-            save_file(
-                {name: value.contiguous() for name, value in tensors.items()},
-                temporary,
-                metadata={_METADATA_KEY: json.dumps(content)},
-            )
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        write_tensors(folder / FILE, contiguous, {_METADATA_KEY: json.dumps(content)})
 
     @classmethod
     def load(cls, folder: Path) -> "DataSummary":

@@ -1,6 +1,5 @@
 """The training loop of everything here: AdamW, clipped gradients, moving average, resumable."""
 
-import errno
 import json
 import math
 from collections.abc import Callable
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lwd_ros.files import written_whole
 from lwd_ros.learning.config import ConfigError
 from lwd_ros.learning.devices import ALONE, Team
+from lwd_ros.learning.tensors import write_tensors
 
 CHECKPOINT_EVERY = 1000
 LOG_EVERY = 100
@@ -140,11 +138,7 @@ class Trainer:
         for (name, _), state in zip(self.module.named_parameters(), optimiser.state.values(), strict=True):
             tensors |= {f"{key}/{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step")}
         tensors["random"] = self.generator.get_state()
-        with written_whole(self.path) as temporary:
-            try:
-                save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(self._step)})
-            except SafetensorError as error:  # what it makes of a full disk
-                raise OSError(errno.EIO, str(error)) from error
+        write_tensors(self.path, tensors, {"identity": self.identity, "step": str(self._step)})
 
     def _restore(self, optimiser: torch.optim.Optimizer) -> None:
         if not self.path.exists():
