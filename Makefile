@@ -87,7 +87,7 @@ reproduce: setup-test $(MODELS:%=out/reproduce/%.json)
 # metaworld_mt10_anywhere from data/metaworld_mt10_anywhere, whose demonstrations start otherwise.
 STARTS_anywhere := --anywhere 400
 data/%/meta.json:
-	$(BIN)/lwd collect --tasks $(call part,2,$*) $(STARTS_$(call part,3,$*)) --out $(@D)
+	$(BIN)/lwd collect --tasks $(call part,1,$*)/$(call part,2,$*) $(STARTS_$(call part,3,$*)) --out $(@D)
 
 out/reproduce/%.onnx: config/train/%.yaml | setup-test
 	@$(MAKE) --no-print-directory data/$(call dataset,$*)/meta.json
@@ -95,7 +95,7 @@ out/reproduce/%.onnx: config/train/%.yaml | setup-test
 	$(BIN)/lwd export --run out/reproduce/runs/$* --out $@
 
 out/reproduce/%.json: out/reproduce/%.onnx
-	$(BIN)/lwd evaluate --model $< --json $@
+	$(BIN)/lwd evaluate --reporting --model $< --json $@
 
 part = $(word $(1),$(subst _, ,$(2)))
 dataset = $(subst $(space),_,$(wordlist 1,$(if $(STARTS_$(call part,3,$(1))),3,2),$(subst _, ,$(1))))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-NODES = ["policy_generator", "policy_controller", "metaworld_bridge"]
+NODES = ["policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge"]
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
 CLUSTER = ["dask[distributed]"]
 TF = ["pytransform3d>=3.5"]
@@ -47,7 +47,7 @@ setup(
         "demo": [*SIM, "matplotlib", "imageio", "imageio-ffmpeg", "pillow"],
         "train": [
             *["torch==2.13.0", "diffusers", "safetensors", "onnx", "tensorboard"],
-            *["joblib", "tqdm", "pyarrow", "matplotlib"],
+            *["joblib", "tqdm", "pyarrow", "matplotlib", "pydantic>=2", "accelerate"],
         ],
         "cluster": CLUSTER,
         "tf": TF,

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-DEFAULT_MODEL = "metaworld_mt10_anywhere.onnx"
-"""The model among `models` that generates policies where no other is named."""
-
 
 def share_path(*parts: str) -> Path:
-    """Path of a file or folder that the package ships, e.g. `share_path("config", "metaworld.yaml")`.
+    """Path of a file or folder that the package ships, e.g. `share_path("config", "NAME.yaml")`.
 
     Looks in the checkout (also an editable install), then where the ament index says that `lwd_ros` is installed, then
     below the prefix that this module is installed in (pip without a sourced ROS).

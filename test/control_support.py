@@ -19,6 +19,7 @@ def control_contract(**changes) -> Contract:
     """The shipped contract with keys replaced: sync, on_fault, stale (s, one per stream), slew (of the hand, m/s²).
 
     With `after_loss` a permission stream is needed. With `age`, observations have their age, last, up to so many s.
+    Policies read `history` frames.
     """
     content = copy.deepcopy(SHIPPED)
     observation, command = content["binding"]["observation"], content["binding"]["command"]
@@ -32,6 +33,7 @@ def control_contract(**changes) -> Contract:
     if "after_loss" in changes:
         stream = {"topic": "/may", "type": "std_msgs/msg/Bool", "field": "data", "equals": True, "latched": True}
         content["binding"]["permission"] = {"after_loss": changes["after_loss"], "streams": [stream]}
+    content["history"] = changes.get("history", 1)
     if "age" in changes:
         content["observation"][AGE] = {"unit": "s", "limits": [0.0, changes["age"]]}
     return Contract.from_dict(content)

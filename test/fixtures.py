@@ -54,7 +54,7 @@ def make_policy(contract):
 def two_tasks(tmp_path_factory, contract):
     """Two demonstrations of each of two tasks."""
     from lwd_ros.dataset import Demonstrations
-    from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+    from lwd_ros.environments.collect import CollectSettings, collect
 
     folder = tmp_path_factory.mktemp("demonstrations")
     collect(folder, ("reach-v3", "drawer-close-v3"), contract, CollectSettings(episodes=2), workers=1)

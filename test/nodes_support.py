@@ -14,20 +14,28 @@ from rclpy.node import Node
 
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import GeneratePolicy, LoadTask
+from lwd_ros.demo.story import DEFAULT_MODEL
 from lwd_ros.demo.supervisor import Supervisor, isolated_environment
+from lwd_ros.resources import share_path
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # Domains that no neighbour on this machine is likely to use at the same time, one after the other.
 _DOMAINS = itertools.cycle(range(1 + os.getpid() % 50, 1 + os.getpid() % 50 + 50))
 
+CONTRACT_FILE = share_path("config", "metaworld.yaml")
+SHIPPED = {  # of nodes that have no robot's default, what these tests start them with where they name nothing else
+    "policy_controller": {"contract_file": CONTRACT_FILE},
+    "policy_generator": {"contract_file": CONTRACT_FILE, "model_file": share_path("models", DEFAULT_MODEL)},
+}
 PATIENCE_S = 30.0
 _ASK_AGAIN_S = 10.0
 
 
 class Cell(Supervisor):
-    """Node processes and a client on one ROS domain."""
+    """Node processes and a client on one ROS domain; `bridge` is the simulator's."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, bridge: str = "metaworld_bridge"):
+        self.bridge = bridge
         self.domain = next(_DOMAINS)
         super().__init__(folder, {**isolated_environment(), "ROS_DOMAIN_ID": str(self.domain)})
         self.context = Context()
@@ -38,13 +46,17 @@ class Cell(Supervisor):
         self.controller: ControllerStatus | None = None
         self.task: TaskStatus | None = None
         self.subscribe(ControllerStatus, "policy_controller/status", lambda m: setattr(self, "controller", m))
-        self.subscribe(TaskStatus, "metaworld_bridge/task_status", lambda m: setattr(self, "task", m))
+        self.subscribe(TaskStatus, f"{bridge}/task_status", lambda m: setattr(self, "task", m))
 
     def __exit__(self, *exception) -> None:
         super().__exit__(*exception)
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown(context=self.context)
+
+    def start_node(self, executable: str, parameters=None):
+        """Run one of our nodes with ROS parameters, on top of those of SHIPPED."""
+        return super().start_node(executable, {**SHIPPED.get(executable, {}), **(parameters or {})})
 
     def subscribe(self, kind, topic: str, callback, qos=100):
         """A subscription of the client's."""
@@ -90,7 +102,7 @@ class Cell(Supervisor):
     def load(self, task: str, layout: int, keep_state: bool = False) -> LoadTask.Response:
         """Load a task, which must work."""
         request = LoadTask.Request(task=task, layout=layout, keep_state=keep_state)
-        response = self.call(LoadTask, "metaworld_bridge/load_task", request)
+        response = self.call(LoadTask, f"{self.bridge}/load_task", request)
         assert response.success, response.message
         self.wait("the task's status", lambda: self.task is not None and self.task.task == task)
         return response

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from lwd_ros.contract import Contract
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode, TaskFile, write_meta
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 
 TASKS = ("reach-v3", "push-v3")
 

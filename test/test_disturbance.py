@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from lwd_ros.environments.metaworld.scene import Scene, SceneError
-from lwd_ros.evaluation.disturbance import Disturbance, Outcome, Thinking, disturbed_episode
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.episode import Thinking, run_episode
+from lwd_ros.environments.metaworld.scene import Scene
 
 TASK, LAYOUT = "push-v3", 100_003
 
@@ -57,15 +59,16 @@ def _move(step):
 def _seen(scene, disturbance=None, steps=60, plan=_move, **more):
     """What a recorder sees of a disturbed episode's first steps."""
     actor = Recorder(scene.contract, plan)
-    disturbed_episode(scene, actor, TASK, LAYOUT, disturbance or Disturbance(), **more)
+    run_episode(scene, actor, LAYOUT, disturbance=disturbance or Disturbance(), **more)
     assert actor.started == (TASK, LAYOUT + 1)
     return np.array(actor.seen)[:steps]
 
 
 def test_without_disturbance_it_is_a_plain_episode(scene):
     actor = Recorder(scene.contract)
-    outcome = disturbed_episode(scene, actor, TASK, LAYOUT)
-    assert outcome == Outcome(0, 1, 500)
+    outcome = run_episode(scene, actor, LAYOUT)
+    assert (outcome.first_success_step, outcome.queries, outcome.steps) == (0, 1, 500)
+    assert not outcome.success and not outcome.ended and outcome.record is None
     assert len(actor.seen) == 500
     scene.reset(LAYOUT)
     assert np.array_equal(actor.seen[0], scene.observe())
@@ -95,7 +98,7 @@ def test_dropped_observations_leave_the_last_one(scene):
 
 def test_observations_carry_their_stamps(scene):
     actor = Recorder(scene.contract, _move)
-    disturbed_episode(scene, actor, TASK, LAYOUT, Disturbance(delay=2, dropped=0.5))
+    run_episode(scene, actor, LAYOUT, disturbance=Disturbance(delay=2, dropped=0.5))
     times, stamps = np.array(actor.stamps).T
     ages = np.round((times - stamps) / 0.0125).astype(int)
     assert list(ages[:3]) == [0, 1, 2]
@@ -137,7 +140,7 @@ def test_a_free_object_is_pushed_by_that_much(contract):
     moved = scene.observe()[4:6] - before
     assert moved[0] / 0.3 == pytest.approx(moved[1] / -0.4, rel=0.1)
     assert 0.3 * 0.0125 * 0.5 < moved[0] <= 0.3 * 0.0125 * 1.01
-    with pytest.raises(SceneError, match="'drawer-close-v3' has no object that could be pushed about"):
+    with pytest.raises(SimulationError, match="'drawer-close-v3' has no object that could be pushed about"):
         Scene("drawer-close-v3", contract).push_object(np.array([1.0, 0.0]))
 
 
@@ -147,7 +150,7 @@ def test_tasks_are_disturbed_each_in_its_own_way(contract):
         seen = []
         for push in (0.0, 0.1):
             actor = Recorder(contract)
-            disturbed_episode(Scene(task, contract), actor, task, LAYOUT, Disturbance(hand_push_m=push))
+            run_episode(Scene(task, contract), actor, LAYOUT, disturbance=Disturbance(hand_push_m=push))
             seen.append(np.array(actor.seen)[:60, :2])
         pushed.append((seen[1] - seen[0])[-1])
     assert np.linalg.norm(pushed[0] - pushed[1]) > 0.01
@@ -156,7 +159,7 @@ def test_tasks_are_disturbed_each_in_its_own_way(contract):
 @pytest.mark.parametrize(("period_s", "steps"), [(0.025, 250), (0.0125, 500), (0.005, 1250)])
 def test_a_velocity_means_the_same_at_any_rate(scene, period_s, steps):
     actor = Recorder(scene.contract, lambda step: np.array([0.2, 0.1, 0.0, 0.0]))
-    outcome = disturbed_episode(scene, actor, TASK, LAYOUT, Disturbance(period_s=period_s))
+    outcome = run_episode(scene, actor, LAYOUT, disturbance=Disturbance(period_s=period_s))
     assert outcome.steps == steps
     place = round(0.5 / period_s)
     moved = actor.seen[place][:2] - actor.seen[0][:2]
@@ -168,7 +171,7 @@ def test_a_velocity_means_the_same_at_any_rate(scene, period_s, steps):
 
 def _calls(scene, steps, thinking) -> list:
     actor = Recorder(scene.contract, _move, horizon=8)
-    disturbed_episode(scene, actor, TASK, LAYOUT, thinking=thinking)
+    run_episode(scene, actor, LAYOUT, thinking=thinking)
     assert actor.seen[0][:3] == pytest.approx(actor.seen[2][:3], abs=5e-3)  # nothing to act by yet
     return [call for call in actor.calls if call[1] < steps]
 

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from joblib import delayed
 
 from lwd_ros.cli import cli
-from lwd_ros.environments.metaworld.scene import Scene, SceneError
+from lwd_ros.environments.actors import ExpertActor
+from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.episode import run_episode
+from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import evaluate, write_json
-from lwd_ros.evaluation.expert import ExpertPolicy, evaluate_expert
+from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.evaluation.parallel import BACKENDS, BackendError, backend, in_order
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError
 
 TASKS = ("reach-v3", "door-open-v3")
@@ -141,8 +143,8 @@ def test_the_expert_obeys_slew_limits_like_any_policy(contract):
     runs = []
     for limits in (contract, slow):
         scene = Scene("reach-v3", limits)
-        scene.reset(FIRST)
-        runs.append(np.abs(np.diff(rollout(scene, ExpertPolicy(scene), steps=20).commands, axis=0, prepend=0.0)))
+        outcome = run_episode(scene, ExpertActor(scene.expert()), FIRST, steps=20, record=True)
+        runs.append(np.abs(np.diff(outcome.record.commands, axis=0, prepend=0.0)))
     assert runs[0].max() > 10 * slow.command_slew.max()
     assert runs[1].max() == pytest.approx(slow.command_slew.max())
 
@@ -150,14 +152,14 @@ def test_the_expert_obeys_slew_limits_like_any_policy(contract):
 def test_the_expert_refuses_what_a_model_would():
     with pytest.raises(ModelError, match="belong to demonstrations"):
         evaluate_expert(TASKS, 1, 5, 1)
-    with pytest.raises(SceneError, match="'juggle-v3' is unknown"):
+    with pytest.raises(SimulationError, match="'juggle-v3' is unknown"):
         evaluate_expert(("juggle-v3",), 1, FIRST, 1)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--expert"], "--expert: expected --tasks"),
+        (["--expert"], "--expert: expected --tasks or --environment"),
         (["--expert", "--tasks", "mt10", "--model", "m.onnx"], "neither --model nor --chain"),
         (["--tasks", "mt10"], "found neither --model nor --expert"),
     ],

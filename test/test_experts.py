@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lwd_ros.dataset import DatasetError
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect, demonstrate
+from lwd_ros.environments.collect import CollectSettings, collect, demonstrate
 from lwd_ros.environments.metaworld.experts import OWN_EXPERTS, revision
 from lwd_ros.environments.metaworld.grasping import GraspExpert, SoccerExpert
 from lwd_ros.environments.metaworld.scene import Scene

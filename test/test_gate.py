@@ -9,6 +9,7 @@ PERIOD_NS = 12_500_000
 LOADED_NS = 1_700_000_000_000_000_000
 HAND, GRIPPER = 0, 1
 OPEN, SHUT = -1.0, 1.0
+START = np.array([0.0, 0.0, 0.0, OPEN])
 
 
 class Bridge:
@@ -21,7 +22,7 @@ class Bridge:
     def load(self, task="drawer-open-v3", keep_state=False):
         self.stamp_ns += PERIOD_NS
         self.loaded_ns += 5_000_000_000
-        self.gate.begin(task, self.stamp_ns, self.loaded_ns, keep_state)
+        self.gate.begin(task, self.stamp_ns, self.loaded_ns, None if keep_state else START)
         self.gate.sent_ns = self.stamp_ns
 
     def step(self) -> list[float]:

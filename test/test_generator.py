@@ -13,15 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lwd_ros.contract import Contract
-from lwd_ros.generator import ModelDescription, ModelError, PolicyGenerator
+from lwd_ros.generator import Condition, ModelDescription, ModelError, PolicyGenerator
+from lwd_ros.generator.conditions import requested
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.generator.model_file import FORMAT, METADATA_KEY
 from lwd_ros.policy import PolicyLayout
+from lwd_ros.resources import share_path
 
 
 @pytest.fixture(scope="module")
 def generator(model_path):
     return PolicyGenerator(model_path)
+
+
+@pytest.fixture(scope="module")
+def hidden_path():
+    """A shipped model file that is conditioned on an observation."""
+    return share_path("models", "metaworld_mt10_hidden.onnx")
 
 
 def test_the_shipped_model_is_for_the_shipped_contract_and_its_policies_run(generator, contract):
@@ -154,7 +162,7 @@ def _set(value, *path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (_set(FORMAT + 1, "format"), f"found format {FORMAT + 1}, expected {FORMAT}"),
+        (_set(FORMAT + 1, "format"), f"found format {FORMAT + 1}, expected 1 or {FORMAT}"),
         (_set("0" * 64, "contract_digest"), "its contract does not have the digest that the file states"),
         (_delete("contract_digest"), "its contract does not have the digest that the file states"),
         (_set(0.02, "contract", "period_s"), "its contract does not have the digest that the file states"),
@@ -220,6 +228,161 @@ def test_weights_that_are_not_finite_are_a_model_error(tmp_path, model_path):
         PolicyGenerator(path)
 
 
+# Named conditions
+
+
+def _rewritten(model_path, path, change=lambda content: None, rename=None):
+    """A shipped file with the metadata of the present format, changed; `rename` gives an input another name."""
+    model = onnx.load(str(model_path))
+    entry = model.metadata_props[0]
+    description = ModelDescription.from_metadata({METADATA_KEY: entry.value}, "m.onnx")
+    content = json.loads(description.to_metadata()[METADATA_KEY])
+    change(content)
+    entry.value = json.dumps(content)
+    for old, new in (rename or {}).items():
+        for item in model.graph.input:
+            item.name = new if item.name == old else item.name
+        for node in model.graph.node:
+            node.input[:] = [new if name == old else name for name in node.input]
+    return _saved(model, path)
+
+
+def test_a_file_of_the_first_format_is_read_as_one_of_today(generator, model_path, tmp_path):
+    assert generator.metadata["format"] == 1 and "conditions" not in generator.metadata
+    assert generator.description.conditions == (Condition("task", "task", generator.tasks),)
+    today = PolicyGenerator(_rewritten(model_path, tmp_path / "today.onnx"))
+    assert today.metadata["format"] == FORMAT == 2
+    assert today.description == generator.description
+    old, new = (each.generate(generator.tasks[0], 7) for each in (generator, today))
+    assert old.weights.tobytes() == new.weights.tobytes()
+
+
+def test_conditions_are_given_by_their_names(hidden_path, tmp_path):
+    generator = PolicyGenerator(hidden_path)
+    observation = np.linspace(-0.1, 0.4, 21)
+    short = generator.generate(generator.tasks[1], 5, observation)
+    named = generator.generate({"observation": observation, "task": generator.tasks[1]}, 5)
+    assert short.policy_id == named.policy_id and short.latent_digest == named.latent_digest
+    names = generator.description.contract.observation_names
+    conditions = [Condition("skill", "task", generator.tasks), Condition("seen", "observation", names)]
+    content = {"conditions": [condition.to_dict() for condition in conditions]}
+    other = PolicyGenerator(
+        _rewritten(
+            hidden_path,
+            tmp_path / "named.onnx",
+            lambda description: description.update(content),
+            {"task": "skill", "observation": "seen"},
+        )
+    )
+    policy = other.generate({"skill": other.tasks[1], "seen": observation.tolist()}, 5)
+    assert policy.weights.tobytes() == named.weights.tobytes() and policy.task == named.task
+    assert other.generate(other.tasks[1], 5, observation).policy_id == policy.policy_id
+    with pytest.raises(ModelError, match=r"condition 'task' is unknown to named.onnx; it takes skill, seen"):
+        other.generate({"task": other.tasks[1], "seen": observation}, 5)
+    with pytest.raises(ModelError, match=r"conditioned on an observation \('seen'\): found 0 finite"):
+        other.generate({"skill": other.tasks[1]}, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "is conditioned on a task: found none, expected one of reach-v3"),
+        ({"observation": np.zeros(21)}, "is conditioned on a task: found none, expected one of reach-v3"),
+        ({"task": "juggle-v3", "observation": np.zeros(21)}, "task 'juggle-v3' is unknown to"),
+        ({"task": 3, "observation": np.zeros(21)}, "task 3 is unknown to"),
+        ({"task": ["reach-v3"], "observation": np.zeros(21)}, r"task ['reach-v3'] is unknown to"),
+        ({"task": "reach-v3"}, "is conditioned on an observation: found 0 finite scalars in shape (0,), expected 21"),
+        ({"task": "reach-v3", "observation": np.zeros(20)}, "found 20 finite scalars in shape (20,), expected 21"),
+        ({"task": "reach-v3", "observation": "far"}, "found 0 finite scalars in shape (0,), expected 21"),
+        ({"task": "reach-v3", "observation": [0.0] * 20 + [np.inf]}, "found 20 finite scalars in shape (21,)"),
+        (
+            {"task": "reach-v3", "observation": np.zeros(21), "image": 1},
+            "condition 'image' is unknown to metaworld_mt10_hidden.onnx; it takes task, observation",
+        ),
+        (7, "task 7 is unknown to"),
+        (None, "is conditioned on a task: found none"),
+    ],
+)
+def test_a_wrong_condition_is_one_sentence(hidden_path, values, expected):
+    with pytest.raises(ModelError) as caught:
+        PolicyGenerator(hidden_path).generate(values, 1)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_observation_stands_beside_a_task_or_among_the_conditions(hidden_path):
+    with pytest.raises(ModelError, match="found an observation beside a mapping of conditions"):
+        PolicyGenerator(hidden_path).generate({"task": "reach-v3"}, 1, np.zeros(21))
+
+
+SHOWN = (Condition("task", "task", ("a", "b")), Condition("seen", "observation", ("x", "y")))
+
+
+def test_a_request_names_its_conditions_in_texts():
+    assert requested(SHOWN, "a", [], [], "m") == {"task": "a"}
+    assert requested(SHOWN, "", ["task"], ["b"], "m") == {"task": "b"}
+    values = requested(SHOWN, "a", ["seen"], ["[0.5, 1]"], "m")
+    assert values["task"] == "a" and values["seen"].tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "expected"),
+    [
+        (["seen"], [], "found 1 condition_names and 0 condition_values, expected as many"),
+        (["smell"], ["1"], "condition 'smell' is unknown to m; it takes task, seen"),
+        (["task"], ["b"], "condition 'task': found two values, expected one"),
+        (["seen", "seen"], ["[1]", "[2]"], "condition 'seen': found two values, expected one"),
+        *(
+            (["seen"], [text], f"condition 'seen': found '{text[:60]}")
+            for text in ("", "far", "[1, [2]]", '{"x": 1}', "[" * 20_000, "[1, null, {}]")
+        ),
+    ],
+)
+def test_a_request_with_a_wrong_condition_is_one_sentence(names, texts, expected):
+    with pytest.raises(ModelError) as caught:
+        requested(SHOWN, "a", names, texts, "m")
+    assert expected in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def _condition(**changes):
+    return _set({"name": "task", "kind": "task", "names": ["a"]} | changes, "conditions", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_delete("conditions"), "its metadata is broken (KeyError: 'conditions')"),
+        (_set([], "conditions"), "found conditions [], expected one of the kind 'task' among them"),
+        (_set([3], "conditions"), "its metadata is broken (TypeError"),
+        (
+            _condition(name="view", kind="image"),
+            "its condition 'view' is of the kind 'image', which this version of lwd_ros cannot give",
+        ),
+        (_condition(kind="demonstration"), "is of the kind 'demonstration', which this version of lwd_ros cannot give"),
+        (_condition(kind="smell"), "is of the kind 'smell', expected task or observation"),
+        (_condition(kind=["task"]), "is of the kind ['task'], expected task or observation"),
+        (_condition(names=[]), "found tasks [], expected different names"),
+        (_condition(names="reach"), "its metadata is broken (TypeError: names of 'task' are 'reach')"),
+        (_condition(name=""), "found a condition with the name '', expected a text"),
+        (
+            _condition(name="noise"),
+            "found conditions ['noise'], expected different names and kinds, none called 'noise'",
+        ),
+        (_condition(name="skill"), "found inputs ['noise', 'task'], expected ['noise', 'skill']"),
+        (
+            lambda content: content["conditions"].append(content["conditions"][0]),
+            "found conditions ['task', 'task'], expected different names and kinds",
+        ),
+        (
+            lambda content: content["conditions"].append({"name": "seen", "kind": "observation", "names": ["x"]}),
+            "condition 'seen': found 1 scalars, expected the 21 of its contract, in their order",
+        ),
+    ],
+)
+def test_conditions_that_contradict_themselves_or_the_graph(tmp_path, model_path, change, expected):
+    path = _rewritten(model_path, tmp_path / "model.onnx", change)
+    assert expected in _refused(path)
+
+
 _NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=4, unique=True)
 
 
@@ -236,14 +399,17 @@ def test_a_description_reads_back(tasks, latent_size, conditioned, indices):
     )
     description = ModelDescription(
         contract=contract,
-        tasks=tuple(tasks),
+        conditions=(
+            Condition("skill", "task", tuple(tasks)),
+            *([Condition("seen", "observation", contract.observation_names)] if conditioned else []),
+        ),
         layout=PolicyLayout((len(indices), 3, 1), "relu", "tanh"),
         observation_indices=tuple(indices),
         action_offset=(0.25,),
         action_scale=(0.1,),
         latent_size=latent_size,
-        condition_on_observation=conditioned,
         training={"data_digest": "0"},
     )
+    assert (description.tasks, description.condition_on_observation) == (tuple(tasks), conditioned)
     assert ModelDescription.from_metadata(description.to_metadata(), "m.onnx") == description
     assert replace(description, license="MIT").to_metadata() != description.to_metadata()

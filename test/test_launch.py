@@ -22,9 +22,15 @@ from lwd_ros.nodes import start
 
 ROOT = Path(__file__).resolve().parents[1]
 checks = types.SimpleNamespace(**run_path(str(ROOT / "launch" / "checks.py")))
-NODES = ("policy_generator", "policy_controller", "metaworld_bridge")
-STARTS = {"metaworld": set(NODES), "robot": {"policy_generator", "policy_controller"}}
-REQUIRED = {"metaworld": {}, "robot": {"contract_file": "robot.yaml", "model_file": "model.onnx"}}
+NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
+OF_ROBOT = {"policy_generator", "policy_controller"}
+STARTS = {
+    "metaworld": {*OF_ROBOT, "metaworld_bridge"},
+    "simulator": {*OF_ROBOT, "simulator_bridge"},
+    "robot": OF_ROBOT,
+}
+FILES = {"contract_file": "robot.yaml", "model_file": "model.onnx"}
+REQUIRED = {"metaworld": {}, "simulator": {"environment": "own.yaml", **FILES}, "robot": FILES}
 SECONDS, LAYOUTS = "from 0 to 1000000000", f"from 0 to {2**62}"
 OF_RCLPY = {"use_sim_time", "start_type_description_service"}
 
@@ -275,7 +281,7 @@ def test_an_integer_in_a_parameter_file_does_for_a_float(environment, tmp_path):
 @pytest.mark.parametrize("name", STARTS)
 def test_launch_arguments_become_parameters_of_the_right_type(name, build, declared):
     texts = {"policy_timeout_s": "5", "observation_timeout_s": "2"}
-    if name == "metaworld":
+    if name != "robot":
         texts |= {"task": "1", "layout": "7", "mode": "lockstep", "record_file": "a.npz"}
         texts["observation_delay_s"] = "1"
     built = build(name, **texts)
@@ -284,6 +290,8 @@ def test_launch_arguments_become_parameters_of_the_right_type(name, build, decla
             default = declared[node]["plain"][parameter]  # KeyError: the node has no such parameter
             assert type(value) is type(default), (node, parameter, value)
     passed = {k: v for action in built.nodes.values() for k, v in action.parameters[-1].items()}
+    if name == "simulator":
+        assert passed["environment"] == "own.yaml"
     floats = {"policy_timeout_s": "5.0", "observation_timeout_s": "2.0", "observation_delay_s": "1.0"}
     assert {k: str(passed[k]) for k in texts} == texts | {k: v for k, v in floats.items() if k in texts}
 
@@ -301,18 +309,27 @@ def test_a_robot_that_sends_faster_than_its_contract_is_answered_by_a_timer(name
     assert build(name, trigger="timer").nodes["policy_controller"].parameters[-1]["trigger"] == "timer"
 
 
-@pytest.mark.parametrize(("name", "latched"), [("metaworld", True), ("robot", False)])
+@pytest.mark.parametrize(("name", "latched"), [("metaworld", True), ("simulator", True), ("robot", False)])
 def test_arguments_that_are_not_given_leave_the_parameter_files_alone(name, latched, build):
     nodes = build(name).nodes
     assert nodes["policy_controller"].parameters[-1]["run_latched"] is latched
-    passed = {k for action in nodes.values() for k in action.parameters[-1]} - set(REQUIRED[name])
-    held = {"hold_until_asked"} if name == "metaworld" else set()
+    passed = {k for action in nodes.values() for k in action.parameters[-1]} - set(REQUIRED[name]) - set(FILES)
+    held = {"hold_until_asked"} if name != "robot" else set()
     assert passed == {"run_latched", "autostart", "use_sim_time"} | held
     if held:  # a person at a keyboard asks after the load; in the node's own default a running policy goes on
-        assert nodes["metaworld_bridge"].parameters[-1]["hold_until_asked"] is True
+        assert nodes[f"{name}_bridge"].parameters[-1]["hold_until_asked"] is True
     for action in nodes.values():
         assert action.parameters[-1]["autostart"] is True
         assert str(action.namespace) == ""
+
+
+def test_a_simulation_names_the_contract_and_the_model_of_all_its_nodes(build):
+    """No node has a robot's default, so the launch file of one robot gives them."""
+    contract, model = ROOT / "config" / "metaworld.yaml", ROOT / "models" / "metaworld_mt10_anywhere.onnx"
+    assert contract.is_file() and model.is_file()
+    for node, action in build("metaworld").nodes.items():
+        assert action.parameters[-1]["contract_file"] == str(contract)
+        assert action.parameters[-1].get("model_file") == (str(model) if node == "policy_generator" else None)
 
 
 def test_params_file_comes_between_ours_and_the_arguments(build, tmp_path):
@@ -394,6 +411,7 @@ def test_ranges_of_launch_arguments_are_those_of_the_nodes(build, declared):
     for name, node, parameter in (
         ("metaworld", "metaworld_bridge", "layout"),
         ("metaworld", "metaworld_bridge", "observation_delay_s"),
+        ("simulator", "simulator_bridge", "layout"),
         ("robot", "policy_controller", "policy_timeout_s"),
         ("robot", "policy_generator", "observation_timeout_s"),
     ):
@@ -408,7 +426,7 @@ def test_ranges_of_launch_arguments_are_those_of_the_nodes(build, declared):
 def test_docs_name_every_parameter_and_argument(build, declared):
     text = (ROOT / "docs/reference/nodes.md").read_text()
     names = {n for node in NODES for n in declared[node]["plain"]} - OF_RCLPY
-    names |= set(build("metaworld").arguments) | set(build("robot").arguments)
+    names |= {argument for name in STARTS for argument in build(name).arguments}
     assert [n for n in sorted(names) if f"`{n}`" not in text] == []
 
 

@@ -14,9 +14,15 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ("policy_generator", "policy_controller", "metaworld_bridge")
-STARTS = {"metaworld": set(NODES), "robot": {"policy_generator", "policy_controller"}}
-REQUIRED = {"metaworld": {}, "robot": {"contract_file": "robot.yaml", "model_file": "model.onnx"}}
+NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
+OF_ROBOT = {"policy_generator", "policy_controller"}
+STARTS = {
+    "metaworld": {*OF_ROBOT, "metaworld_bridge"},
+    "simulator": {*OF_ROBOT, "simulator_bridge"},
+    "robot": OF_ROBOT,
+}
+FILES = {"contract_file": "robot.yaml", "model_file": "model.onnx"}
+REQUIRED = {"metaworld": {}, "simulator": {"environment": "own.yaml", **FILES}, "robot": FILES}
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("launch_ros") is None,
@@ -110,7 +116,7 @@ def test_nodes_are_started_with_what_was_given(name, installation, tmp_path):
     controller = written["policy_controller"]
     arguments = yaml.safe_load(Path(controller[-1]).read_text())["/cell/policy_controller"]["ros__parameters"]
     assert arguments["policy_timeout_s"] == 5.0 and isinstance(arguments["policy_timeout_s"], float)
-    assert arguments["run_latched"] is (name == "metaworld")
+    assert arguments["run_latched"] is (name != "robot")
 
 
 @pytest.mark.parametrize("respawn", ["false", "true"])

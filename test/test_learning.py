@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning import trainer
+from lwd_ros.learning import devices, trainer
 from lwd_ros.learning.autoencoder import Autoencoder
+from lwd_ros.learning.codec import decode, sample
 from lwd_ros.learning.config import ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.diffusion import LatentDiffusion, noise_schedule
@@ -275,7 +276,10 @@ def test_a_folder_without_a_run(tmp_path):
             {"name": "x", "autoencoder": {"encoder_layers": []}},
             r"key 'autoencoder.encoder_layers': found \[\], expected a list",
         ),
-        ({"name": "x", "autoencoder": {"pairs": 0}}, "key 'autoencoder.pairs': found 0, expected a number above 0"),
+        (
+            {"name": "x", "autoencoder": {"pairs": 0}},
+            "key 'autoencoder.pairs': found 0, expected a whole number above 0",
+        ),
         (
             {"name": "x", "autoencoder": {"own_share": 1.1}},
             "key 'autoencoder.own_share': found 1.1, expected a number from 0",
@@ -285,6 +289,14 @@ def test_a_folder_without_a_run(tmp_path):
             "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1",
         ),
         ({"name": "x", "diffusion": {"batch": "8"}}, "key 'diffusion.batch': found '8', expected a whole number"),
+        ({"name": "x", 1: 2}, "key '1': found 1, expected one of name, seed"),
+        ({"name": "x", "autoencoder": None}, "key 'autoencoder': found None, expected a mapping"),
+        ({"name": "x", "translation": {"fixed": {"a": "x"}}}, "key 'translation.fixed.a': found 'x', expected a list"),
+        ({"name": "x", "translation": {"fixed": {1: ["x"]}}}, "key 'translation.fixed.1': found"),
+        (
+            {"name": "x", "diffusion": {"batch": 0}, "seed": -1},
+            "key 'seed': found -1, .*; key 'diffusion.batch': found 0, expected a whole number above 0$",
+        ),
     ],
 )
 def test_a_config_error_names_the_key_what_was_found_and_what_was_expected(content, expected):
@@ -395,7 +407,7 @@ def test_translation_leaves_what_is_fixed_where_it_is(data):
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("LWD_DEVICE", "abacus")
     with pytest.raises(ConfigError, match="LWD_DEVICE: found 'abacus', expected a device"):
-        trainer.choose_device()
+        devices.choose_device()
 
 
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):
@@ -425,7 +437,8 @@ def test_sampling_is_the_schedulers_euler_steps(steps):
     torch.manual_seed(0)
     latents = 3.0 * torch.randn(50, 4) + 1.0
     owner = torch.arange(50) % 2
-    model = LatentDiffusion(latents, owner, 0, DiffusionConfig(sampling_steps=steps, width=16, blocks=1)).eval()
+    model = LatentDiffusion(4, 2, 0, DiffusionConfig(sampling_steps=steps, width=16, blocks=1)).eval()
+    model.set_scale(latents, owner, None)
     noise, task = torch.randn(5, 4), torch.tensor([0, 1, 0, 1, 1])
     scheduler = noise_schedule()
     scheduler.set_timesteps(steps)
@@ -440,3 +453,48 @@ def test_sampling_is_the_schedulers_euler_steps(steps):
         expected = torch.stack([row * std + mean for row, (std, mean) in zip(x, scale, strict=True)])
         assert float(scheduler.sigmas[0]) == 1.0 and float(scheduler.sigmas[-1]) == 0.0
         torch.testing.assert_close(model(noise, task, None), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_scale_of_latents_comes_from_their_conditions():
+    """A network of the conditions tells every task's scale, however much smaller it is than the tasks' distance."""
+    torch.manual_seed(0)
+    owner = torch.arange(400) % 4
+    spread = torch.tensor([1.0, 0.1, 0.02, 0.5])
+    latents = 3.0 * torch.randn(4, 6)[owner] + spread[owner, None] * torch.randn(400, 6)
+    seen = torch.randn(400, 3)
+    model = LatentDiffusion(6, 4, 3, DiffusionConfig(width=32, blocks=1), table=False)
+    parameters = {name for name, _ in model.named_parameters()}
+    model.set_scale(latents, owner, seen)
+    assert {name for name, _ in model.named_parameters()} == parameters  # no trainer moves the scale
+    assert not any(name.startswith("scale.") for name in parameters)
+    assert any(name.startswith("scale.") for name in model.state_dict()) and "mean" not in model.state_dict()
+    mean, std = model.scale_of(owner, seen)
+    for task in range(4):
+        own = latents[owner == task]
+        assert ((mean[owner == task] - own.mean(0)) / own.std(0)).abs().max() < 0.2
+        assert (std[owner == task] / own.std(0)).log().abs().max() < 0.2
+
+
+def test_a_generated_normalisation_nears_that_of_the_task_and_needs_no_number(data, tmp_path, contract):
+    config = TrainConfig.from_dict(
+        HIDDEN | {"normalisation": "generated", "autoencoder": {**CONFIG["autoencoder"], "steps": 600}}
+    )
+    trained = train(config, data, tmp_path / "run")
+    with torch.no_grad():
+        found = trained.autoencoder.normalisation(trained.autoencoder.encode(trained.data.tokens))
+    expected, task = trained.data.normalisation, trained.data.task
+    assert ((found.mean - expected.mean[task]) / expected.std[task]).abs().mean() < 0.3
+    assert (found.std / expected.std[task]).log().abs().mean() < 0.3
+    export(trained, tmp_path / "m.onnx")
+    generator = PolicyGenerator(tmp_path / "m.onnx")
+    first = trained.data.demonstrations.episodes[TASKS[1]][0].observation[0]
+    policy = generator.generate({"task": TASKS[1], "observation": first}, 5)
+    again = decode(trained, sample(trained, TASKS[1], [5], first[None]), TASKS[1])[0]
+    np.testing.assert_allclose(policy.weights, again.weights, atol=1e-4)
+    np.testing.assert_allclose(policy.observation_mean, again.observation_mean, atol=1e-4)
+    np.testing.assert_allclose(policy.observation_std, again.observation_std, atol=1e-4)
+    # The task's number reaches the graph's embeddings alone: no table of normalisations is in the file.
+    import onnx
+
+    shapes = {tuple(tensor.dims) for tensor in onnx.load(str(tmp_path / "m.onnx")).graph.initializer}
+    assert (len(TASKS), len(trained.data.indices)) not in shapes and (len(TASKS), len(first)) not in shapes

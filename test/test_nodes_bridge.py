@@ -19,7 +19,7 @@ take, ages = Bridge._on_command, []
 
 def take_and_note(self, place, stamp_ns, *more):
     if place == 0 and stamp_ns:
-        ages.append((self._stamp_ns - stamp_ns) // self._period_ns)
+        ages.append((self._robot.stamp_ns - stamp_ns) // self._robot.period_ns)
     take(self, place, stamp_ns, *more)
 
 Bridge._on_command = take_and_note

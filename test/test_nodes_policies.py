@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from nodes_support import Cell, running_cell
+from nodes_support import SHIPPED, Cell, running_cell
 from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, PolicyWeights
@@ -55,7 +55,7 @@ def test_late_controller_asks_for_the_policy_when_latching_fails(tmp_path):
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_012})
         response = cell.generate(TASK)
         # The topic leads nowhere, as a broken transient-local delivery would.
-        arguments = [*cell.ros_arguments(), "-r", "policy:=policy_elsewhere"]
+        arguments = [*cell.ros_arguments(SHIPPED["policy_controller"]), "-r", "policy:=policy_elsewhere"]
         cell.start("policy_controller", "lwd_ros.nodes.policy_controller", arguments)
         cell.wait_for_policy(response.policy_id)
         assert "get_policy" in cell.tail("policy_controller")
@@ -122,7 +122,7 @@ def test_a_policy_that_was_requested_before_a_stop_is_refused_though_it_is_publi
         cell.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         cell.start_node("metaworld_bridge", {"task": TASK, "layout": 700_015})
         cell.start_node("policy_controller")
-        cell.start("policy_generator", "slow_generator", cell.ros_arguments())
+        cell.start("policy_generator", "slow_generator", cell.ros_arguments(SHIPPED["policy_generator"]))
         cell.wait_for_policy(cell.generate(TASK, 1).policy_id)
         client = cell.node.create_client(GeneratePolicy, "policy_generator/generate_policy")
         cell.wait("the service", client.service_is_ready)
@@ -274,3 +274,35 @@ def test_stop_holds_until_a_new_policy_arrives(cell, running):
     cell.wait("the bridge to hold", lambda: cell.task.holding)
     cell.wait_for_policy(cell.generate(TASK).policy_id)
     cell.wait("the bridge to move again", lambda: not cell.task.holding)
+
+
+# Conditions by name
+
+
+def test_list_tasks_names_what_policies_are_generated_for(cell, running):
+    tasks = cell.call(ListTasks, "policy_generator/list_tasks")
+    assert list(tasks.conditions) == ["task"] and not tasks.condition_on_observation
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "values", "sentence"),
+    [
+        ("", ["task"], ["juggle-v3"], "task 'juggle-v3' is unknown"),
+        (TASK, ["task"], [TASK], "condition 'task': found two values, expected one"),
+        (TASK, ["observation"], ["[0.0]"], "condition 'observation' is unknown to"),
+        (TASK, ["image"], ["view.png"], "it takes task"),
+        (TASK, ["task"], [], "found 1 condition_names and 0 condition_values, expected as many"),
+    ],
+)
+def test_a_wrong_condition_is_answered_in_one_sentence(cell, running, task, names, values, sentence):
+    request = GeneratePolicy.Request(task=task, seed=3, condition_names=names, condition_values=values)
+    response = cell.call(GeneratePolicy, "policy_generator/generate_policy", request)
+    assert not response.success and sentence in response.message and "\n" not in response.message
+
+
+def test_a_task_may_be_given_as_a_condition(cell, running):
+    request = GeneratePolicy.Request(seed=7, condition_names=["task"], condition_values=[TASK])
+    response = cell.call(GeneratePolicy, "policy_generator/generate_policy", request)
+    assert response.success, response.message
+    assert response.policy_id == cell.generate(TASK, 7).policy_id
+    cell.wait_for_policy(response.policy_id)

@@ -18,7 +18,9 @@ from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds
 from lwd_ros.nodes.streams import LATCHED
 from lwd_ros.policy import PolicyLayout
+from lwd_ros.resources import share_path
 
+HIDDEN = share_path("models", "metaworld_mt10_hidden.onnx")
 BRIDGE = {"task": "drawer-open-v3", "layout": 700_030}
 
 
@@ -140,6 +142,32 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
             {"realtime_priority": 100},
             "parameter 'realtime_priority': found 100, expected a whole number from 0 to 99",
         ),
+        (
+            "policy_controller",
+            {"contract_file": "''"},
+            "parameter 'contract_file': found nothing, expected the contract between policy and robot (YAML)",
+        ),
+        (
+            "policy_generator",
+            {"model_file": "''"},
+            "parameter 'model_file': found nothing, expected a model made by 'lwd export' (.onnx)",
+        ),
+        (
+            "policy_generator",
+            {"model_file": HIDDEN, "contract_file": "''"},
+            "parameter 'contract_file': found nothing, expected the robot's contract (YAML): ",
+        ),
+        (
+            "simulator_bridge",
+            {},
+            "parameter 'environment': found nothing, expected a registered name (metaworld) or the path of",
+        ),
+        (
+            "simulator_bridge",
+            {"environment": "moon"},
+            "environment 'moon': found no such, expected metaworld, or the path of a YAML file",
+        ),
+        ("simulator_bridge", {"environment": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_ends_the_node(tmp_path, node, parameters, sentence):

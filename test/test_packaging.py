@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -162,8 +163,8 @@ BASE = ("contract", "policy", "control", "generator", "resources", "cli")
 
 @pytest.mark.parametrize(
     "extras, layers",
-    [((), BASE), (("sim",), (*BASE, "dataset", "sim")), (("demo", "train", "cluster"), (*BASE, "evaluation")),
-     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "sim", "demo")),
+    [((), BASE), (("sim",), (*BASE, "dataset", "environments")), (("demo", "train", "cluster"), (*BASE, "evaluation")),
+     (("train",), (*BASE, "dataset", "learning")), (("demo",), (*BASE, "environments", "demo")),
      (("tf",), (*BASE, "transforms"))],
 )  # fmt: skip
 def test_every_third_party_package_that_is_imported_is_declared(metadata, extras, layers):
@@ -185,8 +186,8 @@ def test_every_third_party_package_that_is_imported_is_declared(metadata, extras
 NEEDS = {
     "collect --out data": "'lwd collect' needs the package 'joblib': pip install 'lwd_ros[sim]'",
     "evaluate --model {}": "'lwd evaluate' needs the package 'joblib': pip install 'lwd_ros[sim]'",
-    "study reconstruction --run r --json j": "'lwd study reconstruction' needs the package 'joblib': pip install "
-    "'lwd_ros[sim,train]'",
+    "study reconstruction --run r --json j": "'lwd study' is a command of the benchmarks, which are not installed: run "
+    "'pip install ./benchmarks'",
     "train --config c --data d --out r": "'lwd train' needs the package 'pyarrow': pip install 'lwd_ros[train]'",
     "export --run r --out m.onnx": "'lwd export' needs the package 'onnx': pip install 'lwd_ros[train]'",
     "demo": "'lwd demo' needs the package 'rclpy': source a ROS 2",
@@ -208,8 +209,33 @@ def test_without_extras_each_command_names_its_own(installed, tmp_path):
         done = subprocess.run(lwd + arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr.startswith(f"lwd: {sentence}"), done.stderr
         assert len(done.stderr.splitlines()) == 1
+    for command in ("baseline", "bench", "report", "study"):
+        done = subprocess.run([*lwd, command, "x"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        sentence = (
+            f"'lwd {command}' is a command of the benchmarks, which are not installed: run 'pip install ./benchmarks'"
+        )
+        assert done.returncode == 2 and done.stderr.startswith(f"lwd: {sentence}"), done.stderr
+        assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
     assert "mt10" in run(*lwd, "describe", "--model", model, cwd=tmp_path, **alone)
+
+
+def test_the_benchmarks_are_a_wheel_of_their_own(tmp_path):
+    source, folder = tmp_path / "benchmarks", ROOT / "benchmarks"
+    shutil.copytree(
+        folder, source, ignore=shutil.ignore_patterns("results", "test", "build", "*.egg-info", "__pycache__")
+    )
+    site = pip_install(source, tmp_path / "prefix", tmp_path)
+    packaged = _relative_files(site / "lwd_benchmarks", "*")
+    assert packaged == {name for name in _relative_files(folder / "lwd_benchmarks", "*") if "__pycache__" not in name}
+    assert {"methods.yaml", "templates/metaworld.md.j2"} <= packaged
+    (metadata,) = site.glob("lwd_benchmarks-*.dist-info")
+    names = {entry.name for entry in PathDistribution(metadata).entry_points if entry.group == "lwd_ros.commands"}
+    assert names == {"baseline", "bench", "report", "study"}
+    required = {_name(re.split("[;=<>~! ]", line)[0]) for line in PathDistribution(metadata).requires}
+    required = {re.sub(r"\[.*", "", name) for name in required} - {"lwd-ros"}
+    for distro in DISTROS:
+        assert required <= set(_pins(ROOT / "constraints" / f"{distro}.txt"))
 
 
 def _pins(path):

@@ -10,7 +10,7 @@ import pytest
 from nodes_support import Cell
 
 import lwd_ros
-from lwd_msgs.srv import GeneratePolicy
+from lwd_msgs.srv import GeneratePolicy, ListTasks
 from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.generator import PolicyGenerator
 
@@ -91,7 +91,7 @@ def test_evaluate_of_a_chain_reports_the_same_protocol(folder):
 @pytest.mark.parametrize("name", ["mt10_visible", "mt10_tiny", "mt10_hidden", "mt50_visible", "mt50_hidden"])
 def test_shipped_models_are_those_that_the_committed_results_judge(name):
     model = ROOT / "models" / f"metaworld_{name}.onnx"
-    result = json.loads((ROOT / "bench" / "results" / "metaworld" / f"{name}_seed0.json").read_text())
+    result = json.loads((ROOT / "benchmarks" / "results" / "metaworld" / f"{name}_seed0.json").read_text())
     assert result["model_digest"] == PolicyGenerator(model).digest
     assert result["protocol"]["first_layout"] >= 200_000
     assert model.stat().st_size < 10e6
@@ -146,7 +146,9 @@ def test_model_file_tells_what_made_it(folder):
     assert content["training"]["data_digest"] == meta["digest"]
     assert content["training"]["config"]["name"] == "tiny_hidden"
     assert content["contract_digest"] == meta["contract_digest"]
-    assert content["tasks"] == TASKS.split(",")
+    task, observation = content["conditions"]
+    assert task == {"name": "task", "kind": "task", "names": TASKS.split(",")}
+    assert (observation["kind"], len(observation["names"])) == ("observation", 21)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,15 @@ def test_model_file_tells_what_made_it(folder):
             ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/run", "--seed", "9"],
             "another config",
         ),
+        (
+            ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/x", "--devices", "100000"],
+            "--devices: found 100000, expected at most",
+        ),
+        (
+            ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/x", "--seed", "9" * 30],
+            "key 'seed': found 999999999999999999999999999999, expected a whole number, 0 or more, below 2**63",
+        ),
+        (["collect", "--noise", "0.3", "0.1", "--out", "{}/y"], "noise: found (0.3, 0.1), expected two numbers"),
         (["export", "--run", "{}/data", "--out", "{}/x.onnx"], "'lwd train' made"),
         (["export", "--run", "{}/list", "--out", "{}/x.onnx"], "list/run.json: found no 'config'; expected a folder"),
         (["export", "--run", "{}/other", "--out", "{}/x.onnx"], "other/run.json: found no 'data'; expected a folder"),
@@ -206,6 +217,8 @@ def test_conditioned_generator_waits_for_a_fresh_observation(folder, tmp_path):
             assert response.success, response.message
             policies[layout] = response.policy_id
         assert len(set(policies.values())) == 2, "another layout must give other weights"
+        tasks = cell.call(ListTasks, "policy_generator/list_tasks")
+        assert list(tasks.conditions) == ["task", "observation"] and tasks.condition_on_observation
         cell.wait_for_policy(policies[700_031])
     from lwd_ros.environments.metaworld.scene import Scene
 
@@ -213,3 +226,24 @@ def test_conditioned_generator_waits_for_a_fresh_observation(folder, tmp_path):
     scene = Scene("drawer-open-v3", generator.description.contract)
     expected = generator.generate("drawer-open-v3", 3, scene.reset(700_030))
     assert expected.policy_id == policies[700_030], "the generator saw another observation than the scene's first"
+
+
+def test_an_observation_given_by_hand_needs_no_robot(folder, tmp_path):
+    """A condition in the request stands for the streams."""
+    from lwd_ros.environments.metaworld.scene import Scene
+
+    generator = PolicyGenerator(folder / "model.onnx")
+    observation = Scene("drawer-open-v3", generator.description.contract).reset(700_030)
+    with Cell(tmp_path) as cell:
+        cell.start_node("policy_generator", {"model_file": folder / "model.onnx", "observation_timeout_s": 0.5})
+        answers = []
+        for text in (json.dumps(observation.tolist()), "[0.5]", "near"):
+            request = GeneratePolicy.Request(
+                task="drawer-open-v3", seed=3, condition_names=["observation"], condition_values=[text]
+            )
+            answers.append(cell.call(GeneratePolicy, "policy_generator/generate_policy", request))
+    right, short, wrong = answers
+    assert right.success and right.observation_stamp.sec == right.observation_stamp.nanosec == 0
+    assert right.policy_id == generator.generate("drawer-open-v3", 3, observation).policy_id
+    assert not short.success and "found 1 finite scalars in shape (1,), expected 21" in short.message
+    assert not wrong.success and "condition 'observation': found 'near', expected 21 numbers" in wrong.message

@@ -5,12 +5,13 @@ import inspect
 import mujoco
 import numpy as np
 import pytest
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS, MT10_V3, MT50_V3
 
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.metaworld.experts import Expert
-from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, SceneError, sharing
-from lwd_ros.environments.metaworld.tasks import MT10, REVERSES, SCALAR_FIRST_QUATERNIONS
+from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, EPISODE_STEPS, Scene, sharing
+from lwd_ros.environments.metaworld.tasks import MT10, MT50, REVERSES, SCALAR_FIRST_QUATERNIONS
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,9 @@ def test_the_list_of_scalar_first_tasks_is_metaworlds(task):
 
 
 def test_the_task_lists_name_tasks_of_metaworld():
-    assert set(SCALAR_FIRST_QUATERNIONS) | set(MT10) | set(REVERSES) <= set(ALL_V3_ENVIRONMENTS)
+    assert tuple(MT50_V3) == MT50
+    assert tuple(MT10_V3) == MT10
+    assert set(SCALAR_FIRST_QUATERNIONS) | set(REVERSES) <= set(ALL_V3_ENVIRONMENTS) == set(MT50)
     assert all(REVERSES[REVERSES[task]] == task for task in REVERSES)
 
 
@@ -302,16 +305,33 @@ def test_take_over_from_another_scene_is_refused_and_harmless(scenes):
     drawer.reset(1)
     before = drawer.qpos
     window.reset(1)
-    with pytest.raises(SceneError, match=r"'drawer-open-v3' has another scene than .*load it without keep_state"):
+    with pytest.raises(SimulationError, match=r"'drawer-open-v3' has another scene than .*load it without keep_state"):
         drawer.take_over(window)
     assert drawer.qpos.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("task", MT10)
+def test_task_and_layout_are_enough_to_draw_states_again(scenes, contract, task):
+    """A recording has positions of joints alone: the bodies of a scene that is reset to its layout stand as before."""
+    recorded, fresh = scenes(task), Scene(task, contract)
+    recorded.reset(8)
+    recorded.reset(700_004)
+    for _ in range(10):
+        recorded.step(np.array([0.3, 0.3, -0.3, 1.0]))
+    fresh.reset(700_004)
+    assert fresh.model.body_pos.tobytes() == recorded.model.body_pos.tobytes()
+    assert fresh.model.body_quat.tobytes() == recorded.model.body_quat.tobytes()
+    fresh.data.qpos[:] = recorded.state()
+    mujoco.mj_forward(fresh.model, fresh.data)
+    seen = fresh.model.body_mocapid < 0  # not the hand's target
+    np.testing.assert_allclose(fresh.data.xpos[seen], recorded.data.xpos[seen], atol=2e-3)  # as of the step's begin
 
 
 # What a user can get wrong
 
 
 def test_an_unknown_task_lists_the_known_ones(contract):
-    with pytest.raises(SceneError) as caught:
+    with pytest.raises(SimulationError) as caught:
         Scene("drawer-open-v2", contract)
     assert all(name in str(caught.value) for name in ("'drawer-open-v2'", *ALL_V3_ENVIRONMENTS))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import DatasetError, Demonstrations, TaskFile
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.environments.metaworld import starts
 from lwd_ros.environments.metaworld.anywhere import ANYWHERE_EXPERTS
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 from lwd_ros.environments.metaworld.experts import OWN_EXPERTS, Expert, revision
 from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.environments.metaworld.tasks import REVERSES

@@ -1,7 +1,9 @@
 """The commands of `lwd` that make benchmarks: baselines, studies, the report."""
 
 import functools
+from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -9,12 +11,7 @@ from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 
 
 @click.command()
-@click.option(
-    "--method",
-    required=True,
-    help="Trained: multitask_mlp, task_mlp, regression_hypernetwork, diffusion_policy. "
-    "Made from a run: nearest_latent, mean_latent.",
-)
+@click.option("--method", required=True, help="One of methods.yaml that is trained, or made from a run.")
 @click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
 @click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
 @click.option("--out", type=click.Path(path_type=Path), help="To train: run folder.")
@@ -24,16 +21,18 @@ from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 @needs("train")
 def baseline(method, config, data, out, seed, folder, model) -> None:
     """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
-    from lwd_benchmarks.baselines import METHODS, TRAINED, latent_baseline, train_baseline
-    from lwd_benchmarks.diffusion_policy.config import METHOD as DIFFUSION_POLICY
-    from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-    from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+    from lwd_benchmarks.methods import LATENT, TRAINED
+    from lwd_benchmarks.methods.diffusion_policy.config import METHOD as DIFFUSION_POLICY
+    from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+    from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
+    from lwd_benchmarks.methods.latents import latent_baseline
+    from lwd_benchmarks.methods.training import train_baseline
     from lwd_ros.dataset import Demonstrations
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.config import TrainConfig
     from lwd_ros.learning.train import load
 
-    methods = (*METHODS, DIFFUSION_POLICY)
+    methods = (*TRAINED, DIFFUSION_POLICY, *LATENT)
     if method not in methods:
         raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(methods)}")
     trained = method in (*TRAINED, DIFFUSION_POLICY)
@@ -59,49 +58,83 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
 
-TEMPLATES = Path(__file__).with_name("templates")
-
-_PAGES = {
-    "metaworld": "benchmarks/results/metaworld",
-    "diffusion_policy": "benchmarks/results/diffusion_policy",
-    "handover": "benchmarks/results/handover",
-}
-"""Names of benchmark pages, and where their results lie."""
-
-
 @click.command()
-@click.option("--page", type=click.Choice(list(_PAGES)), help="Write one only.  [default: all that have results]")
+@click.option(
+    "--page",
+    "pages",
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "controller"]),
+    multiple=True,
+    help="Write this one only; name the option again for another.  [default: all]",
+)
 @click.option(
     "--results",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help=f"With --page: folder of its results.  [default: {', '.join(_PAGES.values())}]",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of all results.  [default: benchmarks/results of the repository]",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/benchmarks"), help="Folder of the pages.")
 @click.option(
-    "--template",
-    type=click.Path(path_type=Path),
-    help="With --page: its prose, with markers; PAGE_failures.md stands beside those that have one.  "
-    "[default: lwd_benchmarks/templates/PAGE.template.md]",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the pages; README.md is written only where this is left out.  [default: docs/benchmarks]",
 )
 @needs("demo")
-def report(page, results, out, template) -> None:
-    """Write the benchmark pages and their plots from results; the same results give the same bytes."""
-    from lwd_benchmarks.report.comparison import make_comparison
-    from lwd_benchmarks.report.document import make_report
-    from lwd_benchmarks.report.handover import make_handover
+def report(pages, results, out) -> None:
+    """Write the benchmark pages, their plots and headlines.json from results; the same results give the same bytes."""
+    from lwd_benchmarks.paths import in_checkout
+    from lwd_benchmarks.report.pages import PAGES, README, write
 
-    if (results or template) and not page:
-        raise click.UsageError("--results and --template are of one page: expected --page as well")
-    makers = {"metaworld": make_report, "diffusion_policy": make_comparison, "handover": make_handover}
-    for name in [page] if page else makers:
-        folder, prose = results or Path(_PAGES[name]), template or TEMPLATES / f"{name}.template.md"
-        empty = not any(folder.glob("*.json"))
-        if page and empty:  # a page of nothing would take the place of the one that is there, pictures and all
-            raise click.UsageError(f"--results: found no result in {folder}, expected JSON of 'lwd study'")
-        if empty:
-            click.echo(f"no results in {folder}: no page of them")
-            continue
-        click.echo(f"written to {makers[name](folder, out, prose)}")
+    folder, readme = results or in_checkout("benchmarks/results"), None
+    if out is None:
+        out = in_checkout("docs") / "benchmarks"
+        readme = None if pages else in_checkout(README)
+    for path in write(folder, out, list(pages or PAGES), readme):
+        click.echo(f"written to {path}")
+
+
+class Benchmarks(click.Group):
+    """The controller's benchmarks: each is a module that is loaded when it is called, since all but one need ROS 2."""
+
+    NAMES: ClassVar = {
+        "fields": "Reading messages by the contract's paths.",
+        "handover": "A second skill, seconds after its task, through the real nodes.",
+        "latency": "From observation to command, beside a bare echo.",
+        "report": "The page of all of them.",
+        "soak": "Memory and processor time over long runs.",
+        "step": "One step of policies of growing size.",
+        "swap": "Swaps in motion.",
+        "swap_profile": "What the threads use for a swap.",
+    }
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Every benchmark."""
+        return list(self.NAMES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """A benchmark; UsageError where ROS 2 is missing."""
+        if name not in self.NAMES:
+            return None
+        if name == "report":
+            return bench_report
+        try:
+            return import_module(f"lwd_benchmarks.controller.{name}").main
+        except ModuleNotFoundError as error:
+            raise click.UsageError(f"'lwd bench {name}' needs ROS 2: found no module '{error.name}'") from error
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click's, without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.NAMES.items()))
+
+
+@click.group(cls=Benchmarks)
+def bench() -> None:
+    """Benchmarks of the controller: latency, swaps, a policy's step, memory; each writes JSON by --json."""
+
+
+@click.command("report")
+@click.pass_context
+def bench_report(context) -> None:
+    """Write docs/benchmarks/controller.md."""
+    context.invoke(report, pages=("controller",))
 
 
 @click.group()
@@ -130,12 +163,12 @@ def _of_a_run(episodes: int, first_layout: int):
 @needs("sim,train")
 def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None:
     """Policies decoded from held-out demonstrations against the experts that made these."""
+    from lwd_benchmarks.results import ReconstructionResult, write
     from lwd_benchmarks.studies.reconstruction import study_reconstruction
-    from lwd_ros.evaluation.evaluate import write_json
 
     names = () if tasks == "all" else tasks_of(tasks)
     result = study_reconstruction(folder, names, episodes, first_layout, workers_of(workers))
-    write_json(result, path)
+    write(ReconstructionResult, result, path)
     for name, value in result["mean"].items():
         click.echo(f"{name:32} {value:8.3f}")
     click.echo(f"written to {path}")
@@ -146,12 +179,12 @@ def reconstruction(folder, tasks, episodes, first_layout, path, workers) -> None
 @needs("sim,train")
 def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
     """A picture of the latent space, and how different the policies are that it gives for one task."""
+    from lwd_benchmarks.results import LatentsResult, write
     from lwd_benchmarks.studies.latents import study_latents
-    from lwd_ros.evaluation.evaluate import write_json
 
     names = () if tasks == "all" else tasks_of(tasks)
     result = study_latents(folder, names, episodes, first_layout, workers_of(workers))
-    write_json(result, path)
+    write(LatentsResult, result, path)
     for task, sets in result["diversity"].items():
         shares = "  ".join(f"{name} {entry['action_disagreement']:.3f}" for name, entry in sets.items())
         click.echo(f"{task:26} action disagreement: {shares}")
@@ -163,21 +196,26 @@ def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
     "--study",
     "file",
     type=click.Path(),
-    default="benchmarks/config/study/metaworld.yaml",
-    help="What to train and judge; paths in it are relative to the current folder.",
+    help="What to train and judge; paths in it are relative to the current folder.  "
+    "[default: benchmarks/config/study/metaworld.yaml of the repository]",
 )
 @click.option("--only", default="*", help="Entries, or ENTRY_seedN, comma-separated; * and ? stand for any letters.")
 @WORKERS
 @needs("sim,train")
 def metaworld(file, only, workers) -> None:
     """Every model and baseline of the Metaworld benchmark; goes on with what is missing."""
+    from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.studies.matrix import Study, run_study
 
-    run_study(Study.load(file), [pattern.strip() for pattern in only.split(",")], workers_of(workers))
+    run_study(
+        Study.load(file or in_checkout("benchmarks/config/study/metaworld.yaml")),
+        [pattern.strip() for pattern in only.split(",")],
+        workers_of(workers),
+    )
 
 
 def _of_methods(name: str):
-    """The options of a study that compares the methods of benchmarks/config/study/NAME.yaml."""
+    """The options of a study that compares the methods with models for it in methods.yaml."""
     return lambda function: functools.reduce(
         lambda decorated, option: option(decorated),
         (
@@ -202,8 +240,7 @@ def _of_methods(name: str):
                 "--methods",
                 "file",
                 type=click.Path(),
-                default=f"benchmarks/config/study/{name}.yaml",
-                help="Methods and their model files.",
+                help="Methods and their model files.  [default: methods.yaml of the package]",
             ),
             click.option(
                 "--only",
@@ -217,18 +254,22 @@ def _of_methods(name: str):
 
 def _compare(run, name, file, only, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
     """Run a study of methods, print its rows and write it."""
+    from lwd_benchmarks.methods import FILE
+    from lwd_benchmarks.paths import in_checkout
+    from lwd_benchmarks.results import MethodsResult, write
     from lwd_benchmarks.studies.comparison import Rules, earlier_result
     from lwd_benchmarks.studies.methods import load_methods
-    from lwd_ros.evaluation.evaluate import write_json
 
     if quick and (tasks or episodes):
         raise click.UsageError("--quick: has tasks and episodes of its own, expected neither --tasks nor --episodes")
     chosen = ("reach-v3", "push-v3") if quick else tasks_of(tasks or "mt10")
-    path = path or Path(f"out/quick_{name}.json" if quick else f"benchmarks/results/diffusion_policy/{name}.json")
+    if path is None:
+        results = Path("out") if quick else in_checkout("benchmarks/results") / "diffusion_policy"
+        path = results / (f"quick_{name}.json" if quick else f"{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
     kept = kept or Path("out/quick" if quick else "out/studies")
     rules = Rules(chosen, 1 if quick else episodes or 20, first_layout, kept, workers_of(workers))
-    methods = load_methods(file, [name.strip() for name in only.split(",")] if only else ())
+    methods = load_methods(name, file or FILE, [name.strip() for name in only.split(",")] if only else ())
     result = run(methods, rules, earlier=earlier_result(path) if only else None)
     shown = ("disturbance", "level", "times_slower", "meanwhile")
     for method, rows in result["methods"].items():
@@ -236,7 +277,7 @@ def _compare(run, name, file, only, tasks, episodes, first_layout, kept, path, w
             labels = " ".join(str(row[key]) for key in shown if key in row)
             counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
             click.echo(f"{method:20} horizon {row['horizon']:3}  {labels:32} {counts}")
-    write_json(result, path)
+    write(MethodsResult, result, path)
     click.echo(f"written to {path}")
 
 
@@ -248,6 +289,16 @@ def horizon(**options) -> None:
     from lwd_benchmarks.studies.horizon import study_horizon
 
     _compare(study_horizon, "horizon", **options)
+
+
+@study.command()
+@_of_methods("convergence")
+@needs("sim,train")
+def convergence(**options) -> None:
+    """As horizon, of Diffusion Policies that were trained for less long or are larger."""
+    from lwd_benchmarks.studies.horizon import study_horizon
+
+    _compare(study_horizon, "convergence", **options)
 
 
 @study.command()
@@ -290,15 +341,15 @@ def latency(**options) -> None:
     "--json",
     "path",
     type=click.Path(path_type=Path),
-    default=Path("benchmarks/results/handover/handover.json"),
-    help="Write it here.",
+    help="Write it here.  [default: benchmarks/results/handover/handover.json of the repository]",
 )
 @WORKERS
 @needs("sim")
 def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> None:
     """Success of a second task against how late its policy is asked for, the arm driving on or held meanwhile."""
+    from lwd_benchmarks.paths import in_checkout
+    from lwd_benchmarks.results import HandoverResult, write
     from lwd_benchmarks.studies.handover import Rules, merged, study_handover
-    from lwd_ros.evaluation.evaluate import write_json
 
     try:
         pauses = tuple(sorted({float(text) for text in pauses_s.split(",")}))
@@ -307,6 +358,7 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
     if not pauses or not 0.0 <= pauses[0] <= pauses[-1] <= 3600.0:
         raise click.UsageError(f"--pauses-s: found '{pauses_s}', expected seconds from 0 to 3600, comma-separated")
     rules = Rules(episodes, first_layout, pauses)
+    path = path or in_checkout("benchmarks/results") / "handover/handover.json"
     merged(path, {}, rules)  # not after an hour of work
     path.parent.mkdir(parents=True, exist_ok=True)
     for model in models:
@@ -314,5 +366,5 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
         for row in result["rows"]:
             counts = f"{row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}"
             click.echo(f"{row['task']:16} after {row['pause_s']:4g} s, {row['meanwhile']:52} {counts}")
-        write_json(merged(path, {model.stem: result}, rules), path)
+        write(HandoverResult, merged(path, {model.stem: result}, rules), path)
     click.echo(f"written to {path}")

@@ -13,7 +13,7 @@ settings.load_profile("lwd_ros")
 def tiny_model(two_tasks, tmp_path_factory):  # noqa: F811
     """The model file of a Diffusion Policy of them."""
     from diffusion_policy_support import TINY
-    from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+    from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
 
     folder = tmp_path_factory.mktemp("diffusion_policy")
     train_diffusion_policy(TINY, two_tasks, folder / "run", folder / "dp.onnx")

@@ -6,12 +6,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from lwd_benchmarks.report.studies import MEANS
 
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
 from lwd_ros.evaluation.evaluate import wilson_interval
 
 TASKS = {"mt10": MT10, "mt50": MT50}
+MEANS = ("action_mean_absolute", "action_mean_absolute_of_others", "same_layout_mm", "other_layout_mm",
+         "energy_distance_mm", "energy_distance_noise_floor_mm")  # fmt: skip
 
 
 def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> dict:
@@ -31,7 +32,9 @@ def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> di
         "parameters": 692,
     } | study
     parameters, expert = study.pop("parameters"), study["method"] == "expert"
-    tasks = {}
+    learning = {"train_config": {"autoencoder": {"learning_rate": 0.002}}, "data_digest": f"{study['set']}'s"}
+    study["job"] = {} if expert else learning
+    tasks, first = {}, 200_000 if study["layouts"] == "reporting" else 100_000
     for task in TASKS[study["set"]]:
         count = successes if isinstance(successes, int) else (successes or {}).get(task, episodes)
         tasks[task] = {
@@ -40,7 +43,7 @@ def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> di
             "successes": count,
             "interval": wilson_interval(count, episodes),
             "steps_to_success": {"median": 60.0, "max": 90},
-            "failed_layouts": [],
+            "failed_layouts": list(range(first, first + episodes - count)),
         }
     if expert:
         study |= dict.fromkeys(("hidden_layers", "demonstrations_per_task", "steps", "training_s"))
@@ -49,7 +52,7 @@ def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> di
         "model_digest": None if expert else f"{zlib.crc32(f'{entry} {seed}'.encode()):064x}",
         "method": study["method"],
         "policy_parameters": None if expert else parameters,
-        "protocol": {"first_layout": 200_000 if study["layouts"] == "reporting" else 100_000},
+        "protocol": {"first_layout": first},
         "mean_success": sum(row["success"] for row in tasks.values()) / len(tasks),
         "flops_per_step": None if expert else 2 * parameters,
         "generation_ms": None if expert else 0.5 + 0.01 * seed,
@@ -61,8 +64,8 @@ def result(entry="mt10_lwd", seed=0, successes=None, episodes=50, **study) -> di
 def chain(seed=0, links=(("drawer-open-v3", 50), ("drawer-close-v3", 48)), episodes=50) -> dict:
     """One result of a chain."""
     rows = [{"task": task, "successes": count, "episodes": episodes} for task, count in links]
-    study = {"seed": seed, "entry": "mt10_lwd"}
-    return {"links": rows, "protocol": {"first_layout": 200_000}, "study": study}
+    whole = result("chain_drawer", seed, groups=[])
+    return {"links": rows, **{key: whole[key] for key in ("model_digest", "protocol", "study")}}
 
 
 def write(folder: Path, *results: dict) -> Path:
@@ -95,13 +98,30 @@ def _bundle(rng, paths: int, spread: float) -> list:
     return bent.round().astype(int).tolist()
 
 
+def _of_a_run(study: str, run: str, seed: int) -> dict:
+    """The head of what is studied of a run."""
+    digests = {"run_digest": "a", "data_digest": "mt10's" if "mt10" in run else "mt50's", "lwd_ros": "0.1.0"}
+    return {"study": study, "run": run, "seed": seed, **digests, "policy_parameters": 692, "protocol": {}}
+
+
 def reconstruction(run="metaworld_mt10_visible", seed=0, tasks=MT10, demonstrations=20, decoded=19) -> dict:
     """What `lwd reconstruction` writes, as far as the report reads it."""
     rng = np.random.default_rng(seed)
-    row = {"demonstrations": demonstrations, "expert": {"successes": demonstrations}, "decoded": {"successes": decoded}}
+    rolled = {"success": 1.0, "interval": [0.8, 1.0]}
+    row = {
+        "demonstrations": demonstrations,
+        "expert": {"successes": demonstrations, **rolled},
+        "decoded": {"successes": decoded, **rolled},
+        "expert_failed": 0,
+        "same_outcome": 1.0,
+        "action_error": {},
+        "paths": {},
+    }
     mean = dict(zip(MEANS, (0.05, 0.1, 8.0, 60.0, 1.5, 1.2), strict=True))
-    kept = {task: {"expert": _bundle(rng, 8, 40), "decoded": _bundle(rng, 8, 40)} for task in tasks[:4]}
-    head = {"study": "reconstruction", "run": run, "seed": seed, "mean": mean}
+    kept = {
+        task: {"layouts": [0] * 8, "expert": _bundle(rng, 8, 40), "decoded": _bundle(rng, 8, 40)} for task in tasks[:4]
+    }
+    head = {**_of_a_run("reconstruction", run, seed), "mean": mean}
     return head | {"tasks": dict.fromkeys(tasks, row), "kept_paths": kept}
 
 
@@ -116,11 +136,15 @@ def latents(run="metaworld_mt10_visible", seed=0, tasks=MT10, points=40) -> dict
         if number < 4:
             diversity[task] = {
                 name: {"layouts": [200_000] * 8, "successes": 8, "weight_distance": 0.2, "action_disagreement": 0.04,
+                       "action_disagreement_per_command": {},
                        "paths": _bundle(rng, 8, spread)}
                 for name, spread in (("one_layout", 5), ("many_layouts", 40))
             }  # fmt: skip
-    head = {"study": "latents", "run": run, "seed": seed}
-    return head | {"explained_variance": [0.3, 0.1], "tasks": picture, "diversity": diversity}
+    return _of_a_run("latents", run, seed) | {
+        "explained_variance": [0.3, 0.1],
+        "tasks": picture,
+        "diversity": diversity,
+    }
 
 
 def full_study(folder: Path) -> Path:
@@ -214,7 +238,7 @@ def full_study(folder: Path) -> Path:
                     )
     write(folder, *made)
     for seed in range(3):
-        (folder / f"chain_drawer_seed{seed}.json").write_text(json.dumps(chain(seed)), encoding="utf-8")
+        write(folder, chain(seed))
     for run, tasks in (("mt10_visible", MT10), ("mt10_hidden", MT10), ("mt50_visible", MT50)):
         for make in (reconstruction, latents):
             for seed in range(2):

@@ -4,15 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lwd_benchmarks.diffusion_policy import training
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy import training
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.disturbance import NONE
+from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.actors import LwdActor
-from lwd_ros.evaluation.disturbance import disturbed_episode
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.resources import share_path
 
@@ -163,7 +164,7 @@ def test_lwd_once_per_episode_is_what_lwd_evaluate_runs(contract):
     scene, actor = Scene("drawer-close-v3", contract), LwdActor(LWD)
     policy = PolicyGenerator(LWD).generate("drawer-close-v3", 200_001)
     scene.reset(200_000)
-    expected = rollout(scene, policy, stop_at_success=True).first_success_step
-    outcome = disturbed_episode(scene, actor, "drawer-close-v3", 200_000)
+    expected = run_episode(scene, PolicyActor(policy, contract), None).first_success_step
+    outcome = run_episode(scene, actor, 200_000, disturbance=NONE)
     assert (outcome.first_success_step, outcome.queries) == (expected, 1)
     assert expected > 0

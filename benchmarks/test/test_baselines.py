@@ -10,16 +10,19 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.baselines import METHODS, TRAINED, latent_baseline, train_baseline
-from lwd_benchmarks.baselines.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
+from lwd_benchmarks.methods import LATENT, TRAINED
+from lwd_benchmarks.methods.latents import latent_baseline
+from lwd_benchmarks.methods.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
+from lwd_benchmarks.methods.training import train_baseline
 from safetensors.torch import load_file
 from torch import nn
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import DatasetError, Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.learning import trainer
+from lwd_ros.learning.codec import decode
 from lwd_ros.learning.config import AutoencoderConfig, ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
 from lwd_ros.learning.networks import policy_forward
@@ -56,7 +59,7 @@ def run(data, tmp_path_factory):
 def files(data, run, tmp_path_factory):
     """The folder with every baseline's model file; those that were trained have a run folder beside it."""
     folder = tmp_path_factory.mktemp("baselines")
-    for method in METHODS:
+    for method in (*TRAINED, *LATENT):
         if method in TRAINED:
             train_baseline(method, CONFIG, data, folder / method, folder / f"{method}.onnx")
         else:
@@ -81,7 +84,7 @@ def _first(data, task: int) -> np.ndarray:
 # Model files
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
 def test_a_model_file_says_how_it_was_made(files, data, method):
     description = PolicyGenerator(files / f"{method}.onnx").description
     assert (description.method, description.tasks) == (method, TASKS)
@@ -94,7 +97,7 @@ def test_a_model_file_says_how_it_was_made(files, data, method):
     assert "torch" in description.training["versions"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
 def test_a_batch_of_several_tasks_decodes_like_its_rows(files, data, method):
     session = onnxruntime.InferenceSession(str(files / f"{method}.onnx"), providers=["CPUExecutionProvider"])
     feed = {"noise": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32), "task": np.array([2, 0, 1, 2])}
@@ -336,9 +339,26 @@ def test_a_folder_of_another_run_is_refused(files, data, run, tmp_path):
         train_baseline("task_mlp", CONFIG, data, run[0], model)
     with refused:
         train(CONFIG, data, files / "task_mlp")
-    with refused:
+    with pytest.raises(ConfigError, match=r"found a run of the method 'task_mlp', expected one of 'lwd train'$"):
         load(files / "task_mlp")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generated_normalisation_is_that_of_latents_alone(data, run, tmp_path):
+    """Methods without latents refuse it; those made from a run decode it as the run does."""
+    config = CONFIG.changed({"normalisation": "generated"})
+    with pytest.raises(ConfigError, match="key 'normalisation': found 'generated', expected task"):
+        train_baseline("task_mlp", config, data, tmp_path / "run", tmp_path / "x.onnx")
+    assert not (tmp_path / "run").exists()
+    made = train(config, data, tmp_path / "generated")
+    for method in ("nearest_latent", "mean_latent"):
+        latent_baseline(method, made, tmp_path / f"{method}.onnx")
+        policy = PolicyGenerator(tmp_path / f"{method}.onnx").generate(TASKS[1], 3)
+        own = made.autoencoder.encode(made.data.tokens[made.data.task == 1])
+        latents = own if method == "nearest_latent" else own.mean(0, keepdim=True)
+        decoded = decode(made, latents.numpy(), TASKS[1])
+        assert any(np.allclose(policy.weights, each.weights, atol=1e-4) for each in decoded)
+        assert any(np.allclose(policy.observation_mean, each.observation_mean, atol=1e-4) for each in decoded)
 
 
 def test_what_cannot_be_trained_claims_no_folder(data, run, tmp_path):
@@ -371,7 +391,7 @@ def test_the_command_makes_the_same_files(files, data, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["gpt"], f"--method: found 'gpt', expected one of {', '.join(METHODS)}, diffusion_policy"),
+        (["gpt"], f"--method: found 'gpt', expected one of {', '.join((*TRAINED, 'diffusion_policy', *LATENT))}"),
         (["task_mlp", "--run", "r"], "--method task_mlp: found --run, expected --config, --data, --out, --seed"),
         (["task_mlp", "--config", "c"], "--method task_mlp: found --config, expected --config, --data, --out, --seed"),
         (["task_mlp"], "--method task_mlp: found none of them, expected --config, --data, --out, --seed"),

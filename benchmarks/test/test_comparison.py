@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
-from lwd_benchmarks.diffusion_policy.training import train_diffusion_policy
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
 from lwd_benchmarks.studies import comparison, costs, trials
 from lwd_benchmarks.studies.comparison import Case, EarlierResultError, Rules, compare
 from lwd_benchmarks.studies.costs import QueryTimes, flops, query_seconds
@@ -20,9 +20,10 @@ from lwd_benchmarks.studies.robustness import _FREE_OBJECT, CASES, study_disturb
 
 from lwd_ros.cli import cli
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.episode import Thinking
 from lwd_ros.environments.metaworld.tasks import MT10
-from lwd_ros.evaluation.disturbance import Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.generator import ModelError
 from lwd_ros.resources import share_path
@@ -42,16 +43,19 @@ def diffusion_policy(tmp_path_factory, contract) -> Path:
     return folder / "dp_seed0.onnx"
 
 
+def _described(kind: str, model, horizons: list[int]) -> dict:
+    """An entry of a file of methods, for every study."""
+    models = [{"model": str(model), "seeds": [0], "horizons": horizons}]
+    return {"label": kind, "kind": kind, "models": dict.fromkeys(("horizon", "disturbance", "latency"), models)}
+
+
 @pytest.fixture
 def methods(diffusion_policy, tmp_path) -> Path:
     """A file of methods."""
     models = diffusion_policy.parent / "dp_seed{seed}.onnx"
     content = {
-        "lwd": {"kind": "lwd", "models": [{"model": str(LWD), "seeds": [0], "horizons": [500, 8]}]},
-        "diffusion_policy": {
-            "kind": "diffusion_policy",
-            "models": [{"model": str(models), "seeds": [0], "horizons": [8]}],
-        },
+        "lwd": _described("lwd", LWD, [500, 8]),
+        "diffusion_policy": _described("diffusion_policy", models, [8]),
     }
     path = tmp_path / "methods.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -120,7 +124,7 @@ def test_trials_are_kept_and_known_by_all_that_they_depend_on(tmp_path, monkeypa
     rules = _rules(tmp_path, episodes=1)
     first = compare([_method(500)], [Case()], rules)[0].counts
     place = next(rules.kept.glob("*.json"))
-    monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("it was run again"))
+    monkeypatch.setattr(trials, "run_episode", lambda *a, **k: pytest.fail("it was run again"))
     assert compare([_method(500)], [Case()], rules)[0].counts == first
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(LWD.read_bytes())
@@ -155,7 +159,7 @@ def test_a_model_that_is_replaced_meanwhile_is_refused(tmp_path):
 
 
 def test_a_model_that_lacks_a_task_is_refused_before_any_episode(tmp_path, diffusion_policy, monkeypatch):
-    monkeypatch.setattr(trials, "disturbed_episode", lambda *a, **k: pytest.fail("an episode was run"))
+    monkeypatch.setattr(trials, "run_episode", lambda *a, **k: pytest.fail("an episode was run"))
     method = _method(8, name="dp", kind="diffusion_policy", path=diffusion_policy)
     with pytest.raises(
         ModelError, match=r"task 'pick-place-v3' is unknown to dp_seed0.onnx; it knows reach-v3, drawer"
@@ -248,10 +252,16 @@ def test_other_methods_stay_as_they_are_in_an_earlier_result(tmp_path, methods, 
     assert CliRunner().invoke(cli, given).exit_code == 0
     assert list(json.loads(path.read_text())["methods"]) == ["lwd"]
     for broken, sentence in (
-        (json.dumps({**both, "protocol": {}}), r"key 'protocol': found \{\}, expected"),
-        (json.dumps({**both, "machine": {"cpu": "another"}}), "key 'machine': found .*another.* cannot stand beside"),
-        ("[]", "quick_horizon.json: found no mapping 'methods'"),
-        ("{", "quick_horizon.json: is not JSON"),
+        (
+            json.dumps({**both, "protocol": {**both["protocol"], "revision": 0}}),
+            r"key 'protocol': found .*\"revision\": 0.*, expected",
+        ),
+        (
+            json.dumps({**both, "machine": {"cpu": "another", "cores": 2}}),
+            "key 'machine': found .*another.* cannot stand beside",
+        ),
+        ("[]", "quick_horizon.json: is not the result of a study of methods"),
+        ("{", "quick_horizon.json: is not the result of a study of methods"),
     ):
         path.write_text(broken)
         with pytest.raises(EarlierResultError, match=sentence):
@@ -365,16 +375,27 @@ def test_quick_has_tasks_of_its_own(methods):
     [
         ("[]", r"found \[\], expected a mapping of methods by name"),
         (
-            "{a: {kind: x, models: []}}",
-            "method 'a': found .* expected a list 'models' and a kind of lwd, diffusion_pol",
+            "{a: {label: a, kind: x, models: {horizon: []}}}",
+            "method 'a': found kind 'x', expected one of lwd, diffusion_pol",
         ),
-        ("{a: {kind: lwd, models: [{model: m.onnx}]}}", "expected model, seeds and horizons"),
-        ("{a: {kind: lwd, models: [{model: 'm{seed}.onnx', seeds: [3], horizons: [8]}]}}", r"found no .*m3\.onnx"),
+        ("{a: {label: a, models: {horizon: []}}}", "method 'a': found models without a kind"),
+        ("{a: {kind: lwd}}", "method 'a': key 'label': Field required"),
+        ("{a: {label: a, colour_: red}}", "method 'a': key 'colour_': Extra inputs are not permitted"),
+        ("{a: {label: a}}", "found no method with models for 'horizon'"),
         (
-            f"{{a: {{kind: lwd, models: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}",
+            "{a: {label: a, kind: lwd, models: {horizon: [{model: m.onnx}]}}}",
+            "method 'a': key 'models.horizon.0.seeds': Field required",
+        ),
+        (
+            "{a: {label: a, kind: lwd, models: {horizon: [{model: 'm{seed}.onnx', seeds: [3], horizons: [8]}]}}}",
+            r"found no .*m3\.onnx",
+        ),
+        (
+            f"{{a: {{label: a, kind: lwd, models: {{horizon: [&m {{model: {LWD}, seeds: [0], horizons: [8]}}, *m]}}}}"
+            "}",
             "method 'a': found horizon 8 twice, expected one list of seeds for each horizon",
         ),
-        ("{'a, b': {kind: lwd, models: []}}", "found method 'a, b', expected names without commas"),
+        ("{'a, b': {label: a}}", "found method 'a, b', expected names without commas"),
         ("a: [", "is not YAML"),
     ],
 )
@@ -382,16 +403,16 @@ def test_a_wrong_file_of_methods_is_one_sentence(tmp_path, content, sentence):
     path = tmp_path / "methods.yaml"
     path.write_text(content)
     with pytest.raises(MethodsError, match=sentence):
-        load_methods(path)
+        load_methods("horizon", path)
 
 
 def test_some_methods_of_a_file_need_no_models_of_the_others(tmp_path):
     path = tmp_path / "methods.yaml"
-    there, gone = ({"kind": "lwd", "models": [{"model": m, "seeds": [0], "horizons": [8]}]} for m in (str(LWD), "gone"))
+    there, gone = (_described("lwd", model, [8]) for model in (LWD, "gone"))
     path.write_text(yaml.safe_dump({"there": there, "gone": gone}))
-    assert [method.name for method in load_methods(path, ["there"])] == ["there"]
+    assert [method.name for method in load_methods("horizon", path, ["there"])] == ["there"]
     with pytest.raises(MethodsError, match="found no method 'other', expected one of gone, there"):
-        load_methods(path, ["there", "other"])
+        load_methods("horizon", path, ["there", "other"])
 
 
 def test_training_layouts_are_refused(tmp_path):

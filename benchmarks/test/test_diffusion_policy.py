@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from click.testing import CliRunner
 from diffusers import DDIMScheduler
 from diffusion_policy_support import TINY
-from lwd_benchmarks.diffusion_policy import training
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.diffusion_policy.config import DiffusionPolicyConfig
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
-from lwd_benchmarks.diffusion_policy.network import ConditionalUnet
-from lwd_benchmarks.diffusion_policy.policy import DiffusionPolicy
+from lwd_benchmarks.methods import METHODS
+from lwd_benchmarks.methods.diffusion_policy import training
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.network import ConditionalUnet
+from lwd_benchmarks.methods.diffusion_policy.policy import DiffusionPolicy
 
 from lwd_ros.cli import cli
 from lwd_ros.environments.metaworld.scene import EPISODE_STEPS
@@ -245,14 +245,11 @@ def test_shipped_configs_are_valid(path):
 
 @pytest.mark.parametrize("study", ["horizon", "disturbance", "latency", "convergence"])
 def test_each_network_of_a_study_has_a_config_that_predicts_so_far(study):
-    methods = yaml.safe_load(share_path("config", "study", f"{study}.yaml").read_text())
     checked = 0
-    for name, method in methods.items():
-        for models in method["models"] if method["kind"] == "diffusion_policy" else ():
-            config = DiffusionPolicyConfig.load(
-                CONFIGS / f"{Path(models['model']).stem.removesuffix('_seed{seed}')}.yaml"
-            )
-            longest = max(models["horizons"])
+    for name, method in METHODS.items():
+        for models in method.models.get(study, ()) if method.kind == "diffusion_policy" else ():
+            config = DiffusionPolicyConfig.load(CONFIGS / f"{Path(models.model).stem.removesuffix('_seed{seed}')}.yaml")
+            longest = max(models.horizons)
             assert longest <= config.prediction_horizon or (longest == EPISODE_STEPS and config.first_share > 0)
             steps = name.partition("@")[2]
             assert not steps or int(steps) == config.steps

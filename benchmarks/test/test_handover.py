@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report import handover as page
-from lwd_benchmarks.report.errors import ReportError
+from lwd_benchmarks.results import HandoverResult, checked
 from lwd_benchmarks.studies.handover import Rules, merged, study_handover
 
 from lwd_ros.cli import cli
 from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.chains import MEANWHILE, Pause, evaluate_chain, wait
 from lwd_ros.generator import ModelError, PolicyGenerator
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks/results/handover"
 FIRST = 150_000  # layouts for choosing hyper-parameters
 CHAIN = ("drawer-open-v3", "drawer-close-v3")
 
@@ -57,7 +60,8 @@ def test_meanwhile_the_policy_before_acts_on_what_the_new_task_shows_or_the_arm_
     for hold in (False, True):
         start = scene.reset(FIRST)
         limiter.reset(np.array([0.0, 0.0, 0.0, 1.0]))
-        wait(scene, generator.generate("drawer-open-v3", 1, start), limiter, steps, hold)
+        actor = PolicyActor(generator.generate("drawer-open-v3", 1, start), contract)
+        wait(scene, actor, limiter, steps, hold)
         places[hold] = np.abs(scene.observe()[:3] - start[:3]).max()
         assert scene.gripper_effort(limiter.previous) == (1.0 if hold else pytest.approx(-1.0, abs=0.2))
     assert places[False] > 0.05 > 0.01 > places[True]
@@ -84,8 +88,8 @@ def test_results_that_state_one_first_layout_for_all_models_are_read_as_such(tmp
     both = merged(path, {"b": studied}, rules)
     assert [model["first_layout"] for model in both["models"].values()] == [200_000, FIRST]
     assert "first_layout" not in both["protocol"]
-    assert "| a | 200,000 | drives on |" in page.contents(earlier, {})["table:totals"]
-    assert "| b | 150,000 | drives on |" in page.contents(both, {})["table:totals"]
+    assert checked(HandoverResult, earlier, path).models["a"].first_layout == 200_000
+    assert checked(HandoverResult, both, path).models["b"].first_layout == FIRST
 
 
 def test_tasks_without_a_reverse_and_layouts_of_demonstrations_are_refused(model_path):
@@ -118,24 +122,18 @@ def test_the_command_of_a_chain_takes_a_pause(tmp_path, model_path):
     assert json.loads(path.read_text())["protocol"]["meanwhile"] == MEANWHILE[True]
 
 
-def test_the_page_says_what_the_results_say():
-    template = ROOT / "benchmarks/lwd_benchmarks/templates/handover.template.md"
-    text = page.page_of(ROOT / "benchmarks/results/handover", template)
-    assert (ROOT / "docs/benchmarks/handover.md").read_text(encoding="utf-8") == text, "run `lwd report`"
-
-
 def test_a_folder_without_the_study_is_named(tmp_path):
     with pytest.raises(ReportError, match=r"handover\.json: found no study"):
         page.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", page.PAIRS["mt10"] + page.PAIRS["mt50"])
+@pytest.mark.parametrize("name", sorted(page.load(RESULTS).study.models))
 def test_shipped_models_are_those_that_the_results_judge(name):
-    model, results = ROOT / "models" / f"{name}.onnx", ROOT / "benchmarks/results/handover"
+    model = ROOT / "models" / f"{name}.onnx"
     digest = PolicyGenerator(model).digest
-    study = json.loads((results / "handover.json").read_text())
-    assert study["models"][name]["model_digest"] == digest
-    assert study["models"][name].get("first_layout", study["protocol"].get("first_layout")) >= 200_000
+    found = page.load(RESULTS)
+    assert found.study.models[name].model_digest == digest
+    assert found.study.models[name].first_layout >= 200_000
     if name.endswith("anywhere"):
-        assert json.loads((results / f"{name}.json").read_text())["model_digest"] == digest
+        assert found.evaluations[name].model_digest == digest
         assert model.stat().st_size < 10e6

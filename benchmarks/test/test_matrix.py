@@ -1,13 +1,13 @@
 """Pins studies: what a study's file may say, and that each result is made once, by the job that is asked for."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from lwd_benchmarks.studies.matrix import Study, StudyError, run_study
 
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
-from lwd_ros.resources import share_path
+from lwd_ros.environments.collect import CollectSettings, collect
 
 CONFIG = """
 name: tiny
@@ -188,4 +188,4 @@ def test_a_study_of_a_run_that_is_not_there_says_so(folder):
 
 
 def test_the_shipped_study_can_be_loaded():
-    assert len(Study.load(share_path("config", "study", "metaworld.yaml")).jobs) > 100
+    assert len(Study.load(Path(__file__).parents[1] / "config/study/metaworld.yaml").jobs) > 100

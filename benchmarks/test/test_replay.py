@@ -4,13 +4,13 @@ import hashlib
 
 import numpy as np
 import pytest
+from lwd_benchmarks.methods.replay import NearestDemonstrationActor
 from lwd_benchmarks.studies.comparison import Case, Rules, compare
 from lwd_benchmarks.studies.costs import flops
 from lwd_benchmarks.studies.methods import Method
-from lwd_benchmarks.studies.replay import NearestDemonstrationActor
 
 from lwd_ros.dataset import Demonstrations
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import ModelError
 
 TASKS = ("drawer-close-v3", "reach-v3")

@@ -15,7 +15,7 @@ from lwd_benchmarks.studies.runs import representative
 from lwd_ros.cli import cli
 from lwd_ros.contract import ContractError
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.environments.metaworld.collect import CollectSettings, collect, demonstrate
+from lwd_ros.environments.collect import CollectSettings, collect, demonstrate
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.evaluate import write_json
 from lwd_ros.generator import ModelError, PolicyGenerator
@@ -193,7 +193,7 @@ def test_codec_encodes_as_training_did_and_samples_as_the_model_file_does(traine
     export(run, tmp_path / "model.onnx")
     generator = PolicyGenerator(tmp_path / "model.onnx")
     observations = np.stack([episode.observation[0] for episode in data.episodes["door-open-v3"][:3]])
-    policies = decode(run, "door-open-v3", sample(run, "door-open-v3", [7, 8, 9], observations))
+    policies = decode(run, sample(run, "door-open-v3", [7, 8, 9], observations), "door-open-v3")
     for seed, observation, policy in zip((7, 8, 9), observations, policies, strict=True):
         expected = generator.generate("door-open-v3", seed, observation)
         assert policy.weights == pytest.approx(expected.weights, abs=1e-4)
@@ -231,7 +231,8 @@ def test_reconstruction_of_the_expert_itself_is_perfect(contract, monkeypatch):
     settings = CollectSettings(noise=(0.3, 0.3))
     originals, failed = reconstruction._originals(contract, "reach-v3", 4, FIRST, settings)
     assert failed == 0
-    monkeypatch.setattr(reconstruction, "rollout", lambda scene, policy, **_: policy)
+    monkeypatch.setattr(reconstruction, "PolicyActor", lambda policy, contract: policy)
+    monkeypatch.setattr(reconstruction, "run_episode", lambda scene, policy, layout, **_: policy)
     monkeypatch.setattr(reconstruction, "_action_errors", lambda *_: {})
     entry = reconstruction._compare(contract, "reach-v3", originals, [o.expert for o in originals])["entry"]
     assert entry["expert"] == entry["decoded"] and entry["same_outcome"] == 1.0
@@ -240,14 +241,13 @@ def test_reconstruction_of_the_expert_itself_is_perfect(contract, monkeypatch):
     assert energy["expert_to_decoded"] < energy["noise_floor"]
 
 
-def test_studies_refuse_what_they_cannot_study(trained, data, monkeypatch):
+def test_studies_refuse_what_they_cannot_study(trained):
     with pytest.raises(ModelError, match="belong to demonstrations"):
         reconstruction.study_reconstruction(trained[0], (), 4, 5, 1)
     with pytest.raises(ModelError, match="task 'push-v3' is unknown to"):
         latents.study_latents(trained[0], ("push-v3",), 4, FIRST, 1)
-    monkeypatch.setitem(data.meta, "settings", {"noise": 0.3})
-    with pytest.raises(DatasetError, match=r"meta.json: key 'settings': found noise 0.3"):
-        reconstruction.collect_settings(data)
+    with pytest.raises(DatasetError, match=r"run: its dataset's settings: found noise 0.3"):
+        reconstruction.collect_settings({"noise": 0.3}, trained[0])
 
 
 def test_latents_are_complete_finite_and_the_same_twice(trained, tmp_path, monkeypatch):

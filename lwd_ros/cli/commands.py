@@ -11,10 +11,10 @@ import click
 from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
-from lwd_ros.cli.support import CONTRACT, COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
 from lwd_ros.contract import Contract
+from lwd_ros.demo.command import demo
 from lwd_ros.errors import LwdError
-from lwd_ros.resources import share_path
 
 
 @click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -26,11 +26,21 @@ def cli() -> None:
 
 
 cli.add_command(contract)
+cli.add_command(needing(demo, "demo"))
+
+_OWN = "own"  # what '--expert' without a value stands for
 
 
 @cli.command()
-@click.option("--tasks", default="mt10", help="Metaworld tasks, comma-separated, or mt10, mt50.")
+@click.option("--tasks", help="ENV/SET, ENV/all, or tasks, comma-separated.  [default: all of --environment]")
+@ENVIRONMENT
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@click.option(
+    "--expert",
+    metavar="MODULE:FUNCTION",
+    help="Instead of the environment's experts: a function of an observation that gives a command, or, where its "
+    "argument is called 'environment', of one that gives an expert. All starts are fresh then.",
+)
 @click.option(
     "--episodes",
     type=COUNT,
@@ -42,7 +52,8 @@ cli.add_command(contract)
     type=click.FloatRange(min=0),
     nargs=2,
     default=(0.0, 0.3),
-    help="Range of the execution noise's standard deviation, drawn per demonstration, in action units of ±1.",
+    help="Range of the execution noise's standard deviation, drawn per demonstration, in shares of half a command's "
+    "range.",
 )
 @click.option(
     "--first-layout",
@@ -55,21 +66,27 @@ cli.add_command(contract)
     "--anywhere",
     type=FROM_ZERO,
     default=0,
-    help="Further starts a task with a reverse, from wherever the task before, a hold or a wandering left the hand.",
+    help="Further starts a task with a reverse, from wherever the task before, a hold or a wandering left the robot.",
 )
 @click.option(
     "--drift-steps",
     type=FROM_ZERO,
     default=800,
-    help="With --anywhere: the task before drives on for up to so many control steps of 12.5 ms.",
+    help="With --anywhere: the task before drives on for up to so many control steps.",
 )
 @CONTRACT
 @WORKERS
 @needs("sim")
-def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers) -> None:
-    """Collect demonstrations of Metaworld's scripted experts; continues a run that was stopped."""
-    from lwd_ros.environments.metaworld.collect import CollectSettings, collect
+def collect(
+    tasks, environment, out, expert, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers
+) -> None:
+    """Collect demonstrations of experts; continues a run that was stopped."""
+    from lwd_ros.environments.collect import CollectSettings, collect
 
+    if expert and anywhere:
+        raise click.UsageError("--anywhere: found with --expert, expected the environment's own experts")
+    if tasks is None and not environment:
+        raise click.UsageError("--tasks: found nothing, expected ENV/SET or ENV/all of what 'lwd environments' lists")
     settings = CollectSettings(
         episodes=episodes,
         noise=noise,
@@ -78,8 +95,9 @@ def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_ste
         anywhere=anywhere,
         drift_steps=drift_steps,
     )
-    loaded = Contract.load(contract or share_path("config", "metaworld.yaml"))
-    meta = collect(out, tasks_of(tasks), loaded, settings, workers_of(workers))
+    simulator, names = chosen("all" if tasks is None else tasks, environment)
+    loaded = Contract.load(contract) if contract else simulator.spec.contract()
+    meta = collect(out, names, loaded, settings, workers_of(workers), simulator, expert)
     frames = sum(count["frames"] for count in meta["counts"].values())
     episodes = sum(count["episodes"] for count in meta["counts"].values())
     click.echo(f"{episodes} demonstrations, {frames} frames, digest {meta['digest']} in {out}")
@@ -90,42 +108,60 @@ def collect(tasks, out, episodes, noise, first_layout, seed, anywhere, drift_ste
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--seed", type=FROM_ZERO, help="Overrides the config's seed.")
+@click.option("--devices", type=COUNT, default=1, help="CUDA devices, or processes on a CPU, that share each batch.")
 @needs("train")
-def train(config, data, out, seed) -> None:
+def train(config, data, out, seed, devices) -> None:
     """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
-    from dataclasses import replace
-
     from lwd_ros.dataset import Demonstrations
+    from lwd_ros.learning import devices as several
     from lwd_ros.learning.config import TrainConfig
     from lwd_ros.learning.train import train
 
     loaded = TrainConfig.load(config)
     if seed is not None:
-        loaded = replace(loaded, seed=seed)
-    run = train(loaded, Demonstrations(data), out)
-    click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {run.autoencoder.layout.parameters} parameters) in {out}")
+        loaded = loaded.changed({"seed": seed})
+    if devices > 1 and not several.launched():
+        several.require(devices)
+        arguments = ["--config", config, "--data", data, "--out", out, "--seed", loaded.seed]
+        sys.exit(several.launch(devices, ["train", *map(str, arguments)]))
+    team = several.team()
+    run = train(loaded, Demonstrations(data), out, team)
+    if team.first:
+        parameters = run.autoencoder.layout.parameters
+        click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {parameters} parameters) in {out}")
+    team.end()
 
 
 @cli.command()
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Of an unfinished run: its dataset, where that was moved."
+)
 @needs("train")
-def export(folder, out) -> None:
-    """Write a finished run as one self-describing ONNX file."""
+def export(folder, out, data) -> None:
+    """Write a run as one self-describing ONNX file; one that was stopped is finished first."""
     from lwd_ros.generator import PolicyGenerator
     from lwd_ros.learning.export import export
     from lwd_ros.learning.train import load
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    export(load(folder), out)
+    export(load(folder, data), out)
     generator = PolicyGenerator(out)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
 
 
 @cli.command()
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.")
-@click.option("--expert", is_flag=True, help="Instead of a model: the scripted experts, undisturbed.")
-@click.option("--tasks", default="all", help="Tasks, comma-separated; all: every task of the model; mt10, mt50.")
+@click.option(
+    "--expert",
+    is_flag=False,
+    flag_value=_OWN,
+    metavar="[MODULE:FUNCTION]",
+    help="Instead of a model: the environment's experts, undisturbed, or a function as for 'lwd collect'.",
+)
+@click.option("--tasks", default="all", help="ENV/SET, or tasks, comma-separated; all: every task of the model.")
+@ENVIRONMENT
 @click.option("--chain", is_flag=True, help="Run the tasks one after another in one scene, without a reset.")
 @click.option(
     "--drift-s",
@@ -138,9 +174,9 @@ def export(folder, out) -> None:
 @click.option(
     "--first-layout",
     type=FROM_ZERO,
-    default=200_000,
-    help="First layout seed: 100,000 up validate, 200,000 up report.",
+    help="First layout seed: 100,000 up validate, 200,000 up report.  [default: 100,000]",
 )
+@click.option("--reporting", is_flag=True, help="Layouts of reported figures: those from 200,000 on.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @WORKERS
 @click.option(
@@ -152,78 +188,122 @@ def export(folder, out) -> None:
 @click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
 @needs("sim")
 def evaluate(
-    model, expert, tasks, chain, drift_s, hold, episodes, first_layout, path, workers, backend, scheduler
-) -> None:
-    """Success per task on unseen layouts, one generated policy per episode."""
+    model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, path, workers, backend,
+    scheduler,
+) -> None:  # fmt: skip
+    """Success or return per task on unseen layouts, one generated policy per episode."""
+    from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
+    from lwd_ros.environments.registry import simulator_of
     from lwd_ros.evaluation.chains import Pause, evaluate_chain
     from lwd_ros.evaluation.evaluate import evaluate, write_json
     from lwd_ros.evaluation.expert import evaluate_expert
     from lwd_ros.evaluation.parallel import backend as running_on
     from lwd_ros.generator import PolicyGenerator
 
-    if expert and (model or chain or tasks == "all"):
-        raise click.UsageError("--expert: expected --tasks with names, mt10 or mt50, and neither --model nor --chain")
+    if expert and (model or chain or (tasks == "all" and not environment)):
+        raise click.UsageError("--expert: expected --tasks or --environment, and neither --model nor --chain")
     if not expert and not model:
         raise click.UsageError("found neither --model nor --expert, expected one of them")
     if drift_s is not None and not chain:
         raise click.UsageError("--drift-s: is a pause between tasks, expected --chain with it")
     if hold and drift_s is None:
         raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
-    names = PolicyGenerator(model).tasks if tasks == "all" else tasks_of(tasks, repeats=chain)
+    if reporting and first_layout is not None:
+        raise click.UsageError("--reporting: found --first-layout beside it, expected one of them")
+    if first_layout is None:
+        first_layout = (REPORTING_LAYOUTS if reporting else VALIDATION_LAYOUTS).start
+    if model and tasks == "all":
+        names = PolicyGenerator(model).tasks
+        simulator = simulator_of(names, environment)
+    else:
+        simulator, names = chosen(tasks, environment, repeats=chain)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)  # not after an hour of work
-    run = evaluate_expert if expert else functools.partial(evaluate, model)
-    if chain:
+    if expert:
+        run = functools.partial(evaluate_expert, expert=None if expert == _OWN else expert)
+    elif chain:
         pause = None if drift_s is None else Pause(drift_s, hold)
         run = functools.partial(evaluate_chain, model, pause=pause)
+    else:
+        run = functools.partial(evaluate, model)
     with running_on(backend, workers_of(workers), scheduler):
-        result = run(names, episodes, first_layout, workers or -1 if scheduler else workers_of(workers))
-    rows = [(link["task"], link) for link in result["links"]] if chain else list(result["tasks"].items())
-    for task, row in rows:
-        low, high = row["interval"]
-        click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
-    if expert:
-        click.echo(f"mean {result['mean_success']:.4f}; {result['method']}")
-    elif not chain:
-        click.echo(
-            f"mean {result['mean_success']:.4f}; {result['policy_parameters']} parameters, "
-            f"{result['flops_per_step']} FLOPs a step, generated in {result['generation_ms']:.2f} ms"
-        )
+        processes = workers or -1 if scheduler else workers_of(workers)
+        result = run(names, episodes, first_layout, processes, environment=simulator)
+    _print(result)
     if path:
         write_json(result, path)
         click.echo(f"written to {path}")
 
 
+def _print(result: dict) -> None:
+    """A row for each task or link, and the mean of tasks."""
+    rows = [(link["task"], link) for link in result["links"]] if "links" in result else list(result["tasks"].items())
+    for task, row in rows:
+        low, high = row["interval"]
+        if "return" in row:
+            click.echo(f"{task:26} {row['episodes']:4} returns {row['return']:.4g}  [{low:.4g}, {high:.4g}]")
+            continue
+        click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
+    if "links" in result:
+        return
+    mean = f"{result['mean_return']:.6g}" if "mean_return" in result else f"{result['mean_success']:.4f}"
+    if result["model"] is None:
+        click.echo(f"mean {mean}; {result['method']}")
+        return
+    click.echo(
+        f"mean {mean}; {result['policy_parameters']} parameters, {result['flops_per_step']} FLOPs a step, "
+        f"generated in {result['generation_ms']:.2f} ms"
+    )
+
+
 @cli.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file.")
+@ENVIRONMENT
+@needs("sim")
+def environments(environment) -> None:
+    """List the environments that are registered: their tasks, sets of tasks, scores and capabilities."""
+    from lwd_ros.environments.environment import CAPABILITIES
+    from lwd_ros.environments.registry import names, simulator
+
+    for name in [environment] if environment else names():
+        try:
+            found = simulator(name)
+            built = found.make(found.spec.tasks[0], found.spec.contract())
+        except LwdError as error:
+            click.echo(f"{name}: cannot be used: {error}")
+            continue
+        spec = found.spec
+        has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
+        built.close()
+        click.echo(f"{name}: {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode")
+        click.echo(f"  score         {spec.score}")
+        click.echo(f"  capabilities  {', '.join(has) or 'none'}")
+        for title, tasks in {**spec.task_sets, "all": spec.tasks}.items():
+            shown = f"{', '.join(tasks[:3])}, and {len(tasks) - 3} more" if len(tasks) > 3 else ", ".join(tasks)
+            click.echo(f"  {f'{name}/{title}':32}  {shown}")
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder of 'lwd train' or 'lwd baseline'.")
 @needs()
-def describe(model) -> None:
-    """Print what a model file says about itself, as JSON."""
+def describe(model, folder) -> None:
+    """Print what a model file or a run folder is, as JSON."""
+    if (model is None) == (folder is None):
+        raise click.UsageError("expected either --model or --run")
+    if folder is not None:
+        click.echo(json.dumps(_run_described(folder=folder), indent=1))
+        return
     from lwd_ros.generator import PolicyGenerator
-    from lwd_ros.generator.model_file import METADATA_KEY
 
     generator = PolicyGenerator(model)
-    content = json.loads(generator.description.to_metadata()[METADATA_KEY])
-    click.echo(json.dumps({"sha256": generator.digest, **content}, indent=1))
+    click.echo(json.dumps({"sha256": generator.digest, **generator.metadata}, indent=1))
 
 
-@cli.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("out/demo"),
-    help="Folder; results of an earlier run there are replaced.",
-)
-@click.option("--layout", type=FROM_ZERO, default=0, help="Seed of the start layout; 0 draws one.")
-@click.option("--model", default="", help="Model file; default: the shipped metaworld_mt10_anywhere.")
-@click.option("--contract", default="", help="Contract that the model was trained for; default: the shipped one.")
-@click.option("--video/--no-video", default=True, help="Draw demo.mp4 where the machine can.")
-@needs("demo")
-def demo(out, layout, model, contract, video) -> None:
-    """Open a drawer, close it and open it again: three policies generated and swapped in a running simulation."""
-    from lwd_ros.demo.story import run_demo
+@needs("train")
+def _run_described(folder: Path) -> dict:
+    from lwd_ros.learning.run_folder import describe_run
 
-    sys.exit(run_demo(out, layout, video, model_file=model, contract_file=contract))
+    return describe_run(folder)
 
 
 def main() -> None:

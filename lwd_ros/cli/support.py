@@ -10,6 +10,12 @@ _FROM_ROS = ("rclpy", "lwd_msgs")
 _APART = {"distributed": "pip install 'lwd_ros[cluster]'", "ray": "pip install ray"}  # for one backend alone
 
 
+def needing(command: click.Command, extra: str) -> click.Command:
+    """A command of another package, as `needs`."""
+    command.callback = needs(extra)(command.callback)
+    return command
+
+
 def needs(extra: str = ""):
     """Say in one sentence how to get a third-party package that the command lacks: all it needs is in `extra`."""
 
@@ -42,20 +48,26 @@ def _command() -> str:
     return " ".join(names)
 
 
-def tasks_of(names: str, repeats: bool = False) -> tuple[str, ...]:
-    """The tasks that a user listed: at least one, none twice unless `repeats`."""
-    from lwd_ros.environments.metaworld.tasks import MT10, MT50
+def chosen(names: str, environment: str = "", repeats: bool = False):
+    """The simulator and the tasks that a user listed: at least one, none twice unless `repeats`.
 
-    sets = {"mt10": MT10, "mt50": MT50}
-    if names.lower() in sets:
-        return sets[names.lower()]
-    tasks = tuple(name.strip() for name in names.split(",") if name.strip())
-    if not tasks:
+    Raises:
+        SimulationError: no environment has them, or several do.
+    """
+    from lwd_ros.environments.registry import find
+
+    if not names.replace(",", " ").strip():
         raise click.UsageError("--tasks: found no task, expected names separated by commas")
+    simulator, tasks = find(names, environment)
     twice = [task for place, task in enumerate(tasks) if task in tasks[:place]]
     if twice and not repeats:
         raise click.UsageError(f"--tasks: found '{twice[0]}' twice, expected every task once")
-    return tasks
+    return simulator, tasks
+
+
+def tasks_of(names: str, environment: str = "") -> tuple[str, ...]:
+    """As `chosen`, the tasks alone."""
+    return chosen(names, environment)[1]
 
 
 def workers_of(count: int) -> int:
@@ -65,4 +77,7 @@ def workers_of(count: int) -> int:
 
 COUNT, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
 WORKERS = click.option("--workers", type=FROM_ZERO, default=0, help="Parallel processes; 0: one per core.")
-CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the shipped metaworld.yaml.")
+CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the environment's.")
+ENVIRONMENT = click.option(
+    "--environment", default="", help="Name as 'lwd environments' lists it, or a YAML file; tasks need no prefix then."
+)

@@ -9,31 +9,22 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from lwd_ros.contract.binding import Binding
 from lwd_ros.contract.errors import ContractError, Section, fail
 from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion, is_position
+from lwd_ros.reading import read_yaml
 
 AGE = "observation_age"
 """A scalar of this name, in s from 0 up, is how old an observation is when it is answered. No topic carries it: whoever
 answers takes it from the stamp, and cuts it off at the limit."""
 
+LONGEST_HISTORY = 8
+"""Frames that may stand in one vector."""
 
 _UNITS_OF_PLACES = ("m", "rad")  # of commands that are probably positions, where such a scalar is observed
 _VECTOR = re.compile(r"(.+)\[\d+\]")  # an element of a vector: what it is called, without its place
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's own loader keeps the last of two equal keys in silence; this one refuses them."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise ContractError(f"key '{key}': found {keys.count(key)} times below line {line}, expected once")
-        return super().construct_mapping(node, deep)
+_FRAME = re.compile(r".*@-\d+")  # a scalar of an earlier frame
 
 
 def _flat(meaning: dict) -> dict:
@@ -86,6 +77,9 @@ class Contract:
     """What a policy observes and commands.
 
     The digest covers all but `binding`: two contracts of one digest mean the same to a policy.
+
+    An observation, or frame, is one value of each observed scalar. A policy reads the last `history` of them, stacked,
+    oldest first (`lwd_ros.contract.Frames`); all else of a contract speaks of single frames.
     """
 
     name: str
@@ -93,6 +87,7 @@ class Contract:
     observation: tuple[ObservationScalar, ...]
     command: tuple[CommandScalar, ...]
     binding: Binding | None = None
+    history: int = 1
 
     @classmethod
     def load(cls, path: str | Path, joint_prefix: str | None = None) -> "Contract":
@@ -101,14 +96,7 @@ class Contract:
         Raises:
             ContractError: the file is missing or not YAML, or a key is wrong; names the key.
         """
-        try:
-            content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-        except OSError as error:
-            raise ContractError(f"{path}: cannot be read ({error.strerror}); expected a contract in YAML") from error
-        except ContractError as error:
-            raise ContractError(f"{path}: {error}") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets a bad date's ValueError through
-            raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path, "a contract in YAML", ContractError)
         return cls.from_dict(content, str(path), joint_prefix)
 
     @classmethod
@@ -119,11 +107,12 @@ class Contract:
         """
         root = Section(content, where)
         root.only("name", "period_s", "history", "observation", "command", "binding")
-        if root.number("history") != 1:
-            fail(where, "history", root.value["history"], "1 (one frame per observation vector)")
+        history = root.number("history")
+        if history not in range(1, LONGEST_HISTORY + 1):
+            fail(where, "history", root.value["history"], f"1 to {LONGEST_HISTORY} frames, a whole number")
         observation = _observation(root.section("observation"))
         command = _command(root.section("command"), observation)
-        contract = cls(root.text("name"), root.number("period_s", above=0), observation, command)
+        contract = cls(root.text("name"), root.number("period_s", above=0), observation, command, history=int(history))
         if "binding" in root.value:
             contract = replace(contract, binding=Binding.from_section(root.section("binding"), contract, joint_prefix))
         contract._require_rests(where)
@@ -165,7 +154,7 @@ class Contract:
         return {
             "name": self.name,
             "period_s": self.period_s,
-            "history": 1,
+            "history": self.history,
             "observation": observation,
             "command": {scalar.name: scalar.meaning() for scalar in self.command},
         }
@@ -183,9 +172,37 @@ class Contract:
                         if list(self.meaning()[kind]) != list(other.meaning()[kind])]  # fmt: skip
 
     @cached_property
+    def frame_size(self) -> int:
+        """Observed scalars: the size of one frame."""
+        return len(self.observation)
+
+    @cached_property
+    def vector_size(self) -> int:
+        """The size of what policies read: `history` frames."""
+        return self.history * self.frame_size
+
+    @cached_property
+    def vector_names(self) -> tuple[str, ...]:
+        """Names in the order of what policies read: "hand_x@-2", "hand_x@-1", "hand_x" are hand_x, oldest first."""
+        suffixes = [f"@-{back}" if back else "" for back in range(self.history - 1, -1, -1)]
+        return tuple(name + suffix for suffix in suffixes for name in self.observation_names)
+
+    @cached_property
     def age_place(self) -> int | None:
-        """Where in the observation vector its AGE stands; None where policies are not told."""
+        """Where in a frame its AGE stands; None where policies are not told."""
         return self.observation_names.index(AGE) if AGE in self.observation_names else None
+
+    @cached_property
+    def age_places(self) -> tuple[int, ...]:
+        """Where in what policies read the frames' AGE stands, oldest first; nothing where policies are not told."""
+        first = range(0, self.vector_size, self.frame_size)
+        return () if self.age_place is None else tuple(start + self.age_place for start in first)
+
+    def with_history(self, history: int) -> "Contract":
+        """This contract for policies that read `history` frames; raises ValueError outside 1 to LONGEST_HISTORY."""
+        if history not in range(1, LONGEST_HISTORY + 1):
+            raise ValueError(f"history: found {history!r}, expected 1 to {LONGEST_HISTORY} frames")
+        return replace(self, history=history)
 
     def with_age(self, longest_s: float) -> "Contract":
         """This contract and, last in the observation, its AGE up to `longest_s`."""
@@ -201,7 +218,7 @@ class Contract:
         return tuple(scalar.rest or (KEEP if scalar.name in kept else ZERO) for scalar in self.command)
 
     def places(self, name: str) -> tuple[int, ...]:
-        """Where an observed scalar or vector stands in the observation vector; nothing where there is none."""
+        """Where an observed scalar or vector stands in a frame; nothing where there is none."""
         names = self.observation_names
         if name in names:
             return (names.index(name),)
@@ -211,7 +228,7 @@ class Contract:
 
     @property
     def observation_names(self) -> tuple[str, ...]:
-        """Names in the order of the observation vector."""
+        """Names in the order of a frame."""
         return tuple(scalar.name for scalar in self.observation)
 
     @property
@@ -254,6 +271,8 @@ def _observation(names: Section) -> tuple[ObservationScalar, ...]:
         _require_plain(names, name)
         if name in (ZERO, KEEP, LAST_COMMAND):
             fail(names.where, names.path(name), name, "another name, for rest and relative_to have this one")
+        if _FRAME.fullmatch(name):
+            fail(names.where, names.path(name), name, "another name, for a scalar of an earlier frame is called so")
         scalar = ObservationScalar(name, item.text("unit"), *item.limits("limits"))
         if name == AGE and (scalar.unit != "s" or scalar.minimum != 0 or "size" in item.value):
             found = f"from {scalar.minimum:g} {scalar.unit}"

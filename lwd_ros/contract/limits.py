@@ -107,9 +107,9 @@ class CommandLimiter:
         """Turn a policy's output (float64 [commands], in the contract's units) into a command, in place; returns it.
 
         `periods` is the time since the last command in control periods; the slew of more than one is never allowed.
-        `observation` (float64 [observations]) is what the policy saw; needed where a command is relative to a measured
-        scalar or rests at one. The output must be finite; the caller checks, because only the caller knows what to do
-        otherwise.
+        `observation` (float64 [observations]) is the frame it answers; needed where a command is relative to a
+        measured scalar or rests at one. The output must be finite; the caller checks, because only the caller knows
+        what to do otherwise.
         """
         if not self._started:
             assert observation is not None, "a command rests at a measured scalar"

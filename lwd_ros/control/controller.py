@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from lwd_ros.contract import AGE, Contract
+from lwd_ros.contract import AGE, Contract, Frames
 from lwd_ros.control.age import ToldAge
 from lwd_ros.control.command import SAFE_STAMP_NS, Answer, Command
 from lwd_ros.control.mode import (
@@ -60,13 +60,13 @@ class ControllerCore:
         binding = contract.require_binding()
         self.contract, self._policy_timeout_s = contract, policy_timeout_s
         self._stop_outside_training_range, self.simulated_time = stop_outside_training_range, simulated_time
-        if contract.age_place is not None and stamp_clock_ns is None:
-            raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
-        self._stamp_clock_ns = stamp_clock_ns
-        self._assembler, self._slot = (
-            ObservationAssembler(contract, simulated_time, stamp_clock_ns),
-            PolicySlot(contract),
-        )
+        self._answered_at_ns: Callable[[], int] = lambda: 0  # ages are not told
+        if contract.age_place is not None:
+            if stamp_clock_ns is None:
+                raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
+            self._answered_at_ns = stamp_clock_ns
+        self._assembler = ObservationAssembler(contract, simulated_time, stamp_clock_ns)
+        self._slot, self._frames = PolicySlot(contract), Frames(contract)
         self._slew = SlewBudget(contract, simulated_time)
         self._permission, self._resumes = Permission(binding.permission_streams), binding.after_loss == "resume"
         self._fault_outcome = Outcome.HOLD if binding.on_fault == "hold" else Outcome.ZERO
@@ -79,6 +79,7 @@ class ControllerCore:
         """
         self._assembler.reset()
         self._permission.reset()
+        self._frames.reset()
         self._slot.clear()
         self._slew.release()
         self.mode: Mode = WaitingForPolicy()
@@ -123,9 +124,11 @@ class ControllerCore:
         if periods is None:
             return None
         in_lock_step = self.simulated_time and not self.has_positions  # others execute what a hold tells positions
-        if in_lock_step and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns):
+        goes_on = in_lock_step and isinstance(self.mode, Holding) and self._slew.follows(stamps_ns)
+        if goes_on:
             self._slew.resume(self._last.command.vector)  # in lock step the answer was executed, and no hold since
-        return self._answer(observation, periods, now, starved=max(0, int(elapsed_s / self.contract.period_s - 0.5)))
+        starved = max(0, int(elapsed_s / self.contract.period_s - 0.5))
+        return self._answer(observation, periods, now, starved, goes_on)
 
     def _repeat(self, now: float) -> Command | None:
         """The last stamp is asked for again: the command was lost on the way, not the tick."""
@@ -159,7 +162,9 @@ class ControllerCore:
         again = self._last is not None and self._newest is self._last.observation
         return self._answer(self._newest, periods, now, starved=int(again))
 
-    def _answer(self, observation: Observation, periods: float, now: float, starved: int) -> Command | None:
+    def _answer(
+        self, observation: Observation, periods: float, now: float, starved: int, goes_on: bool = False
+    ) -> Command | None:
         denied = self._permission.denied(now)
         if denied:
             return self._forbid(denied, now)
@@ -169,14 +174,15 @@ class ControllerCore:
         policy = self._slot.newest
         assert policy is not None
         began = self._running(policy, observation, now)
+        seen = self._see(observation, goes_on)
         if began.age is not None:
-            began.age.write(observation.vector, observation.stamp_ns)
+            began.age.hear(self._frames.age_s)
         if self._stop_outside_training_range:
-            names = self._outside(began, observation)
+            names = self._outside(began)
             if names:
                 return self.stop(f"far outside what '{began.policy.task}' was trained on: {', '.join(names)}", now)
         start = perf_counter()
-        vector = began.policy.forward(observation.vector, np.empty(len(self.contract.command)))
+        vector = began.policy.forward(seen, np.empty(len(self.contract.command)))
         inference_s = perf_counter() - start
         if not np.isfinite(vector).all():
             return self.stop("the policy computed a non-finite command", now)
@@ -195,16 +201,21 @@ class ControllerCore:
         self._last = Answer(observation, command, now)
         return command
 
+    def _see(self, observation: Observation, goes_on: bool) -> np.ndarray:
+        """What a policy reads at this tick; a swap changes nothing of it, a hold or a stop before begins it anew."""
+        if not isinstance(self.mode, Running) and not goes_on:
+            self._frames.reset()
+        self._frames.push(observation.vector, observation.stamp_ns)
+        return self._frames.vector(self._answered_at_ns())
+
     def _running(self, policy: Policy, observation: Observation, now: float) -> Running:
         """The mode in which `policy` answers: the present one, or, at a swap, a new one."""
         present = self._before(self.mode)
         if present is not None and present.policy is policy:
             return present
         age = None
-        if self.contract.age_place is not None and self.contract.age_place in policy.observation_indices:
-            before = present.age if present else None
-            assert self._stamp_clock_ns is not None
-            age = ToldAge(self.contract, self._assembler.patience_s, self._stamp_clock_ns, before)
+        if any(place in policy.observation_indices for place in self.contract.age_places):
+            age = ToldAge(self.contract, self._assembler.patience_s, present.age if present else None)
         return Running(policy, age, now, observation.stamp_ns)
 
     @staticmethod
@@ -402,13 +413,12 @@ class ControllerCore:
         """Names of scalars that lie far outside what the running policy was trained on, as it saw them last."""
         if not isinstance(self.mode, Running):
             return []  # what was seen before a hold or a stop says nothing about now
-        assert self._last is not None
-        return self._outside(self.mode, self._last.observation)
+        return self._outside(self.mode)
 
-    def _outside(self, running: Running, observation: Observation) -> list[str]:
+    def _outside(self, running: Running) -> list[str]:
         policy = running.policy
-        outside = policy.outside_training_range(observation.vector)
-        names = [self.contract.observation_names[place] for place in policy.observation_indices[outside]]
+        outside = policy.outside_training_range(self._frames.answered)
+        names = [self.contract.vector_names[place] for place in policy.observation_indices[outside]]
         return names + [AGE] * bool(running.age and running.age.is_unknown)
 
     def take_statistics(self) -> TickStatistics:

@@ -22,9 +22,9 @@ class StreamError(LwdError):
 
 @dataclass(slots=True)
 class Observation:
-    """A whole observation: float64 [observations] in the contract's order and units, and its stamp in ns.
+    """A whole observation, or frame: float64 [contract.frame_size], and its stamp in ns.
 
-    Where the contract has an age, it is 0 until the observation is answered.
+    Where the contract has an age, it is 0 here: `Frames` tells policies how old the frame is that a tick answers.
 
     `arrived` is when its last message did, s of the steady clock.
     """
@@ -144,8 +144,8 @@ class ObservationAssembler:
         return False
 
     def _empty(self) -> np.ndarray:
-        """float64 [observations] that nothing is known of yet; its age, which no stream carries, is 0."""
-        vector = np.full(len(self._contract.observation), np.nan)
+        """float64 [contract.frame_size] that nothing is known of yet; its age, which no stream carries, is 0."""
+        vector = np.full(self._contract.frame_size, np.nan)
         if self._contract.age_place is not None:
             vector[self._contract.age_place] = 0.0
         return vector

@@ -76,7 +76,7 @@ class SlewBudget:
     def limit(self, output: np.ndarray, periods: float, observed: np.ndarray, now: float) -> np.ndarray:
         """Turn a policy's output (float64 [commands]) into a command in place, as `CommandLimiter.apply`; returns it.
 
-        `periods` is the time since the last command, in control periods; `observed` what the policy saw.
+        `periods` is the time since the last command, in control periods; `observed` the frame it answers.
         """
         self._sent_s = now
         return self._limiter.apply(output, periods, observed)

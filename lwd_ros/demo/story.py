@@ -21,6 +21,10 @@ from lwd_ros.demo.supervisor import (
     isolated_environment,
     tied_to_this_process,
 )
+from lwd_ros.resources import share_path
+
+DEFAULT_MODEL = "metaworld_mt10_anywhere.onnx"
+"""The model among `models` that generates policies where no other is named."""
 
 _CLIENT_TIMEOUT_S = 120.0
 _PACKAGES = ("rclpy", "lwd_msgs", "metaworld", "matplotlib")
@@ -57,7 +61,11 @@ def run_demo(folder: Path, layout: int, video: bool, **files: str) -> int:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
     with _claimed(folder):
-        return _play(folder.resolve(), layout, video, {name: path for name, path in files.items() if path})
+        shipped = {
+            "model_file": str(share_path("models", DEFAULT_MODEL)),
+            "contract_file": str(share_path("config", "metaworld.yaml")),
+        }
+        return _play(folder.resolve(), layout, video, shipped | {name: path for name, path in files.items() if path})
 
 
 @contextlib.contextmanager
@@ -80,7 +88,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _play(folder: Path, layout: int, video: bool, files: dict[str, str]) -> int:
     start = time.monotonic()
-    contract = {name: path for name, path in files.items() if name == "contract_file"}
+    contract = {"contract_file": files["contract_file"]}
     notes = folder / "client.json"
     died = ""
     with Supervisor(folder / "logs", isolated_environment()) as supervisor:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lwd_ros.contract import Contract
-from lwd_ros.environments.metaworld.recording import read_recording
-from lwd_ros.environments.metaworld.render import RenderError, SceneRenderer
 from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.recording import read_recording
+from lwd_ros.environments.rendering import RenderError
 from lwd_ros.resources import share_path
 
 FRAMES_PER_SECOND = 40  # every second control period
@@ -35,12 +35,12 @@ def draw_video(recording_path: Path, content: dict, path: Path, still: Path | No
     end = max(request["success_time_s"] for request in requests) + 0.5
     part = max(read_recording(recording_path), key=lambda p: np.sum((p.time_s >= begin) & (p.time_s <= end)))
     scene = Scene(part.task, Contract.load(share_path("config", "metaworld.yaml")))
-    scene.model.body_pos[:] = part.body_pos
-    renderer = SceneRenderer(scene.model)
+    scene.reset(part.layout)
+    renderer = scene.renderer()
     font = ImageFont.load_default(size=16)
 
     def frame(index: int, columns: slice, text: str) -> np.ndarray:
-        picture = Image.fromarray(np.ascontiguousarray(renderer.draw(part.qpos[index])[:, columns]))
+        picture = Image.fromarray(np.ascontiguousarray(renderer.draw(part.state[index])[:, columns]))
         draw = ImageDraw.Draw(picture)
         draw.rectangle((0, 0, picture.width, 26), fill=(20, 20, 20))
         draw.text((8, 3), text, fill=(255, 255, 255), font=font)

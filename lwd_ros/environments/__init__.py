@@ -1,1 +1,1 @@
-"""The seam to simulators; Metaworld and others stand behind it."""
+"""The seam to simulators: environments by name, and what runs them."""

@@ -1,13 +1,18 @@
-"""The seam to simulators: what collecting, evaluation, studies and the bridge ask of an environment."""
+"""The seam to simulators: what collecting, evaluation, studies and the bridge ask of an environment.
 
-from collections.abc import Mapping
+`Simulator` and `Environment` are what every one of them is; the capabilities after them are optional, and are asked for
+by `require_capability`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import Contract, ContractError
 from lwd_ros.errors import LwdError
 
 
@@ -20,14 +25,18 @@ class EnvironmentSpec:
     """What is known of an environment before anything of it is built.
 
     Attributes:
-        name: under which it is registered, e.g. "metaworld".
+        name: by which the registry finds it: a word, or the path of a YAML file.
         tasks: names of its tasks, at least one.
         contract_file: the contract that it speaks where no other is named.
         period_s: control period, s.
         episode_steps: control steps of an episode.
         score: `success` (at any step of an episode) or `return` (the sum of its rewards).
-        task_sets: tasks by the name of a set, e.g. {"mt10": (...)}.
+        task_sets: tasks by the name of a set, in small letters.
         reverses: by task, the task that undoes it in the same scene; demonstrations of both are chained.
+        example: the task that messages to users show, "" for the first.
+
+    Raises:
+        SimulationError: there is no task, a set is empty or holds an unknown task, a number is out of its range.
     """
 
     name: str
@@ -38,6 +47,52 @@ class EnvironmentSpec:
     score: Literal["success", "return"] = "success"
     task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reverses: Mapping[str, str] = field(default_factory=dict)
+    example: str = ""
+
+    def __post_init__(self):
+        if not self.tasks:
+            raise SimulationError(f"environment '{self.name}': found no task, expected at least one")
+        twice = [task for place, task in enumerate(self.tasks) if task in self.tasks[:place]]
+        if twice:
+            raise SimulationError(f"environment '{self.name}': found task '{twice[0]}' twice, expected every task once")
+        for name, tasks in self.task_sets.items():
+            if not tasks:
+                raise SimulationError(f"environment '{self.name}': found no task in the set '{name}', expected some")
+            self.require_tasks(tasks)
+        self.require_tasks([*(task for pair in self.reverses.items() for task in pair), self.example or self.tasks[0]])
+        if not (math.isfinite(self.period_s) and self.period_s > 0):
+            raise SimulationError(f"environment '{self.name}': found period {self.period_s} s, expected one above 0")
+        if self.episode_steps < 1:
+            raise SimulationError(
+                f"environment '{self.name}': found {self.episode_steps} steps an episode, expected at least 1"
+            )
+        if self.score not in ("success", "return"):
+            raise SimulationError(f"environment '{self.name}': found score '{self.score}', expected success or return")
+
+    def require_tasks(self, tasks: Sequence[str]) -> None:
+        """Raise SimulationError, naming what there is, unless the environment has all `tasks`."""
+        for task in tasks:
+            if task not in self.tasks:
+                has = ", ".join(sorted(self.tasks))
+                raise SimulationError(f"task '{task}' is unknown; environment '{self.name}' has {has}")
+
+    def require_period(self, contract: Contract) -> None:
+        """Raise ContractError unless a contract has this environment's control period."""
+        if abs(contract.period_s - self.period_s) > 1e-9:
+            raise ContractError(
+                f"contract '{contract.name}': key 'period_s': found {contract.period_s:g}, "
+                f"expected {self.period_s:g}, that of environment '{self.name}'"
+            )
+
+    def contract(self) -> Contract:
+        """The contract that the environment speaks where no other is named.
+
+        Raises:
+            ContractError: the file cannot be read or used, or has another period.
+        """
+        contract = Contract.load(self.contract_file)
+        self.require_period(contract)
+        return contract
 
 
 class Environment(Protocol):
@@ -52,7 +107,9 @@ class Environment(Protocol):
         contract: of its observations and commands.
         layout: seed of the present episode.
         reward: of the last step, 0 after a reset.
-        ended: whether the last step ended the episode, as a fall does; a success does not.
+        ended: whether the last step ended the episode, as a fall does; a success does not. Nothing is stepped after it
+            but by a reset.
+        start_command: float64 [commands], what the robot is commanded after a reset, before anything commands it.
     """
 
     spec: EnvironmentSpec
@@ -61,6 +118,9 @@ class Environment(Protocol):
     layout: int
     reward: float
     ended: bool
+
+    @property
+    def start_command(self) -> np.ndarray: ...
 
     def reset(self, layout: int) -> np.ndarray:
         """Begin an episode: place everything as the seed `layout` says; return the observation."""
@@ -82,7 +142,14 @@ class Environment(Protocol):
 class Simulator(Protocol):
     """What is registered under a name: builds environments."""
 
-    spec: EnvironmentSpec
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """What is known before anything is built."""
+        ...
+
+    def require_contract(self, contract: Contract) -> None:
+        """Raise ContractError where a contract names a scalar that no task has, or another period. Builds nothing."""
+        ...
 
     def make(self, task: str, contract: Contract) -> Environment:
         """Build one task.
@@ -124,6 +191,39 @@ class TakesOver(Protocol):
         ...
 
 
+class Left(NamedTuple):
+    """How a robot was left: `how` is what happened, for the column `after`; `done`, whether the task was done by it."""
+
+    how: tuple[str, ...]
+    done: bool
+
+
+@runtime_checkable
+class Leaves(Protocol):
+    """Capability `leave`: a robot that can be left anywhere before a demonstration begins."""
+
+    def leave(self, before: str, command: np.ndarray, drift_steps: int, noise: float, rng: np.random.Generator) -> Left:
+        """Let something happen to the robot, drawn by `rng`; the environment's task is that of the demonstration.
+
+        Args:
+            before: the task that was done last in this state, "" after a reset.
+            command: float64 [commands], its last command; not read after a reset.
+            drift_steps: for so many control steps at most the expert of `before` drives on.
+            noise: standard deviation of what is executed beside an expert's commands, in shares of their limits.
+            rng: draws what happens.
+        """
+        ...
+
+
+@runtime_checkable
+class StatesExperts(Protocol):
+    """Capability `expert revision`, of a simulator: its datasets say which experts made them."""
+
+    def expert_revision(self, task: str, anywhere: bool = False) -> int:
+        """A number that is raised when the expert of `task` changes; 0 is not stated in a dataset."""
+        ...
+
+
 @runtime_checkable
 class Disturbable(Protocol):
     """Capability `disturb`: an environment whose physics can be pushed about."""
@@ -151,7 +251,7 @@ class Renders(Protocol):
     """Capability `render`: states that can be drawn again, beside the simulation or later."""
 
     def state(self) -> np.ndarray:
-        """float64 [...]: enough to draw this moment."""
+        """float64 [numbers]: with task and layout, enough to draw this moment."""
         ...
 
     def renderer(self, height: int = 480, width: int = 640) -> "Renderer":
@@ -171,18 +271,30 @@ class Renderer(Protocol):
         ...
 
 
+@runtime_checkable
+class Pictures(Protocol):
+    """Capability `picture`: an environment that draws its present state, in the thread that steps it."""
+
+    def picture(self) -> np.ndarray:
+        """uint8 [height, width, 3], RGB; raises RenderError where this machine cannot draw."""
+        ...
+
+
 CAPABILITIES: Mapping[str, type] = {
     "expert": HasExpert,
     "take over": TakesOver,
+    "leave": Leaves,
     "disturb": Disturbable,
     "render": Renders,
+    "picture": Pictures,
 }
 
 
-def require_capability(environment: Environment, name: str) -> None:
-    """Raise SimulationError unless an environment has the capability `name` of CAPABILITIES."""
+def require_capability(environment: Environment, name: str) -> Any:
+    """The environment itself, which has the capability `name` of CAPABILITIES; else raises SimulationError."""
     if not isinstance(environment, CAPABILITIES[name]):
         has = ", ".join(key for key, kind in CAPABILITIES.items() if isinstance(environment, kind)) or "none"
         raise SimulationError(
             f"environment '{environment.spec.name}': found capabilities {has}, expected '{name}', which this needs"
         )
+    return environment

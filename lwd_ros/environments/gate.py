@@ -1,12 +1,11 @@
-"""Which commands move the simulated arm: the rules of the bridge, without ROS."""
+"""Which commands move a simulated robot: the rules of the bridge, without ROS."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from lwd_ros.contract import KEEP, Contract
+from lwd_ros.contract import ZERO, Contract
 
-_GRIPPER_OPEN = -1.0  # Metaworld's own command while it resets the hand
 _STATUS_LASTS_S = 1.5  # a controller repeats its status every half second
 _EXPLAINED_AFTER_S = 0.5  # a policy's first command may come before the status that names the policy
 _RECENT_S = 1.0  # a refusal older than this does not explain why no command counts now
@@ -57,6 +56,8 @@ class CommandGate:
     With `asked_only` every load holds the arm: no command counts until a status says that a policy for the loaded task
     runs, that it was generated after the load, and that it began in this scene.
 
+    A held arm is commanded 0 where that is rest. Grippers and positions stay as they were commanded last.
+
     Stamps are simulation time in ns, `now` is the steady clock in s.
     """
 
@@ -65,7 +66,7 @@ class CommandGate:
         binding = contract.require_binding()
         self._streams = binding.command_streams
         self._lockstep, self._timeout_s, self._asked_only = lockstep, timeout_s, asked_only
-        self._kept = np.array([rest == KEEP for rest in contract.rests])
+        self._zero = np.array([rest == ZERO for rest in contract.rests])
         self._vector = np.zeros(len(contract.command))
         self._stamps = [-1] * len(self._streams)
         self._arrivals = [-np.inf] * len(self._streams)
@@ -89,10 +90,13 @@ class CommandGate:
         self._unexplained: tuple[str, float] | None = None
         self._refused: tuple[str, float] = ("", -np.inf)
 
-    def begin(self, task: str, stamp_ns: int, loaded_ns: int, keep_state: bool) -> None:
-        """A task was loaded; without `keep_state` nothing of the layout before is commanded any more."""
-        if not keep_state:
-            self._vector[:] = np.where(self._kept, _GRIPPER_OPEN, 0.0)
+    def begin(self, task: str, stamp_ns: int, loaded_ns: int, start: np.ndarray | None) -> None:
+        """A task was loaded. `start`, float64 [commands], is commanded after a reset; None: the state was kept.
+
+        After a reset nothing of the layout before is commanded any more.
+        """
+        if start is not None:
+            self._vector[:] = start
             # What still answers the layout before must not move this one.
             self._earliest_ns = stamp_ns
             each = zip(self._ignores_safe, self._stamps, strict=True)
@@ -103,7 +107,7 @@ class CommandGate:
         self.missed, self._answered, self.holding = 0, False, self.wait is not None
         self._resting, self._unanswered = False, 0
 
-    def take(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
+    def take(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, now: float) -> Refusal | None:
         """Take one command of stream number `place`; returns why it does not count, None where it does."""
         refusal = self._judge(place, stamp_ns, frame_id, values, now)
         if refusal is None:
@@ -112,7 +116,7 @@ class CommandGate:
             self._refused = (refusal.sentence, now)
         return refusal
 
-    def _judge(self, place: int, stamp_ns: int, frame_id: str, values: np.ndarray, now: float) -> Refusal | None:
+    def _judge(self, place: int, stamp_ns: int, frame_id: str | None, values: np.ndarray, now: float) -> Refusal | None:
         topic, expected_frame = self._streams[place].topic, self._streams[place].frame_id
         if frame_id != expected_frame:
             return Refusal(f"{topic}: found frame_id {frame_id!r}, expected {expected_frame!r}; ignored", True)
@@ -125,7 +129,7 @@ class CommandGate:
         if self.wait is not None:
             if stamp_ns:
                 self._offers[place] = (stamp_ns, values.copy(), now)
-            if not self._told(now) and self._unexplained is None and values[~self._kept_of(place)].any():
+            if not self._told(now) and self._unexplained is None and values[self._zero_of(place)].any():
                 self._unexplained = (topic, now)
             return Refusal("", False)  # `why_held` says it
         if self._lockstep:
@@ -144,8 +148,8 @@ class CommandGate:
             return Refusal(f"{topic}: {text} {newer}; ignored", False)
         return None
 
-    def _kept_of(self, place: int) -> np.ndarray:
-        return self._kept[list(self._streams[place].indices)]
+    def _zero_of(self, place: int) -> np.ndarray:
+        return self._zero[list(self._streams[place].indices)]
 
     def _accept(self, place: int, stamp_ns: int, values: np.ndarray, now: float) -> None:
         self._resting = stamp_ns == 0
@@ -170,7 +174,7 @@ class CommandGate:
             self._unexplained = None
             if running.first_stamp_ns > self.sent_ns:
                 self._elsewhere = running
-        if self._objection(wait):
+        if running is None or self._objection(wait):
             return False
         self.wait = None
         self._earliest_ns = max(running.first_stamp_ns, wait.stamp_ns)
@@ -250,7 +254,7 @@ class CommandGate:
             self.missed += not self._resting
         self.holding = self.wait is not None or late
         if self.holding:
-            self._vector[~self._kept] = 0.0
+            self._vector[self._zero] = 0.0
         return self._vector
 
     def why_no_command(self, now: float) -> str:

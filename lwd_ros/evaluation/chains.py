@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from joblib import delayed
 
 from lwd_ros.contract import CommandLimiter, Contract
-from lwd_ros.environments.metaworld.scene import Scene, SceneError, sharing
+from lwd_ros.environments.actors import RestingActor
+from lwd_ros.environments.environment import Environment, SimulationError, Simulator, require_capability
+from lwd_ros.environments.episode import Actor, run_episode
+from lwd_ros.environments.registry import simulator_of
+from lwd_ros.evaluation.actors import LwdActor
 from lwd_ros.evaluation.evaluate import describe, open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import rollout
-from lwd_ros.generator import PolicyGenerator
-from lwd_ros.policy import Policy
 
 SEED_STEP = 1_000_003
 """Between the policy seeds of a chain's links."""
@@ -43,62 +43,78 @@ class Pause:
         return {"pause_s": self.seconds, "meanwhile": MEANWHILE[self.hold]}
 
 
-def wait(scene: Scene, policy: Policy, limiter: CommandLimiter, steps: int, hold: bool) -> bool:
-    """Let `steps` control periods of a `Pause` pass under the `policy` before; whether the task is done then."""
-    command, done = limiter.previous, False
-    kept = scene.gripper_effort(command)
-    for _ in range(steps):
-        observation = scene.observe()
-        if hold:
-            command[:] = scene.command(np.zeros(3), kept)
-        else:
-            policy.forward(observation, command)
-        done = scene.step(limiter.apply(command, observation=observation))
-    return done
+def wait(
+    environment: Environment, actor: Actor, limiter: CommandLimiter, steps: int, hold: bool, start_s: float = 0.0
+) -> bool:
+    """Let `steps` control periods of a `Pause` pass, under the `actor` before; whether the task is done then."""
+    acting = RestingActor(environment, limiter.previous) if hold else actor
+    outcome = run_episode(
+        environment, acting, None, limiter=limiter, stop_at_success=False, steps=steps, start_s=start_s
+    )
+    return outcome.is_done
 
 
-def _chain(model: Path, tasks: Sequence[str], layout: int, pause: Pause | None) -> list[tuple[int, bool]]:
+def _chain(
+    model: Path, simulator: Simulator, tasks: Sequence[str], layout: int, pause: Pause | None
+) -> list[tuple[int, bool]]:
     """Of each link on one layout: first success step after the request, and whether it was done at the request.
 
     The step is 0 for the link that fails; links after it are not tried.
     """
-    generator = PolicyGenerator(model)
-    contract = generator.description.contract
-    scenes = {task: Scene(task, contract) for task in tasks}
-    limiter, previous, policy, results = CommandLimiter(contract), None, None, []
+    actor = LwdActor(model)
+    contract = actor.contract
+    environments = {task: simulator.make(task, contract) for task in tasks}
+    limiter, previous, time_s, results = CommandLimiter(contract), None, 0.0, []
     for link, task in enumerate(tasks):
-        scene, done = scenes[task], False
+        environment, done, seed = environments[task], False, layout + 1 + SEED_STEP * link
         if previous is None:
-            scene.reset(layout)
+            environment.reset(layout)
+            actor.begin(task, seed)
         else:
-            scene.take_over(previous)
+            environment.take_over(previous)
             if pause is not None:
-                done = wait(scene, policy, limiter, pause.steps(contract), pause.hold)
-        policy = generator.generate(task, layout + 1 + SEED_STEP * link, scene.observe())
-        outcome = rollout(scene, policy, limiter=limiter, stop_at_success=True)
+                steps = pause.steps(contract)
+                done = wait(environment, actor, limiter, steps, pause.hold, time_s)
+                time_s += steps * contract.period_s
+            actor.swap(task, seed)
+        outcome = run_episode(environment, actor, None, limiter=limiter, start_s=time_s)
+        time_s += outcome.steps * contract.period_s
         results.append((outcome.first_success_step, done))
-        if not outcome.success:
+        if not outcome.success or outcome.ended:
             break
-        previous = scene
+        previous = environment
     return results + [(0, False)] * (len(tasks) - len(results))
 
 
-def _require_chain(tasks: Sequence[str], contract: Contract) -> None:
-    """Raise SceneError unless each task can take over what the one before it leaves; tried out once, on layout 0."""
-    scenes = {task: Scene(task, contract) for task in tasks}
+def _require_chain(simulator: Simulator, tasks: Sequence[str], contract: Contract) -> None:
+    """Raise SimulationError unless each task can take over what the one before leaves; tried out once, on layout 0."""
+    if simulator.spec.score != "success":
+        raise SimulationError(
+            f"environment '{simulator.spec.name}': found score 'return', expected 'success' for a chain"
+        )
+    simulator.require_contract(contract)
+    environments = {task: simulator.make(task, contract) for task in tasks}
+    for environment in environments.values():
+        require_capability(environment, "take over")
     for before, task in pairwise(tasks):
         try:
             if before == task:
-                raise SceneError("it is done already")
-            scenes[task].take_over(scenes[before])
-        except SceneError as error:
-            others = ", ".join(name for name in sharing(task) if name != task) or "none"
+                raise SimulationError("it is done already")
+            environments[task].take_over(environments[before])
+        except SimulationError as error:
+            others = ", ".join(name for name in environments[task].sharing() if name != task) or "none"
             text = f"'{task}' cannot follow '{before}' in one scene; tasks of its scene beside itself: {others}"
-            raise SceneError(text) from error
+            raise SimulationError(text) from error
 
 
 def evaluate_chain(
-    model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int, pause: Pause | None = None
+    model: Path,
+    tasks: Sequence[str],
+    episodes: int,
+    first_layout: int,
+    workers: int,
+    pause: Pause | None = None,
+    environment: str | Path | Simulator = "",
 ) -> dict:
     """Success of each link and of the whole chain on layouts `first_layout` and up, one policy generated per link.
 
@@ -108,13 +124,14 @@ def evaluate_chain(
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
-        SceneError: a task cannot follow the one before it in one scene.
+        SimulationError: a task cannot follow the one before it in one scene, or no environment has the tasks.
     """
     generator = open_model(model, tasks, first_layout, episodes)
-    _require_chain(tasks, generator.description.contract)
+    simulator = simulator_of(generator.tasks, environment)
+    _require_chain(simulator, tasks, generator.description.contract)
     layouts = range(first_layout, first_layout + episodes)
     # An absolute path: another process may stand in another folder.
-    calls = (delayed(_chain)(model.resolve(), tasks, layout, pause) for layout in layouts)
+    calls = (delayed(_chain)(model.resolve(), simulator, tasks, layout, pause) for layout in layouts)
     outcomes = list(in_order(calls, workers, "chain", "episode"))
     links = []
     for place, task in enumerate(tasks):
@@ -137,7 +154,7 @@ def evaluate_chain(
     }
     protocol |= {} if pause is None else pause.describe()
     return {
-        **describe(generator, **protocol),
+        **describe(generator, simulator.spec, **protocol),
         "success": links[-1]["success"],
         "interval": links[-1]["interval"],
         "links": links,

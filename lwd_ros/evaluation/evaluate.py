@@ -1,4 +1,4 @@
-"""Success per task of a model file: one generated policy per episode, unseen layouts, in parallel processes."""
+"""Success or return per task of a model file: a generated policy per episode, unseen layouts, parallel processes."""
 
 import json
 import time
@@ -12,18 +12,14 @@ from joblib import delayed
 from scipy.stats import binomtest
 
 from lwd_ros import __version__
-from lwd_ros.environments.metaworld.collect import TRAINING_LAYOUTS
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
+from lwd_ros.environments.environment import EnvironmentSpec, Simulator
+from lwd_ros.environments.episode import Outcome, run_episode
+from lwd_ros.environments.layouts import REPORTING_LAYOUTS, TRAINING_LAYOUTS, VALIDATION_LAYOUTS
+from lwd_ros.environments.registry import simulator_of
+from lwd_ros.evaluation.actors import LwdActor
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError, PolicyGenerator
-
-VALIDATION_LAYOUTS = range(TRAINING_LAYOUTS.stop, 200_000)
-"""Layout seeds for choosing hyper-parameters; figures are reported on layouts from 200,000 on."""
-
-REPORTING_LAYOUTS = range(200_000, 1_000_000)
-"""Layout seeds that reported figures use."""
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
@@ -32,16 +28,21 @@ def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _episodes(model: Path, task: str, layouts: Sequence[int]) -> list[int]:
-    """First success step (0: none) of one generated policy per layout; its seed is the layout's number plus one."""
-    generator = PolicyGenerator(model)
-    scene = Scene(task, generator.description.contract)
-    results = []
-    for layout in layouts:
-        observation = scene.reset(layout)
-        policy = generator.generate(task, layout + 1, observation)
-        results.append(rollout(scene, policy, stop_at_success=True).first_success_step)
-    return results
+def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean, a percentile bootstrap of 2000 samples."""
+    values, random = np.asarray(values), np.random.default_rng(0)
+    means = values[random.integers(len(values), size=(2000, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _episodes(model: Path, simulator: Simulator, task: str, layouts: Sequence[int]) -> list[Outcome]:
+    """One generated policy per layout; its seed is the layout's number plus one."""
+    actor = LwdActor(model)
+    environment = simulator.make(task, actor.contract)
+    outcomes = [run_episode(environment, actor, layout) for layout in layouts]
+    environment.close()
+    return outcomes
 
 
 def generation_seconds(generator: PolicyGenerator, repeats: int = 50) -> float:
@@ -84,73 +85,119 @@ def require_unseen(first_layout: int, episodes: int) -> None:
         )
 
 
-def describe(generator: PolicyGenerator, **protocol) -> dict:
+def describe(generator: PolicyGenerator, spec: EnvironmentSpec, **protocol) -> dict:
     """What every result says of the model that was judged and of how: `protocol` has the layouts and seeds."""
     return {
         "model": generator.path.name,
         "model_digest": generator.digest,
         "lwd_ros": __version__,
+        "environment": spec.name,
         "method": generator.description.method,
         "policy_parameters": generator.description.policy_parameters,
-        "protocol": {"success": f"at any step of {EPISODE_STEPS}", **protocol},
+        "protocol": {**judged(spec), **protocol},
     }
 
 
-def success_by_task(
-    episodes_of: Callable[[str, Sequence[int]], list[int]], tasks: Sequence[str], layouts: range, workers: int
-) -> dict[str, dict]:
-    """What `tasks` of a result says: `episodes_of` (task, layouts) gives the first success step of each, 0 for none.
+def judged(spec: EnvironmentSpec) -> dict:
+    """What a protocol says of the score."""
+    if spec.score == "return":
+        return {"return": f"sum of the rewards of up to {spec.episode_steps} steps"}
+    return {"success": f"at any step of {spec.episode_steps}"}
 
-    It runs in other processes, each time in a fresh scene with the same few layouts, however many processes there are.
+
+def outcomes_by_task(
+    episodes_of: Callable[[str, Sequence[int]], list[Outcome]], tasks: Sequence[str], layouts: range, workers: int
+) -> dict[str, list[Outcome]]:
+    """What `episodes_of` (task, layouts) gives for all `tasks` and `layouts`.
+
+    It runs in other processes, each time in a fresh environment with the same few layouts, however many processes there
+    are.
     """
     size = max(1, -(-len(layouts) // 5))
     jobs = [(task, layouts[i : i + size]) for task in tasks for i in range(0, len(layouts), size)]
-    outcomes = in_order((delayed(episodes_of)(task, part) for task, part in jobs), workers, "evaluate", "part")
-    results: dict[str, list[int]] = {task: [] for task in tasks}
-    for (task, _), steps in zip(jobs, outcomes, strict=True):
-        results[task] += steps
-    described = {}
-    for task, steps in results.items():
-        successes = [step for step in steps if step]
-        described[task] = {
-            "success": len(successes) / len(layouts),
-            "episodes": len(layouts),
-            "successes": len(successes),
-            "interval": wilson_interval(len(successes), len(layouts)),
-            "steps_to_success": {
-                "median": float(np.median(successes)) if successes else None,
-                "max": max(successes, default=None),
-            },
-            "failed_layouts": [layout for layout, step in zip(layouts, steps, strict=True) if not step],
-        }
-    return described
+    parts = in_order((delayed(episodes_of)(task, part) for task, part in jobs), workers, "evaluate", "part")
+    outcomes: dict[str, list[Outcome]] = {task: [] for task in tasks}
+    for (task, _), part in zip(jobs, parts, strict=True):
+        outcomes[task] += part
+    return outcomes
 
 
-def mean_success(described: dict[str, dict]) -> float:
-    """Over tasks, each counting the same."""
-    return float(np.mean([entry["success"] for entry in described.values()]))
+def scores(spec: EnvironmentSpec, outcomes: dict[str, list[Outcome]], layouts: range) -> dict:
+    """What a result says of outcomes: the mean over tasks, each counting the same, and `tasks.<name>`.
+
+    Returns:
+        `mean_success`, or `mean_return` where that is the score.
+    """
+    if spec.score == "return":
+        described = {task: _returns(found) for task, found in outcomes.items()}
+        return {"mean_return": float(np.mean([entry["return"] for entry in described.values()])), "tasks": described}
+    described = {task: _successes(found, layouts) for task, found in outcomes.items()}
+    return {"mean_success": float(np.mean([entry["success"] for entry in described.values()])), "tasks": described}
 
 
-def evaluate(model: Path, tasks: Sequence[str], episodes: int, first_layout: int, workers: int) -> dict:
+def _successes(outcomes: Sequence[Outcome], layouts: range) -> dict:
+    """One task of a result whose score is success."""
+    steps = [outcome.first_success_step for outcome in outcomes if outcome.success]
+    return {
+        "success": len(steps) / len(outcomes),
+        "episodes": len(outcomes),
+        "successes": len(steps),
+        "interval": wilson_interval(len(steps), len(outcomes)),
+        "steps_to_success": {"median": float(np.median(steps)) if steps else None, "max": max(steps, default=None)},
+        "failed_layouts": [layout for layout, found in zip(layouts, outcomes, strict=True) if not found.success],
+    }
+
+
+def _returns(outcomes: Sequence[Outcome]) -> dict:
+    """One task of a result whose score is the return; `ended` counts episodes that the environment ended."""
+    values = [outcome.total_reward for outcome in outcomes]
+    return {
+        "return": float(np.mean(values)),
+        "episodes": len(values),
+        "interval": bootstrap_interval(values),
+        "lowest": min(values),
+        "highest": max(values),
+        "ended": sum(outcome.ended for outcome in outcomes),
+    }
+
+
+def evaluate(
+    model: Path,
+    tasks: Sequence[str],
+    episodes: int,
+    first_layout: int,
+    workers: int,
+    environment: str | Path | Simulator = "",
+) -> dict:
     """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
+
+    `environment` is the name, the YAML file or the simulator itself; '' for the one that has the model's tasks.
 
     Returns:
         `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
-        `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes).
+        `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes). Where
+        the score is a return: `mean_return`, and of each task `return`, `episodes`, `interval` (bootstrap 95 %),
+        `lowest`, `highest`, `ended`.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
+        SimulationError: no environment has the tasks, or several do.
+        ContractError: the environment lacks a scalar of the model's contract, or has another period.
     """
     generator = open_model(model, tasks, first_layout, episodes)
-    episodes_of = partial(_episodes, model.resolve())  # another process may stand in another folder
-    described = success_by_task(episodes_of, tasks, range(first_layout, first_layout + episodes), workers)
-    sizes = generator.description.layout.layer_sizes
+    simulator = simulator_of(generator.tasks, environment)
+    simulator.require_contract(generator.description.contract)
+    episodes_of = partial(_episodes, model.resolve(), simulator)  # another process may stand in another folder
+    layouts = range(first_layout, first_layout + episodes)
+    found = scores(simulator.spec, outcomes_by_task(episodes_of, tasks, layouts, workers), layouts)
+    tasks_found, sizes = found.pop("tasks"), generator.description.layout.layer_sizes
+    protocol = {"policies_per_episode": 1, "first_layout": first_layout, "policy_seed": "layout + 1"}
     return {
-        **describe(generator, policies_per_episode=1, first_layout=first_layout, policy_seed="layout + 1"),
-        "mean_success": mean_success(described),
+        **describe(generator, simulator.spec, **protocol),
+        **found,
         "flops_per_step": sum(2 * a * b for a, b in pairwise(sizes)),
         "generation_ms": 1e3 * generation_seconds(generator),
-        "tasks": described,
+        "tasks": tasks_found,
     }
 
 

@@ -1,72 +1,72 @@
-"""The scripted expert as a baseline: what made the demonstrations, judged like the policies that learned from them."""
+"""Experts as a baseline: what made the demonstrations, judged like the policies that learned from them."""
 
 from collections.abc import Sequence
 from functools import partial
-
-import numpy as np
+from pathlib import Path
 
 from lwd_ros import __version__
-from lwd_ros.contract import Contract
-from lwd_ros.environments.metaworld.experts import Expert
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene, require_task
-from lwd_ros.evaluation.evaluate import mean_success, require_unseen, success_by_task
-from lwd_ros.evaluation.rollout import rollout
-from lwd_ros.resources import share_path
+from lwd_ros.contract import CommandLimiter, Contract
+from lwd_ros.environments.actors import ExpertActor
+from lwd_ros.environments.environment import Simulator
+from lwd_ros.environments.episode import Outcome, absolute, run_episode
+from lwd_ros.environments.expert import Given, expert_of, load, name_of
+from lwd_ros.environments.registry import simulator_of
+from lwd_ros.evaluation.evaluate import judged, outcomes_by_task, require_unseen, scores
 
 METHOD = "scripted expert"
 
 
-class ExpertPolicy:
-    """The expert of a scene in the place of a policy, so that `rollout` treats both alike: limits, slew limits."""
-
-    def __init__(self, scene: Scene):
-        self._scene, self._expert = scene, Expert(scene)
-
-    def require_contract(self, contract: Contract) -> None:
-        """Nothing to refuse: the expert speaks the contract of its scene."""
-
-    def forward(self, observation: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """The expert's command, float64 [commands], into `out`. It looks at its scene instead of `observation`."""
-        out[:] = self._expert.command()
-        return out
-
-
-def _episodes(contract: Contract, task: str, layouts: Sequence[int]) -> list[int]:
-    """First success step (0: none) of the expert on each layout."""
-    scene, results = Scene(task, contract), []
+def _episodes(
+    simulator: Simulator, contract: Contract, given: Given | None, task: str, layouts: Sequence[int]
+) -> list[Outcome]:
+    """Of the expert on each layout, undisturbed."""
+    environment, outcomes = simulator.make(task, contract), []
     for layout in layouts:
-        scene.reset(layout)
-        results.append(rollout(scene, ExpertPolicy(scene), stop_at_success=True).first_success_step)
-    return results
+        environment.reset(layout)
+        limiter, expert = CommandLimiter(absolute(contract)), expert_of(environment, given)
+        outcomes.append(run_episode(environment, ExpertActor(expert), None, limiter=limiter))
+    environment.close()
+    return outcomes
 
 
 def evaluate_expert(
-    tasks: Sequence[str], episodes: int, first_layout: int, workers: int, contract: Contract | None = None
+    tasks: Sequence[str],
+    episodes: int,
+    first_layout: int,
+    workers: int,
+    contract: Contract | None = None,
+    environment: str | Path | Simulator = "",
+    expert: Given | None = None,
 ) -> dict:
-    """Success of the undisturbed experts on layouts `first_layout` and up, under `contract` (default: the shipped one).
+    """Score of the undisturbed experts on layouts `first_layout` and up, under `contract` (default: the environment's).
 
     The result has the keys of `evaluate`'s, null where only a model has them.
 
     Raises:
         ModelError: the layouts were trained on.
-        SceneError: Metaworld lacks one of the tasks.
-        ContractError: Metaworld lacks a scalar of the contract.
+        SimulationError: no environment has the tasks, or it has no expert and none is given.
+        ContractError: the environment lacks a scalar of the contract.
     """
-    for task in tasks:
-        require_task(task)
+    simulator = simulator_of(tasks, environment)
     require_unseen(first_layout, episodes)
-    contract = contract or Contract.load(share_path("config", "metaworld.yaml"))
+    if expert is not None:
+        load(expert)  # not in another process first
+    spec, contract = simulator.spec, contract or simulator.spec.contract()
+    simulator.require_contract(contract)
     layouts = range(first_layout, first_layout + episodes)
-    described = success_by_task(partial(_episodes, contract), tasks, layouts, workers)
+    episodes_of = partial(_episodes, simulator, contract, expert)
+    found = scores(spec, outcomes_by_task(episodes_of, tasks, layouts, workers), layouts)
+    tasks_found = found.pop("tasks")
     return {
         "model": None,
         "model_digest": None,
         "lwd_ros": __version__,
-        "method": METHOD,
+        "environment": spec.name,
+        "method": METHOD if expert is None else f"expert {name_of(expert)}",
         "policy_parameters": None,
-        "protocol": {"success": f"at any step of {EPISODE_STEPS}", "first_layout": first_layout},
-        "mean_success": mean_success(described),
+        "protocol": {**judged(spec), "first_layout": first_layout},
+        **found,
         "flops_per_step": None,
         "generation_ms": None,
-        "tasks": described,
+        "tasks": tasks_found,
     }

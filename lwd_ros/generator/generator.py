@@ -1,12 +1,14 @@
 """Sampling policies from a model file with onnxruntime: one thread, deterministic, no torch."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from lwd_ros.generator.model_file import INPUTS, OUTPUTS, ModelDescription, ModelError
+from lwd_ros.generator.conditions import OBSERVATION, TASK, ModelError, tensors
+from lwd_ros.generator.model_file import NOISE, OUTPUTS, ModelDescription, content_of
 from lwd_ros.policy import Policy, PolicyError
 
 
@@ -22,6 +24,8 @@ def open_session(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # Names and metadata are decoded when they are asked for; in a spoilt file they may not be text.
+        session.get_modelmeta().custom_metadata_map, [*session.get_inputs(), *session.get_outputs()]
     except Exception as error:  # onnxruntime's own exceptions share no narrower base class
         reason = str(error).split("\n")[0][:160]
         raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error
@@ -34,6 +38,7 @@ class PolicyGenerator:
     Attributes:
         path: the file.
         description: what it says about itself.
+        metadata: the same as it stands in the file, plain data.
         digest: SHA-256 of the file, 64 hex digits.
     """
 
@@ -45,8 +50,10 @@ class PolicyGenerator:
         """
         self.path = Path(path)
         self._session, self.digest = open_session(self.path)
-        self.description = ModelDescription.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
-        expected = set(INPUTS if self.description.condition_on_observation else INPUTS[:2])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.description = ModelDescription.from_metadata(metadata, str(path))
+        self.metadata = content_of(metadata, str(path))
+        expected = {NOISE, *(condition.name for condition in self.description.conditions)}
         found = {item.name for item in self._session.get_inputs()}
         if found != expected or {item.name for item in self._session.get_outputs()} != set(OUTPUTS):
             raise ModelError(f"{path}: found inputs {sorted(found)}, expected {sorted(expected)}")
@@ -58,37 +65,35 @@ class PolicyGenerator:
         """Names of the tasks that policies can be generated for."""
         return self.description.tasks
 
-    def generate(self, task: str, seed: int, observation: np.ndarray | None = None) -> Policy:
-        """Sample one policy. The same model, task, seed and observation give the same weights.
+    def generate(self, conditions: str | Mapping, seed: int, observation: np.ndarray | None = None) -> Policy:
+        """Sample one policy. The same model, conditions and seed give the same weights.
+
+        `generate("pick", 1, observation)` is short for
+        `generate({"task": "pick", "observation": observation}, 1)`, but that it leaves out an observation
+        that the model is not conditioned on.
 
         Args:
-            task: one of `tasks`.
+            conditions: a value for each of the description's conditions by name, or one of `tasks`.
             seed: of the latent noise, 1 to 2**64 - 1.
-            observation: float64 [observations], needed where the model is conditioned on it, ignored elsewhere.
+            observation: beside a task's name: numbers in the contract's order and units.
 
         Raises:
-            ModelError: the task is unknown, the observation is missing, or the weights are not usable.
+            ModelError: a condition is missing, unknown or of another shape, or the weights are not usable.
         """
         description = self.description
-        if task not in description.tasks:
-            raise ModelError(f"task '{task}' is unknown to {self.path.name}; it knows {', '.join(description.tasks)}")
+        if isinstance(conditions, Mapping):
+            values = dict(conditions)
+            if observation is not None:
+                raise ModelError("found an observation beside a mapping of conditions, expected it in the mapping")
+        else:
+            given = {TASK: conditions, OBSERVATION: observation}
+            values = {each.name: given[each.kind] for each in description.conditions}
+        feed = tensors(description.conditions, values, self.path.name)
+        task = values[description.task_condition.name]
         noise = np.random.default_rng(seed).standard_normal((1, description.latent_size), dtype=np.float32)
-        feed: dict[str, np.ndarray] = {
-            "noise": noise,
-            "task": np.array([description.tasks.index(task)], dtype=np.int64),
-        }
-        if description.condition_on_observation:
-            size = len(description.contract.observation)
-            given = np.empty(0) if observation is None else np.asarray(observation, dtype=np.float32)
-            finite = np.count_nonzero(np.isfinite(given))
-            if given.shape != (size,) or finite < size:
-                raise ModelError(
-                    f"{self.path.name} is conditioned on an observation: found {finite} finite scalars in shape "
-                    f"{given.shape}, expected {size}"
-                )
-            feed["observation"] = given[None]
+        feed[NOISE] = noise
         try:
-            values = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
+            decoded = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
         except Exception as error:  # onnxruntime's own exceptions share no narrower base class
             reason = str(error).split("\n")[0][:160]
             raise ModelError(f"{self.path.name}: its graph does not fit its metadata ({reason})") from error
@@ -106,7 +111,7 @@ class PolicyGenerator:
                 latent_digest=latent.hexdigest(),
                 task=task,
                 seed=int(seed),
-                **{name: value[0] for name, value in values.items()},
+                **{name: value[0] for name, value in decoded.items()},
             )
         except PolicyError as error:
             raise ModelError(f"{self.path.name} decoded a policy that must not run: {error}") from error

@@ -5,39 +5,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lwd_ros.contract import Contract, ContractError
-from lwd_ros.errors import LwdError
+from lwd_ros.generator.conditions import OBSERVATION, TASK, Condition, ModelError
 from lwd_ros.policy import PolicyError, PolicyLayout
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)
+"""What is read; FORMAT is what is written. Format 1 knew no conditions but a task and, where
+`condition_on_observation`, an observation, of these names."""
+
 METADATA_KEY = "lwd_ros"
-INPUTS = ("noise", "task", "observation")
+NOISE = "noise"
 OUTPUTS = ("weights", "observation_mean", "observation_std", "observation_minimum", "observation_maximum")
 
-
-class ModelError(LwdError):
-    """A model file, or a request to it, cannot be used; says what was found and what was expected."""
+__all__ = ["FORMAT", "METADATA_KEY", "NOISE", "OUTPUTS", "Condition", "ModelDescription", "ModelError", "content_of"]
 
 
 @dataclass(frozen=True)
 class ModelDescription:
     """What the metadata of a model file holds.
 
-    Graph inputs: `noise` float32 [B, latent_size], `task` int64 [B], and where `condition_on_observation`
-    `observation` float32 [B, observations] in the contract's order and units. Graph outputs: `weights` float32 [B, P]
-    and the normalisation and training range that belong to them, float32 [B, inputs] each.
+    Graph inputs: `noise` float32 [B, latent_size], and one for each of `conditions`, of its name. Graph outputs:
+    `weights` float32 [B, P] and the normalisation and training range that belong to them, float32 [B, inputs] each.
 
     `method` names how the weights come about; `policy_parameters` is what must be stored to act, where that is more
     than the layout of one policy (0: that layout).
     """
 
     contract: Contract
-    tasks: tuple[str, ...]
+    conditions: tuple[Condition, ...]
     layout: PolicyLayout
     observation_indices: tuple[int, ...]
     action_offset: tuple[float, ...]
     action_scale: tuple[float, ...]
     latent_size: int
-    condition_on_observation: bool
     training: dict = field(default_factory=dict)
     method: str = "latent weight diffusion"
     policy_parameters: int = 0
@@ -47,13 +47,32 @@ class ModelDescription:
         # A multi-task network that is cut into one policy per task has more parameters than one of those policies.
         object.__setattr__(self, "policy_parameters", self.policy_parameters or self.layout.parameters)
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that policies can be generated for."""
+        return self.task_condition.names
+
+    @property
+    def task_condition(self) -> Condition:
+        """The condition of the kind `task`; every description has one."""
+        return next(condition for condition in self.conditions if condition.kind == TASK)
+
+    @property
+    def condition_on_observation(self) -> bool:
+        """Whether a policy is generated for an observation, too."""
+        return self.condition(OBSERVATION) is not None
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of a kind, or None."""
+        return next((condition for condition in self.conditions if condition.kind == kind), None)
+
     def to_metadata(self) -> dict[str, str]:
         """The one entry to write into an ONNX file's metadata."""
         content = {
             "format": FORMAT,
             "contract": self.contract.meaning(),
             "contract_digest": self.contract.digest,
-            "tasks": list(self.tasks),
+            "conditions": [condition.to_dict() for condition in self.conditions],
             "policy": {
                 "layer_sizes": list(self.layout.layer_sizes),
                 "hidden_activation": self.layout.hidden_activation,
@@ -63,7 +82,6 @@ class ModelDescription:
                 "action_scale": list(self.action_scale),
             },
             "latent_size": self.latent_size,
-            "condition_on_observation": self.condition_on_observation,
             "method": self.method,
             "policy_parameters": self.policy_parameters,
             "training": self.training,
@@ -73,17 +91,21 @@ class ModelDescription:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: str) -> "ModelDescription":
-        """Read it back; raises ModelError where something is missing or contradicts itself."""
-        if METADATA_KEY not in metadata:
-            raise ModelError(f"{where}: found no '{METADATA_KEY}' metadata, expected a file made by 'lwd export'")
+        """Read it back, of this format or an earlier one.
+
+        Raises:
+            ModelError: something is missing, contradicts itself, or needs a later version.
+        """
         try:
-            content = json.loads(metadata[METADATA_KEY])
-            if content["format"] != FORMAT:
-                raise ModelError(f"{where}: found format {content['format']!r}, expected {FORMAT}")
-            policy = content["policy"]
+            content = content_of(metadata, where)
+            if content["format"] not in FORMATS:
+                raise ModelError(
+                    f"{where}: found format {content['format']!r}, expected {' or '.join(map(str, FORMATS))}"
+                )
+            policy, contract = content["policy"], Contract.from_dict(content["contract"], where=f"{where}: contract")
             description = cls(
-                contract=Contract.from_dict(content["contract"], where=f"{where}: contract"),
-                tasks=tuple(content["tasks"]),
+                contract=contract,
+                conditions=_conditions(content, contract, where),
                 layout=PolicyLayout(
                     tuple(policy["layer_sizes"]), policy["hidden_activation"], policy["output_activation"]
                 ),
@@ -91,22 +113,48 @@ class ModelDescription:
                 action_offset=tuple(policy["action_offset"]),
                 action_scale=tuple(policy["action_scale"]),
                 latent_size=int(content["latent_size"]),
-                condition_on_observation=bool(content["condition_on_observation"]),
                 training=dict(content["training"]),
                 method=str(content.get("method", cls.method)),
                 policy_parameters=int(content.get("policy_parameters", 0)),
                 license=content["license"],
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, ModelError):
                 raise
             kind = "" if isinstance(error, (ContractError, PolicyError)) else f"{type(error).__name__}: "
             raise ModelError(f"{where}: its metadata is broken ({kind}{error})") from error
-        names = all(isinstance(task, str) and task for task in description.tasks)
-        if not description.tasks or not names or len(set(description.tasks)) < len(description.tasks):
-            raise ModelError(f"{where}: found tasks {list(description.tasks)}, expected different names, at least one")
         if description.latent_size < 1:
             raise ModelError(f"{where}: found latent_size {description.latent_size}, expected at least 1")
         if description.contract.digest != content.get("contract_digest"):
             raise ModelError(f"{where}: its contract does not have the digest that the file states")
         return description
+
+
+def content_of(metadata: Mapping[str, str], where: str) -> dict:
+    """The metadata of a model file as it stands there; ModelError where the file is not ours."""
+    if METADATA_KEY not in metadata:
+        raise ModelError(f"{where}: found no '{METADATA_KEY}' metadata, expected a file made by 'lwd export'")
+    return json.loads(metadata[METADATA_KEY])
+
+
+def _conditions(content: dict, contract: Contract, where: str) -> tuple[Condition, ...]:
+    """The conditions that the metadata describe; one task, and at most one observation, of the contract's scalars."""
+    if content["format"] == 1:
+        given = [{"name": TASK, "kind": TASK, "names": content["tasks"]}]
+        if content["condition_on_observation"]:
+            given.append({"name": OBSERVATION, "kind": OBSERVATION, "names": contract.observation_names})
+    else:
+        given = content["conditions"]
+    conditions = tuple(Condition.from_dict(each, where) for each in given)
+    names, kinds = ([getattr(each, key) for each in conditions] for key in ("name", "kind"))
+    if len(set(names)) < len(names) or len(set(kinds)) < len(kinds) or NOISE in names:
+        raise ModelError(
+            f"{where}: found conditions {names}, expected different names and kinds, none called '{NOISE}'"
+        )
+    if TASK not in kinds:
+        raise ModelError(f"{where}: found conditions {names}, expected one of the kind '{TASK}' among them")
+    for condition in conditions:
+        if condition.kind == OBSERVATION and condition.names != contract.observation_names:
+            text = f"found {len(condition.names)} scalars, expected the {len(contract.observation)} of its contract"
+            raise ModelError(f"{where}: condition '{condition.name}': {text}, in their order")
+    return conditions

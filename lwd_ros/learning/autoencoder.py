@@ -5,35 +5,82 @@ from torch import nn
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.networks import HyperNetwork, TrajectoryEncoder, cloning_error, policy_forward
+from lwd_ros.learning.devices import WHOLE, Share
+from lwd_ros.learning.networks import (
+    HyperNetwork,
+    NormalisationHead,
+    TrajectoryEncoder,
+    cloning_error,
+    normalisation_error,
+    policy_forward,
+)
+from lwd_ros.learning.summary import DataSummary, TaskNormalisation
 from lwd_ros.policy import PolicyLayout
+
+_NORMALISATION_WEIGHT = 0.1  # of its error beside the cloning error; both are of order 1 at first
 
 
 class Autoencoder(nn.Module):
-    """Trajectory encoder and hypernetwork, trained together by behaviour cloning of the policies they make."""
+    """Trajectory encoder and hypernetwork, trained together by behaviour cloning of the policies they make.
 
-    def __init__(self, data: TrainingData, layout: PolicyLayout, config: AutoencoderConfig):
+    Attributes:
+        normalisation: decodes a policy's normalisation from its latent; None where it is its task's.
+    """
+
+    def __init__(
+        self, data: DataSummary, layout: PolicyLayout, config: AutoencoderConfig, smallest_std: float | None = None
+    ):
+        """With `smallest_std`, of the scalars' units, the normalisation of policies is decoded too."""
         super().__init__()
         self.layout, self.config = layout, config
         self.encoder = TrajectoryEncoder(data.tokens.shape[1], config.encoder_layers, config.latent_size)
         self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
+        self.normalisation = None
+        if smallest_std is not None:
+            mean, std = (torch.tensor(v, dtype=torch.float32) for v in (data.token_scale.mean, data.token_scale.std))
+            width = config.hypernetwork_layers[-1]
+            self.normalisation = NormalisationHead(config.latent_size, width, mean, std, smallest_std)
 
-    def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence."""
+    def loss(self, data: TrainingData, generator: torch.Generator, share: Share = WHOLE) -> dict[str, torch.Tensor]:
+        """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence.
+
+        Means over a `share` of the batch, whose random numbers are all drawn whatever the share.
+        """
         config, device = self.config, self.hypernetwork.base.device
-        batch = data.sample(config.demonstrations, config.pairs, config.own_share, generator)
+        batch = share.of(data.sample(config.demonstrations, config.pairs, config.own_share, generator))
+        noise = share.of(torch.randn((config.demonstrations, config.latent_size), generator=generator))
         mean, log_variance = self.encoder(batch.tokens.to(device))
-        latent = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(device)
-        predicted = policy_forward(self.layout, self.hypernetwork(latent), batch.observation.to(device))
+        latent = mean + (0.5 * log_variance).exp() * noise.to(device)
+        observation, decoded = batch.observation.to(device), None
+        if self.normalisation is not None:
+            expected = TaskNormalisation(*(v[batch.task].to(device) for v in vars(data.normalisation).values()))
+            generated = self.normalisation(latent)
+            decoded = normalisation_error(generated, expected)
+            observation = _renormalised(observation, expected, generated)
+        predicted = policy_forward(self.layout, self.hypernetwork(latent), observation)
         cloning = cloning_error(predicted, batch.action.to(device)).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
-        return {
+        scalars = {
             "loss": cloning + config.kl_weight * divergence,
             "behaviour_cloning": cloning.detach(),
             "kl_divergence": divergence.detach(),
         }
+        if decoded is not None:
+            scalars["loss"] = scalars["loss"] + _NORMALISATION_WEIGHT * decoded
+            scalars["normalisation"] = decoded.detach()
+        return scalars
 
     @torch.no_grad()
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """Posterior means of demonstrations, float32 [B, latent], of their tokens [B, tokens x features]."""
         return self.encoder(tokens.to(self.hypernetwork.base.device))[0]
+
+
+def _renormalised(observation: torch.Tensor, old: TaskNormalisation, new: TaskNormalisation) -> torch.Tensor:
+    """Observations [B, pairs, inputs] that `old` normalised, as `new` does.
+
+    The cloning error does not move the new normalisation: that describes demonstrations, and policies learn to live
+    with it.
+    """
+    mean, std = new.mean.detach(), new.std.detach()
+    return observation * (old.std / std)[:, None] + ((old.mean - mean) / std)[:, None]

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from lwd_ros.dataset import Episode
+from lwd_ros.generator import ModelError
+from lwd_ros.learning.summary import TaskNormalisation
 from lwd_ros.learning.train import TrainedRun
 from lwd_ros.policy import Policy
 
@@ -24,35 +26,46 @@ def sample(run: TrainedRun, task: str, seeds: Sequence[int], observations: np.nd
     `observations` [seeds, observations] in the contract's units are needed by a run that is conditioned on them, and
     ignored by others.
     """
-    number, data = run.data.tasks.index(task), run.data
+    number, data = _number(run, task), run.data
     shape = (1, run.config.autoencoder.latent_size)
     noise = [np.random.default_rng(seed).standard_normal(shape, dtype=np.float32) for seed in seeds]
-    condition = None
+    tasks, condition = torch.full((len(noise),), number), None
     if run.config.condition_on_observation:
-        given = torch.tensor(np.asarray(observations), dtype=torch.float32)
-        condition = (given - data.condition_mean[number]) / data.condition_std[number]
-    return run.diffusion(torch.tensor(np.concatenate(noise)), torch.full((len(noise),), number), condition).numpy()
+        condition = data.standardised(torch.tensor(np.asarray(observations), dtype=torch.float32), tasks)
+    return run.diffusion(torch.tensor(np.concatenate(noise)), tasks, condition).numpy()
 
 
 @torch.no_grad()
-def decode(run: TrainedRun, task: str, latents: np.ndarray) -> list[Policy]:
-    """The policies of latents [N, latent], with the normalisation of `task`.
+def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]:
+    """The policies of latents [N, latent].
+
+    Args:
+        run: a finished run.
+        latents: of demonstrations, or sampled.
+        task: what the policies are for. Where the run's policies are normalised by their task's numbers, one of its
+            tasks; elsewhere any name, or none.
 
     Raises:
+        ModelError: the normalisation is the task's and the run does not know the task.
         PolicyError: decoded weights must not run.
     """
-    data, digest, number = run.data, run_digest(run), run.data.tasks.index(task)
+    data, digest = run.data, run_digest(run)
     latents = np.asarray(latents, dtype=np.float32)
-    ranges = data.normalisation
+    if run.autoencoder.normalisation is not None:
+        ranges = run.autoencoder.normalisation(torch.tensor(latents))
+    else:
+        places = torch.full((len(latents),), _number(run, task))
+        ranges = TaskNormalisation(*(values[places] for values in vars(data.normalisation).values()))
+    weights = run.autoencoder.hypernetwork(torch.tensor(latents)).numpy()
     return [
         Policy(
             layout=run.autoencoder.layout,
-            weights=weights,
+            weights=weights[row],
             observation_indices=data.indices.numpy(),
-            observation_mean=ranges.mean[number].numpy(),
-            observation_std=ranges.std[number].numpy(),
-            observation_minimum=ranges.minimum[number].numpy(),
-            observation_maximum=ranges.maximum[number].numpy(),
+            observation_mean=ranges.mean[row].numpy(),
+            observation_std=ranges.std[row].numpy(),
+            observation_minimum=ranges.minimum[row].numpy(),
+            observation_maximum=ranges.maximum[row].numpy(),
             action_offset=data.action_offset.numpy(),
             action_scale=data.action_scale.numpy(),
             contract_digest=data.contract.digest,
@@ -60,8 +73,17 @@ def decode(run: TrainedRun, task: str, latents: np.ndarray) -> list[Policy]:
             latent_digest=hashlib.sha256(latent.tobytes()).hexdigest(),
             task=task,
         )
-        for weights, latent in zip(run.autoencoder.hypernetwork(torch.tensor(latents)).numpy(), latents, strict=True)
+        for row, latent in enumerate(latents)
     ]
+
+
+def _number(run: TrainedRun, task: str) -> int:
+    """A task's number; ModelError where the run knows none."""
+    if task not in run.data.tasks:
+        raise ModelError(
+            f"task '{task}' is unknown to the run '{run.config.name}'; it knows {', '.join(run.data.tasks)}"
+        )
+    return run.data.tasks.index(task)
 
 
 def run_digest(run: TrainedRun) -> str:

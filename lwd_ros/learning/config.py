@@ -4,30 +4,66 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-import yaml
+import pydantic
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from lwd_ros.errors import LwdError
-
-_POSITIVE = ("demonstrations", "pairs", "tokens", "latent_size", "batch", "width", "sampling_steps", "smallest_std",
-             "prediction_horizon", "observation_steps", "training_steps", "delay_steps")  # fmt: skip
-_SHARES = ("own_share", "ema_decay", "first_share", "delayed_share")
-_NOT_EMPTY = ("encoder_layers", "hypernetwork_layers", "channels")
+from lwd_ros.reading import read_yaml
 
 
 class ConfigError(LwdError):
     """A training configuration is wrong; names the key, what was found and what was expected."""
 
 
-def read_yaml(path: str | Path, expected: str, error: type[ValueError] = ConfigError):
-    """The content of a YAML file; raises `error` with one sentence where it cannot be read or is none."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as cause:
-        raise error(f"{path}: cannot be read ({cause.strerror}); expected {expected}") from cause
-    except (yaml.YAMLError, ValueError, RecursionError) as cause:  # PyYAML lets a bad date's ValueError through
-        raise error(f"{path}: is not YAML: {' '.join(str(cause).split())}") from cause
+@dataclass(frozen=True)
+class _Expected:
+    """What the sentence of an error says that a key should be."""
+
+    text: str
+
+
+def _whole(value: Any) -> Any:
+    """YAML reads 8.0e+3 as a float; a whole one does for a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _listed(value: Any) -> Any:
+    """YAML has lists where configs have tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+_LARGEST = 2**63 - 1
+_AboveZero = Annotated[StrictInt, Field(gt=0)]
+_Name = Annotated[StrictStr, Field(min_length=1)]
+
+Flag = Annotated[StrictBool, _Expected("true or false")]
+Text = Annotated[_Name, _Expected("a text")]
+Digest = Annotated[StrictStr, _Expected("a text")]
+"""The beginning of one; may be empty."""
+Whole = Annotated[
+    StrictInt, BeforeValidator(_whole), Field(ge=0, le=_LARGEST), _Expected("a whole number, 0 or more, below 2**63")
+]
+Count = Annotated[StrictInt, BeforeValidator(_whole), Field(gt=0, le=_LARGEST), _Expected("a whole number above 0")]
+Number = Annotated[StrictFloat, Field(ge=0, le=_LARGEST, allow_inf_nan=False), _Expected("a number, 0 or more")]
+Positive = Annotated[StrictFloat, Field(gt=0, le=_LARGEST, allow_inf_nan=False), _Expected("a number above 0")]
+Share = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False), _Expected("a number from 0 to 1")]
+Names = Annotated[tuple[_Name, ...], BeforeValidator(_listed), Field(strict=True), _Expected("a list of names")]
+Sizes = Annotated[
+    tuple[_AboveZero, ...], BeforeValidator(_listed), Field(strict=True), _Expected("a list of whole numbers above 0")
+]
+Layers = Annotated[
+    tuple[_AboveZero, ...],
+    BeforeValidator(_listed),
+    Field(strict=True, min_length=1),
+    _Expected("a list of whole numbers above 0, at least one"),
+]
+Normalisation = Annotated[Literal["task", "generated"], _Expected("task or generated")]
+NamesByTask = Annotated[dict[StrictStr, Names], _Expected("a mapping of names")]
+
+settings = pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))
+"""A frozen dataclass whose fields are checked against the ranges that their types declare, unknown ones refused."""
 
 
 class Config:
@@ -35,19 +71,25 @@ class Config:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a YAML file; raises ConfigError naming the key that is wrong."""
-        return cls.from_dict(read_yaml(path, "a training config"), str(path))
+        """Read a YAML file; raises ConfigError naming every key that is wrong."""
+        return cls.from_dict(read_yaml(path, "a training config", ConfigError), str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping, where: str = "config") -> Self:
         """Check and build a config from parsed YAML or JSON; `where` names its source in errors."""
-        return _build(cls, content, where, "")
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"{where}: key '(the whole file)': found {content!r}, expected a mapping")
+        try:
+            return pydantic.TypeAdapter(cls).validate_python(dict(content))
+        except pydantic.ValidationError as error:
+            sentences = dict.fromkeys(_sentence(cls, content, problem) for problem in error.errors(include_url=False))
+            raise ConfigError(f"{where}: {'; '.join(sentences)}") from error
 
     def changed(self, changes: Mapping) -> Self:
         """A config that differs in some keys, nested ones written `autoencoder.steps`; raises ConfigError as `load`."""
         content = json.loads(json.dumps(self.to_dict()))
         for key, value in changes.items():
-            *parents, last = key.split(".")
+            *parents, last = str(key).split(".")
             target = content
             for name in parents:
                 target = target.setdefault(name, {})
@@ -59,134 +101,131 @@ class Config:
     def to_dict(self) -> dict:
         """Plain data, for the run folder and the model file.
 
-        A `sensing` that does nothing is left out: runs and files that were made before it lack it, and stay valid.
+        A `sensing` that does nothing and the usual `normalisation` are left out: runs and files that were made before
+        them lack them, and stay valid.
         """
         content = asdict(self)
-        if content.get("sensing") == asdict(SensingConfig()):
-            del content["sensing"]
+        for key, usual in (("sensing", asdict(SensingConfig())), ("normalisation", TrainConfig.normalisation)):
+            if content.get(key) == usual:
+                del content[key]
         return content
 
 
-@dataclass(frozen=True)
+def _sentence(kind: type, content: Mapping, problem: Mapping) -> str:
+    """One of pydantic's errors, as ours: the key's path, what was found there, what was expected."""
+    path, declared, value, holder = [], kind, content, kind
+    for step in problem["loc"]:
+        below = {item.name: item.type for item in fields(declared)} if is_dataclass(declared) else None
+        if below is None and get_origin(_bare(declared)) is dict and step in value:
+            path, declared, value = [*path, step], get_args(_bare(declared))[1], value[step]
+        elif below is None:
+            break  # an element of a list: the list is shown whole
+        else:
+            holder = declared
+            missing = not isinstance(value, Mapping) or step not in value
+            path, declared, value = [*path, step], below.get(step), None if missing else value[step]
+    key = ".".join(map(str, path))
+    if problem["type"] == "value_error":
+        return f"key '{key}': {problem['ctx']['error']}"
+    if declared is None:
+        found = repr(next((name for name in _held(content, path) if str(name) == str(path[-1])), path[-1]))
+        return f"key '{key}': found {found}, expected one of {', '.join(item.name for item in fields(holder))}"
+    found = "nothing" if problem["type"] in ("missing", "missing_argument") else repr(value)
+    return f"key '{key}': found {found}, expected {_expected(declared)}"
+
+
+def _held(content: Mapping, path: list) -> Mapping:
+    """The mapping that holds the last step of `path`."""
+    for step in path[:-1]:
+        content = content[step]
+    return content
+
+
+def _bare(declared: Any) -> Any:
+    """A type without what is declared about it."""
+    return get_args(declared)[0] if get_origin(declared) is Annotated else declared
+
+
+def _expected(declared: Any) -> str:
+    """What the last word about a type says."""
+    texts = [item.text for item in get_args(declared)[1:] if isinstance(item, _Expected)]
+    return texts[-1] if texts else "a mapping"
+
+
+@settings
 class AutoencoderConfig:
     """Stage 1: trajectory encoder and hypernetwork, a VAE over policies."""
 
-    steps: int = 8000
-    learning_rate: float = 2e-3  # peak of the one-cycle schedule
-    demonstrations: int = 40  # demonstrations encoded in a step
-    pairs: int = 96  # (observation, action) pairs that each decoded policy is judged on
-    own_share: float = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others of its task
-    kl_weight: float = 1e-5
-    tokens: int = 16  # (observation, action, time) samples that describe a demonstration to the encoder
-    latent_size: int = 64
-    encoder_layers: tuple[int, ...] = (384, 256)
-    hypernetwork_layers: tuple[int, ...] = (256, 256)
-    ema_decay: float = 0.999
+    steps: Whole = 8000
+    learning_rate: Number = 2e-3  # peak of the one-cycle schedule
+    demonstrations: Count = 40  # demonstrations encoded in a step
+    pairs: Count = 96  # (observation, action) pairs that each decoded policy is judged on
+    own_share: Share = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others of its task
+    kl_weight: Number = 1e-5
+    tokens: Count = 16  # (observation, action, time) samples that describe a demonstration to the encoder
+    latent_size: Count = 64
+    encoder_layers: Layers = (384, 256)
+    hypernetwork_layers: Layers = (256, 256)
+    ema_decay: Share = 0.999
 
 
-@dataclass(frozen=True)
+@settings
 class DiffusionConfig:
     """Stage 2: rectified flow (Liu et al. 2022, arXiv 2209.03003) on standardised latents."""
 
-    steps: int = 8000
-    learning_rate: float = 1e-3
-    batch: int = 256
-    width: int = 256
-    blocks: int = 2
-    sampling_steps: int = 20
-    ema_decay: float = 0.999
+    steps: Whole = 8000
+    learning_rate: Number = 1e-3
+    batch: Count = 256
+    width: Count = 256
+    blocks: Whole = 2
+    sampling_steps: Count = 20
+    ema_decay: Share = 0.999
 
 
-@dataclass(frozen=True)
+@settings
 class TranslationConfig:
     """Augmentation: demonstrations are moved about, because an action does not depend on where the scene stands."""
 
-    range_m: float = 0.0  # offsets are uniform in plus or minus this; 0: none
-    axes: tuple[str, ...] = ("x", "y")  # an offset moves every observed scalar in m whose name ends with _AXIS
+    range_m: Number = 0.0  # offsets are uniform in plus or minus this; 0: none
+    axes: Names = ("x", "y")  # an offset moves every observed scalar in m whose name ends with _AXIS
     # By task, axes along which something that is not observed stands still (a wall, a bin): no offset along those.
-    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fixed: NamesByTask = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@settings
 class SensingConfig:
     """Augmentation: policies learn from observations as a robot has them, noisy and late, what to do with true ones."""
 
-    noise_m: float = 0.0  # standard deviation on every observed scalar in m; 0: none
-    delayed_share: float = 0.0  # of the pairs, those whose observation is late
-    delay_steps: int = 1  # at most; each delay from 1 up is as likely as another
-    observation_age: bool = False  # whether policies are told by how much: their contract has one scalar more
+    noise_m: Number = 0.0  # standard deviation on every observed scalar in m; 0: none
+    delayed_share: Share = 0.0  # of the pairs, those whose observation is late
+    delay_steps: Count = 1  # at most; each delay from 1 up is as likely as another
+    observation_age: Flag = False  # whether policies are told by how much: their contract has one scalar more
 
-    def __post_init__(self):
+    @pydantic.field_validator("observation_age")
+    @classmethod
+    def _varies(cls, value: bool, known: pydantic.ValidationInfo) -> bool:
         """Refuse an age that never varies."""
-        if self.observation_age and not self.delayed_share:
-            raise ConfigError("key 'sensing.observation_age': found true, expected a 'delayed_share' above 0 with it")
+        if value and not known.data.get("delayed_share", 1.0):
+            raise ValueError("found true, expected a 'delayed_share' above 0 with it")
+        return value
 
 
-@dataclass(frozen=True)
+@settings
 class TrainConfig(Config):
     """One training run, from demonstrations to a model file."""
 
-    name: str
-    seed: int = 0
-    hidden_layers: tuple[int, ...] = (16, 16)
-    hidden_activation: str = "tanh"
-    hide: tuple[str, ...] = ()
-    condition_on_observation: bool = False
-    smallest_std: float = 0.005  # normalisation never magnifies a scalar's change by more than one over this
-    data_digest: str = ""  # beginning of the dataset's digest; empty: any dataset
-    contract_digest: str = ""  # beginning of its contract's digest; empty: any contract
-    demonstrations_per_task: int = 0  # only the first so many fresh starts of each task; 0: every demonstration
+    name: Text
+    seed: Whole = 0
+    hidden_layers: Sizes = (16, 16)
+    hidden_activation: Text = "tanh"
+    hide: Names = ()
+    condition_on_observation: Flag = False
+    normalisation: Normalisation = "task"  # of a policy: its task's, by number; "generated": decoded from the latent
+    smallest_std: Positive = 0.005  # normalisation never magnifies a scalar's change by more than one over this
+    data_digest: Digest = ""  # beginning of the dataset's digest; empty: any dataset
+    contract_digest: Digest = ""  # beginning of its contract's digest; empty: any contract
+    demonstrations_per_task: Whole = 0  # only the first so many fresh starts of each task; 0: every demonstration
     translation: TranslationConfig = field(default_factory=TranslationConfig)
     sensing: SensingConfig = field(default_factory=SensingConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-
-
-def _build(kind, content, where: str, prefix: str):
-    if not isinstance(content, Mapping):
-        key = prefix.rstrip(".") or "(the whole file)"
-        raise ConfigError(f"{where}: key '{key}': found {content!r}, expected a mapping")
-    known = {item.name: item for item in fields(kind)}
-    values = {}
-    for key, value in content.items():
-        path = f"{prefix}{key}"
-        if key not in known:
-            raise ConfigError(f"{where}: key '{path}': found {key!r}, expected one of {', '.join(known)}")
-        expected = known[key].type
-        if is_dataclass(expected):
-            values[key] = _build(expected, value, where, path + ".")
-        else:
-            values[key] = _value(value, expected, where, path)
-    if issubclass(kind, Config) and "name" not in values:
-        raise ConfigError(f"{where}: key 'name': found nothing, expected a text")
-    return kind(**values)
-
-
-def _value(value, expected, where: str, path: str):
-    def refuse(what: str):
-        raise ConfigError(f"{where}: key '{path}': found {value!r}, expected {what}")
-
-    if expected is str:
-        may_be_empty = path.endswith("_digest")
-        return value if isinstance(value, str) and (value or may_be_empty) else refuse("a text")
-    if expected is bool:
-        return value if isinstance(value, bool) else refuse("true or false")
-    if expected in (int, float):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**63
-        if not number or (expected is int and value != int(value)):
-            refuse("a whole number, 0 or more" if expected is int else "a number, 0 or more")
-        key = path.rpartition(".")[2]
-        if key in _POSITIVE and value == 0:
-            refuse("a number above 0")
-        if key in _SHARES and value > 1:
-            refuse("a number from 0 to 1")
-        return expected(value)
-    if expected == dict[str, tuple[str, ...]]:
-        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-            refuse("a mapping of names")
-        return {name: _value(item, tuple[str, ...], where, f"{path}.{name}") for name, item in value.items()}
-    kind = str if expected == tuple[str, ...] else int
-    fitting = isinstance(value, list) and all(type(item) is kind and item > kind() for item in value)
-    if not fitting or (path.rpartition(".")[2] in _NOT_EMPTY and not value):
-        refuse("a list of " + ("names" if kind is str else "whole numbers above 0"))
-    return tuple(value)

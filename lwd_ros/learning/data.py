@@ -1,24 +1,14 @@
 """Demonstrations as tensors: per-task normalisation, the encoder's tokens, batches of (observation, action) pairs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from lwd_ros.contract import AGE, Contract, outputs_of
+from lwd_ros.contract import AGE, Contract, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
-
-
-@dataclass(frozen=True)
-class TaskNormalisation:
-    """Per task and policy input: float32 [tasks, inputs] each, in the scalars' own units."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-    minimum: torch.Tensor
-    maximum: torch.Tensor
+from lwd_ros.learning.summary import DataSummary, TaskNormalisation, TokenScale
 
 
 @dataclass(frozen=True)
@@ -36,17 +26,15 @@ class Batch:
     action: torch.Tensor
 
 
-class TrainingData:
-    """A dataset ready for training.
+class TrainingData(DataSummary):
+    """A dataset ready for training: its summary, and all frames.
 
     Attributes:
-        indices: places in the contract's observation vector that the policy reads, int64 [inputs].
-        normalisation: what each task's policies subtract and divide by.
+        demonstrations: the dataset.
         observation, action: all frames; observations normalised with their task's numbers, actions divided by
             `action_scale` (±1); float32 [frames, ...].
-        tokens: float32 [demonstrations, tokens x (inputs + commands + 1)], what the encoder sees.
-        task: int64 [demonstrations].
-        first_observation: float32 [demonstrations, observations], whole, standardised over its task.
+        start, length: each demonstration's first frame and number of frames, int64 [demonstrations].
+        first_observation: float32 [demonstrations, observations], whole, standardised.
     """
 
     def __init__(self, demonstrations: Demonstrations, config: TrainConfig):
@@ -56,42 +44,48 @@ class TrainingData:
         for key, digest in found.items():
             if not digest.startswith(getattr(config, key)):
                 raise DatasetError(f"{demonstrations.folder}: {key}: found {digest}, expected {getattr(config, key)}")
+        known = dict.fromkeys((*contract.observation_names, *contract.vector_names))
         for name in config.hide:
-            if name not in contract.observation_names:
-                raise DatasetError(f"hide: found '{name}', expected one of {', '.join(contract.observation_names)}")
+            if name not in known:
+                raise DatasetError(f"hide: found '{name}', expected one of {', '.join(known)}")
         demonstrations = _aged(demonstrations, config.sensing)
         contract, age = demonstrations.contract, demonstrations.contract.age_place
         hidden = (*config.hide, *(() if config.sensing.observation_age else (AGE,)))  # what never varied says nothing
-        kept = [i for i, name in enumerate(contract.observation_names) if name not in hidden]
+        scalars = contract.observation_names * contract.history  # a scalar is hidden in all its frames, or in one
+        both = zip(contract.vector_names, scalars, strict=True)
+        kept = [i for i, names in enumerate(both) if not set(names) & set(hidden)]
         self.indices = torch.tensor(kept)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
+        self.digest, self.settings = demonstrations.digest, demonstrations.meta.get("settings") or {}
         used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
         self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs))
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
-        per_task = [values[:, kept] for values in whole]
+        per_task = [np.concatenate([stacked(contract, e.observation)[:, kept] for e in chosen]) for chosen in used]
         self.normalisation = TaskNormalisation(
             mean=_stack([v.mean(0) for v in per_task]),
             std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
             minimum=_stack([v.min(0) for v in per_task]),
             maximum=_stack([v.max(0) for v in per_task]),
         )
-        self._age = kept.index(age) if age in kept else None
-        if self._age is not None:
+        ages = [i for i in kept if i in contract.age_places]
+        self._ages = [kept.index(i) for i in ages]
+        self._ages_back = torch.tensor([contract.history - 1 - i // contract.frame_size for i in ages])
+        if ages:
             longest_s = _longest_age_s(demonstrations, used, config.sensing)
             for values, value in zip(
                 vars(self.normalisation).values(), (0.0, longest_s / 2, 0.0, longest_s), strict=True
             ):
-                values[:, self._age] = value
+                values[:, self._ages] = value
         everything = np.concatenate(per_task)
         global_mean, global_std = everything.mean(0), np.maximum(everything.std(0), config.smallest_std)
-        self._token_scale = global_mean, global_std, config.autoencoder.tokens
+        self.token_scale = TokenScale(global_mean, global_std, config.autoencoder.tokens)
         offset, scale = self.action_offset.numpy(), self.action_scale.numpy()
 
         observation, action = [], []
         for (t, episode), output in zip(episodes, outputs, strict=True):
-            values = episode.observation[:, kept]
+            values = stacked(contract, episode.observation)[:, kept]
             observation.append((values - self.normalisation.mean[t].numpy()) / self.normalisation.std[t].numpy())
             action.append((output - offset) / scale)
         self.observation, self.action = _tensor(np.concatenate(observation)), _tensor(np.concatenate(action))
@@ -111,27 +105,16 @@ class TrainingData:
         if age is not None:  # what a policy is generated for does not depend on when that was seen
             for values in (first, *whole):
                 values[:, age] = 0.0
-        self.condition_mean = _stack([v.mean(0) for v in whole])
-        self.condition_std = _stack([np.maximum(v.std(0), config.smallest_std) for v in whole])
-        self.first_observation = (_tensor(first) - self.condition_mean[self.task]) / self.condition_std[self.task]
+        self.condition_mean, self.condition_std = _condition_scale(whole, config)
+        self.first_observation = self.standardised(_tensor(first), self.task)
         self._first_of_episode = torch.repeat_interleave(self.start, self.length)
         self._sensing = config.sensing
-        metres = torch.tensor([contract.observation[i].unit == "m" for i in kept], dtype=torch.float32)
+        units = [scalar.unit for scalar in contract.observation] * contract.history
+        metres = torch.tensor([units[i] == "m" for i in kept], dtype=torch.float32)
         self._noise = config.sensing.noise_m * metres / self.normalisation.std
         self._translation = config.translation
         if config.translation.range_m:
             self._prepare_translation(config, whole)
-
-    def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
-        """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
-        mean, std, count = self._token_scale
-        offset, scale, kept = self.action_offset.numpy(), self.action_scale.numpy(), self.indices.numpy()
-        outputs = [outputs_of(self.contract, e.action, e.observation) for e in episodes]
-        rows = [
-            ((e.observation[:, kept] - mean) / std, (output - offset) / scale)
-            for e, output in zip(episodes, outputs, strict=True)
-        ]
-        return _stack([_tokens(observation, action, count) for observation, action in rows])
 
     def sample(self, count: int, pairs: int, own_share: float, generator: torch.Generator) -> Batch:
         """Draw `count` demonstrations, and for each `pairs` frames to judge its policy on.
@@ -178,9 +161,11 @@ class TrainingData:
             late[torch.rand(size, generator=generator) >= sensing.delayed_share] = 0
             present, frames = frames, torch.maximum(frames - late, self._first_of_episode[frames])
         observation = self.observation[frames]
-        if self._age is not None:
-            late_s = (present - frames) * self.contract.period_s
-            observation[..., self._age] += late_s / self.normalisation.std[task, self._age]
+        if self._ages:  # each frame's own: before the first frame stands the first, which is late as it was itself
+            first = self._first_of_episode[present][..., None]
+            answered, shown = (torch.maximum(each[..., None] - self._ages_back, first) for each in (present, frames))
+            late_s = (answered - shown) * self.contract.period_s
+            observation[..., self._ages] += late_s / self.normalisation.std[:, self._ages][task]
         if sensing.noise_m:
             observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
         return observation
@@ -207,17 +192,17 @@ class TrainingData:
         for task, fixed in config.translation.fixed.items():
             wrong = [axis for axis in fixed if axis not in axes]
             if task not in self.tasks or wrong:
-                found = f"axis '{wrong[0]}' of '{task}'" if wrong else f"'{task}'"
+                text = f"axis '{wrong[0]}' of '{task}'" if wrong else f"'{task}'"
                 raise DatasetError(
-                    f"translation.fixed: found {found}, expected tasks of the dataset and of {list(axes)}"
+                    f"translation.fixed: found {text}, expected tasks of the dataset and of {list(axes)}"
                 )
             shift[self.tasks.index(task), [axes.index(axis) for axis in fixed]] = 0.0
         self._first_shift = shift / self.condition_std[:, None]
-        seen = shift[:, :, self.indices]
+        seen = shift.repeat(1, 1, self.contract.history)[:, :, self.indices]
         self._input_shift = seen / self.normalisation.std[:, None]
-        std, commands, tokens = self._token_scale[1], len(self.contract.command), self._token_scale[2]
-        token = torch.cat([seen / _tensor(std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
-        self._token_shift = token.repeat(1, 1, tokens)
+        scale, commands = self.token_scale, len(self.contract.command)
+        token = torch.cat([seen / _tensor(scale.std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
+        self._token_shift = token.repeat(1, 1, scale.count)
         widened = (seen.sum(dim=1) > 0) * config.translation.range_m
         bounds = self.normalisation
         self.normalisation = replace(bounds, minimum=bounds.minimum - widened, maximum=bounds.maximum + widened)
@@ -258,7 +243,7 @@ def _action_range(contract: Contract, outputs: np.ndarray) -> tuple[torch.Tensor
 def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], sensing: SensingConfig) -> float:
     """The largest age that policies learn; raises DatasetError where the contract's limit of it is shorter."""
     contract = demonstrations.contract
-    place, added_s = contract.age_place, sensing.delay_steps * contract.period_s
+    place, added_s = contract.age_places[0], sensing.delay_steps * contract.period_s
     longest_s = added_s + max(float(e.observation[:, place].max()) for chosen in used for e in chosen)
     limit_s = contract.observation[place].maximum
     if longest_s > limit_s + 1e-9:
@@ -278,11 +263,16 @@ def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode
     return fresh[:count]
 
 
-def _tokens(observation: np.ndarray, action: np.ndarray, count: int) -> np.ndarray:
-    """Evenly spaced (observation, action, time) samples of a demonstration, flat; time runs from -1 to 1."""
-    places = np.linspace(0, len(action) - 1, count).round().astype(int)
-    time = np.linspace(-1, 1, count)[:, None]
-    return np.hstack([observation[places], action[places], time]).reshape(-1)
+def _condition_scale(whole: list[np.ndarray], config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """What standardises the observations that policies are generated for: mean and std, float32 [tasks or 1, size].
+
+    Without task numbers, one mean and the scale within tasks: differences between layouts are what such an observation
+    tells, and beside the tasks' distance they would drown.
+    """
+    mean, std = (np.stack([getattr(values, name)(0) for values in whole]) for name in ("mean", "std"))
+    if config.normalisation == "generated":
+        mean, std = mean.mean(0, keepdims=True), np.sqrt((std**2).mean(0, keepdims=True))
+    return _tensor(mean), _tensor(np.maximum(std, config.smallest_std))
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -5,6 +5,7 @@ import platform
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -12,24 +13,26 @@ from torch import nn
 
 from lwd_ros import __version__
 from lwd_ros.files import written_whole
-from lwd_ros.generator import ModelDescription
-from lwd_ros.generator.model_file import INPUTS, OUTPUTS
+from lwd_ros.generator import Condition, ModelDescription
+from lwd_ros.generator.conditions import OBSERVATION, TASK
+from lwd_ros.generator.model_file import NOISE, OUTPUTS
 from lwd_ros.learning.config import Config, TrainConfig
-from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.train import TrainedRun, policy_layout
 
 OPSET = 17
 
 
 class ModelGraph(nn.Module):
-    """What every model file computes: a method's `weights`, and the normalisation of their task."""
+    """What every model file computes: a method's `weights`, and the normalisation that belongs to them."""
 
-    def __init__(self, data: TrainingData):
+    def __init__(self, data: DataSummary):
         super().__init__()
         for name in ("mean", "std", "minimum", "maximum"):
             self.register_buffer(name, getattr(data.normalisation, name))
         self.register_buffer("condition_mean", data.condition_mean)
         self.register_buffer("condition_std", data.condition_std)
+        self.lookup = True  # of the observation's scale, by the task's number
 
     def weights(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """Policy weights [B, P] from noise [B, z], task [B] and, where conditioned, standardised observation [B, obs].
@@ -39,22 +42,42 @@ class ModelGraph(nn.Module):
         raise NotImplementedError
 
     def forward(self, noise, task, observation=None):
-        condition = None
-        if observation is not None:
-            condition = (observation - self.condition_mean[task]) / self.condition_std[task]
-        weights = self.weights(noise, task, condition)
-        return weights, self.mean[task], self.std[task], self.minimum[task], self.maximum[task]
+        weights = self.weights(noise, task, self.condition(task, observation))
+        return weights, *self.task_normalisation(task)
+
+    def condition(self, task, observation):
+        """The observation [B, obs] as networks see it, or None."""
+        if observation is None:
+            return None
+        if not self.lookup:
+            return (observation - self.condition_mean) / self.condition_std
+        return (observation - self.condition_mean[task]) / self.condition_std[task]
+
+    def task_normalisation(self, task):
+        """Mean, std, minimum and maximum of tasks [B], [B, inputs] each."""
+        return self.mean[task], self.std[task], self.minimum[task], self.maximum[task]
 
 
 class RunGraph(ModelGraph):
-    """Latent diffusion and hypernetwork of a finished run."""
+    """Latent diffusion and hypernetwork of a finished run; the normalisation is the task's, or decoded as well."""
 
     def __init__(self, run: TrainedRun):
         super().__init__(run.data)
         self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
+        self.normalisation = run.autoencoder.normalisation
+        self.lookup = run.config.normalisation == "task"
 
-    def weights(self, noise, task, condition):
-        return self.hypernetwork(self.diffusion(noise, task, condition))
+    def latent(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Latents [B, latent]; inputs as those of `weights`."""
+        return self.diffusion(noise, task, condition)
+
+    def forward(self, noise, task, observation=None):
+        latent = self.latent(noise, task, self.condition(task, observation))
+        weights = self.hypernetwork(latent)
+        if self.normalisation is None:
+            return weights, *self.task_normalisation(task)
+        ranges = self.normalisation(latent)
+        return weights, ranges.mean, ranges.std, ranges.minimum, ranges.maximum
 
 
 def export(run: TrainedRun, path: Path) -> None:
@@ -62,32 +85,37 @@ def export(run: TrainedRun, path: Path) -> None:
     write_model(RunGraph(run), describe_model(run.config, run.data), path)
 
 
-def describe_model(config: TrainConfig, data: TrainingData, **changes) -> ModelDescription:
-    """What a model file says of a run: contract, tasks, policy, training config, data digest, versions, license.
+def describe_model(
+    config: TrainConfig, data: DataSummary, condition_on_observation: bool | None = None, **changes
+) -> ModelDescription:
+    """What a model file says of a run: contract, conditions, policy, training config, data digest, versions, license.
 
-    `changes` replace fields of ModelDescription, for a baseline.
+    For a baseline, `condition_on_observation` is said where it is not the config's, and `changes` replace fields of
+    ModelDescription.
     """
-    known = {
+    conditions = [Condition(TASK, TASK, data.tasks)]
+    if config.condition_on_observation if condition_on_observation is None else condition_on_observation:
+        conditions.append(Condition(OBSERVATION, OBSERVATION, data.contract.observation_names))
+    known: dict[str, Any] = {
         "contract": data.contract,
-        "tasks": data.tasks,
+        "conditions": tuple(conditions),
         "layout": policy_layout(config, data),
         "observation_indices": tuple(data.indices.tolist()),
         "action_offset": tuple(data.action_offset.tolist()),
         "action_scale": tuple(data.action_scale.tolist()),
         "latent_size": config.autoencoder.latent_size,
-        "condition_on_observation": config.condition_on_observation,
         "training": provenance(config, data),
     }
     return ModelDescription(**known | changes)
 
 
-def provenance(config: Config, data: TrainingData) -> dict:
+def provenance(config: Config, data: DataSummary) -> dict:
     """Everything needed to train the same again."""
     packages = ("torch", "diffusers", "onnx", "numpy")
     return {
         "config": config.to_dict(),
-        "data_digest": data.demonstrations.digest,
-        "data_settings": data.demonstrations.meta["settings"],
+        "data_digest": data.digest,
+        "data_settings": data.settings,
         "demonstrations": len(data.task),
         "versions": {
             "lwd_ros": __version__,
@@ -105,10 +133,10 @@ def write_model(graph: ModelGraph, description: ModelDescription, path: Path) ->
         description: becomes the file's metadata.
         path: of the file.
     """
-    values = [torch.zeros(1, description.latent_size), torch.zeros(1, dtype=torch.long)]
-    if description.condition_on_observation:
-        values.append(torch.zeros(1, len(description.contract.observation)))
-    example = dict(zip(INPUTS, values, strict=False))
+    example = {NOISE: torch.zeros(1, description.latent_size)}
+    for each in description.conditions:  # in the order of ModelGraph.forward
+        task = each.kind == TASK
+        example[each.name] = torch.zeros(1, dtype=torch.long) if task else torch.zeros(1, len(each.names))
     write_graph(graph, example, OUTPUTS, description.to_metadata(), path)
 
 

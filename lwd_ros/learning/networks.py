@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lwd_ros.learning.summary import TaskNormalisation
 from lwd_ros.policy import PolicyLayout
 
 
@@ -61,6 +62,46 @@ class HyperNetwork(nn.Module):
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         return self.base + self.scale * self.head(self.trunk(latent))
+
+
+class NormalisationHead(nn.Module):
+    """A latent [B, latent] to the normalisation of its policy, [B, inputs] each; needs no number of a task.
+
+    It starts at the scale of the whole dataset, for all latents alike.
+    """
+
+    def __init__(self, latent_size: int, width: int, mean: torch.Tensor, std: torch.Tensor, smallest_std: float):
+        """`mean` and `std` of the whole dataset, float32 [inputs]; no policy divides by less than `smallest_std`."""
+        super().__init__()
+        self.trunk = mlp((latent_size, width), norm=True)
+        self.head = nn.Linear(width, 4 * len(mean))
+        self.register_buffer("centre", mean)
+        self.register_buffer("spread", std)
+        self.smallest_std = smallest_std
+        nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(width))
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, latent: torch.Tensor) -> TaskNormalisation:
+        place, size, below, above = self.head(self.trunk(latent)).chunk(4, dim=-1)
+        mean = self.centre + self.spread * place
+        std = (self.spread * size.clamp(-12.0, 4.0).exp()).clamp_min(self.smallest_std)
+        return TaskNormalisation(
+            mean, std, mean - std * functional.softplus(below), mean + std * functional.softplus(above)
+        )
+
+
+def normalisation_error(predicted: TaskNormalisation, expected: TaskNormalisation) -> torch.Tensor:
+    """Mean Huber loss of a normalisation [B, inputs], in units of the expected standard deviation."""
+    zero, unit = torch.zeros_like(expected.std), expected.std
+    return sum(
+        functional.huber_loss(found, zero)
+        for found in (
+            (predicted.mean - expected.mean) / unit,
+            (predicted.std / unit).log(),
+            (predicted.minimum - expected.minimum) / unit,
+            (predicted.maximum - expected.maximum) / unit,
+        )
+    )
 
 
 class LatentDenoiser(nn.Module):

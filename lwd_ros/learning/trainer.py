@@ -3,8 +3,8 @@
 import errno
 import json
 import math
-import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lwd_ros.files import written_whole
 from lwd_ros.learning.config import ConfigError
+from lwd_ros.learning.devices import ALONE, Team
 
 CHECKPOINT_EVERY = 1000
 LOG_EVERY = 100
@@ -28,16 +29,6 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
     if step < warm:
         return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / warm)))
     return peak * max(0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))), 1e-4)
-
-
-def choose_device() -> torch.device:
-    """A CUDA device where there is one, else the CPU. LWD_DEVICE=cpu (or any name that torch knows) overrides it."""
-    name = os.environ.get("LWD_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        reason = str(error).split("\n")[0]
-        raise ConfigError(f"LWD_DEVICE: found '{name}', expected a device that torch can use ({reason})") from error
 
 
 @dataclass(frozen=True)
@@ -68,23 +59,31 @@ class Trainer:
 
     A run that was stopped continues from its last checkpoint to the same result as one that was not: the checkpoint
     holds weights, averages, optimiser moments and the random state. Random numbers are drawn on the CPU, whatever the
-    device, so a run may also go on on another machine.
+    device, so a run may also go on on another machine, or in another number of processes.
     """
 
-    def __init__(self, module: nn.Module, folder: Path, stage: str, seed: int, identity: dict):
-        """`identity` (config and data digest) must match that of a checkpoint found in `folder`."""
-        self.module, self.folder, self.stage = module.to(choose_device()), folder, stage
+    def __init__(self, module: nn.Module, folder: Path, stage: str, seed: int, identity: dict, team: Team = ALONE):
+        """`identity` (config and data digest) must match that of a checkpoint found in `folder`.
+
+        The processes of a `team` read the same folder; the first of them alone writes to it.
+        """
+        self.module, self.folder, self.stage, self.team = module.to(team.device), folder, stage, team
         self.identity = json.dumps(identity, sort_keys=True)
         self.generator = torch.Generator().manual_seed(seed)
         self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
         self._step = 0
 
-    def run(self, loss: Callable[[torch.Generator], dict], recipe: Recipe) -> None:
+    def run(self, loss: Callable[[torch.Generator], dict], recipe: Recipe, rows: int = 1) -> None:
         """Minimise `loss(generator)["loss"]`, then put the moving average into the module.
 
         Args:
-            loss: returns scalars by name, "loss" among them; all are logged.
+            loss: returns scalars by name, "loss" among them; all are logged. In a team of several processes they are
+                means over this one's share of the batch.
             recipe: steps, learning rate and average.
+            rows: of a batch, which the processes of a team share.
+
+        Raises:
+            ConfigError: the checkpoint is another run's or broken, or a batch has fewer rows than the team processes.
         """
         parameters, steps = list(self.module.parameters()), recipe.steps
         optimiser = torch.optim.AdamW(
@@ -92,12 +91,15 @@ class Trainer:
         )
         self._restore(optimiser)
         average = [self._average[name] for name, _ in self.module.named_parameters()]
-        progress = tqdm(total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2)
-        with SummaryWriter(str(self.folder / "logs")) as log, progress:
+        team, step = self.team, self.team.step(self.module, loss, rows)
+        progress = tqdm(
+            total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2, disable=not team.first
+        )
+        with SummaryWriter(str(self.folder / "logs")) if team.first else nullcontext() as log, progress:
             while self._step < steps:
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(self._step)
-                scalars = loss(self.generator)
+                scalars = step(self.generator)
                 optimiser.zero_grad(set_to_none=True)
                 scalars["loss"].backward()
                 nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -108,10 +110,11 @@ class Trainer:
                 self._step += 1
                 progress.update()
                 if self._step % LOG_EVERY == 0:
-                    for name, value in scalars.items():
+                    scalars = team.mean(scalars)
+                    for name, value in scalars.items() if team.first else ():
                         log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
                     progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
-                if self._step % CHECKPOINT_EVERY == 0 or self._step == steps:
+                if team.first and (self._step % CHECKPOINT_EVERY == 0 or self._step == steps):
                     self._save(optimiser)
         self._swap(parameters, average)
         self.module.eval()
@@ -132,6 +135,7 @@ class Trainer:
     def _save(self, optimiser: torch.optim.Optimizer) -> None:
         tensors = {f"weights/{name}": value.detach() for name, value in self.module.named_parameters()}
         tensors |= {f"average/{name}": value for name, value in self._average.items()}
+        tensors |= {f"buffers/{name}": value for name, value in self.module.named_buffers()}
         for (name, _), state in zip(self.module.named_parameters(), optimiser.state.values(), strict=True):
             tensors |= {f"{key}/{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step")}
         tensors["random"] = self.generator.get_state()
@@ -146,7 +150,9 @@ class Trainer:
             return
         try:
             self._read(optimiser)
-        except SafetensorError as error:
+        except ConfigError:
+            raise
+        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # of torch, where sizes differ
             text = f"{self.path}: is not a whole checkpoint ({error}); delete it to train this stage again"
             raise ConfigError(text) from error
 
@@ -163,5 +169,28 @@ class Trainer:
                         key: file.get_tensor(f"{key}/{name}").to(parameter.device)
                         for key in ("exp_avg", "exp_avg_sq", "step")
                     }
+                for name, buffer in self.module.named_buffers():
+                    buffer.copy_(file.get_tensor(f"buffers/{name}"))
             self.generator.set_state(file.get_tensor("random"))
             self._step = int(metadata["step"])
+
+
+def restore(module: nn.Module, folder: Path, stage: str, identity: dict) -> None:
+    """Put what a finished stage trained into `module`: moving averages and buffers, as `Trainer.run` leaves them.
+
+    Raises:
+        ConfigError: the checkpoint is missing, broken, or another run's.
+    """
+    path = folder / f"{stage}.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            if (file.metadata() or {}).get("identity") != json.dumps(identity, sort_keys=True):
+                raise ConfigError(f"{path}: was made by another config or dataset; name another run folder")
+            for kind, tensors in (("average", module.named_parameters()), ("buffers", module.named_buffers())):
+                for name, value in tensors:
+                    value.copy_(file.get_tensor(f"{kind}/{name}"))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again"
+        ) from error
+    module.eval()

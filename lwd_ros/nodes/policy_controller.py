@@ -36,7 +36,6 @@ from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.rclpy_private import take_message, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy, PolicyError
-from lwd_ros.resources import share_path
 
 _ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
@@ -52,7 +51,7 @@ class PolicyController(ManagedNode):
 
     def __init__(self):
         super().__init__("policy_controller")
-        self.declare("contract_file", "", "contract between policy and robot; empty: the shipped metaworld.yaml")
+        self.declare("contract_file", "", "contract between policy and robot (YAML); required")
         self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("policy_timeout_s", 0.0, "stop a policy that ran this long without a successor, s; 0: never", 0.0)
         self.declare("run_latched", True, "a policy published before this node was activated may move the robot")
@@ -72,7 +71,7 @@ class PolicyController(ManagedNode):
         self._activation = self._configuration = contextlib.ExitStack()
 
     def configure(self) -> None:
-        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
+        path = self.required("contract_file", "the contract between policy and robot (YAML)")
         contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         self._timed = self.one_of("trigger", ("observation", "timer")) == "timer"
         cores = self._cores()

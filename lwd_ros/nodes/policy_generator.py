@@ -11,27 +11,31 @@ from rclpy.task import Future
 
 from lwd_msgs.msg import PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
+from lwd_ros.errors import LwdError
 from lwd_ros.generator import ModelError, PolicyGenerator
+from lwd_ros.generator.conditions import OBSERVATION, requested
 from lwd_ros.generator.generator import draw_seed
 from lwd_ros.nodes.conversions import policy_to_message, to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, run
 from lwd_ros.nodes.rclpy_private import before_response, write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, LATCHED, StreamSubscriber
-from lwd_ros.resources import DEFAULT_MODEL, share_path
 
 
 class PolicyGeneratorNode(ManagedNode):
     """Samples policies from a model file. See docs/reference/nodes.md for parameters, topics and services.
 
-    The services answer in every lifecycle state: before the node is active with `success: false` and the reason.
+    The services answer in every lifecycle state: before the node is active with `success: false` and the reason. So a
+    model file that cannot be used does not end the node: it may be mended and configured again.
     """
+
+    mendable = (ModelError, OSError)
 
     def __init__(self):
         super().__init__("policy_generator")
-        self.declare("model_file", "", "model file made by 'lwd export'; empty: metaworld_mt10_anywhere")
-        self.declare("contract_file", "", "contract whose binding names the observation streams; empty: metaworld.yaml")
+        self.declare("model_file", "", "model file made by 'lwd export'; required")
+        self.declare("contract_file", "", "contract whose binding names the observation streams; empty: the model's")
         self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
@@ -50,11 +54,14 @@ class PolicyGeneratorNode(ManagedNode):
         self.create_service(ListTasks, "~/list_tasks", self._on_list)
 
     def configure(self) -> None:
-        model = self.get_parameter("model_file").value or share_path("models", DEFAULT_MODEL)
-        path = self.get_parameter("contract_file").value or share_path("config", "metaworld.yaml")
-        contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
+        model = self.required("model_file", "a model made by 'lwd export' (.onnx)")
         generator = PolicyGenerator(model)
         found = generator.description.contract
+        if generator.description.condition_on_observation or self.get_parameter("contract_file").value:
+            path = self.required("contract_file", f"the robot's contract (YAML): {model} needs an observation")
+            contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
+        else:
+            contract = found
         if found.digest != contract.digest:
             raise ModelError(
                 f"{model}: was trained for contract '{found.name}' {found.digest[:12]}, expected "
@@ -65,10 +72,10 @@ class PolicyGeneratorNode(ManagedNode):
             yield_to_others(self.get_parameter("nice").value)
             self._yielded = True
         self._publisher = self.create_publisher(PolicyWeights, "policy", LATCHED)
-        layout = generator.description.layout
+        conditions = " and ".join(condition.name for condition in generator.description.conditions)
         self.get_logger().info(
             f"model {generator.path.name} {generator.digest[:12]}: {len(generator.tasks)} tasks, policies of "
-            f"{layout.parameters} parameters"
+            f"{generator.description.layout.parameters} parameters, generated for {conditions}"
         )
         self.tell_contract(contract)
 
@@ -132,18 +139,22 @@ class PolicyGeneratorNode(ManagedNode):
         try:
             if not self.is_active:
                 raise ModelError(self._why_not())
-            generator, observation = self._generator, None
-            if request.task not in generator.tasks:
-                close = difflib.get_close_matches(request.task, generator.tasks, 1)
+            generator, description = self._generator, self._generator.description
+            names, texts = request.condition_names, request.condition_values
+            values = requested(description.conditions, request.task, names, texts, generator.path.name)
+            task = values[description.task_condition.name]
+            if task not in generator.tasks:
+                close = difflib.get_close_matches(task, generator.tasks, 1)
                 meant = f" (did you mean {close[0]}?)" if close else ""
                 known = f"{generator.path.name} knows {', '.join(generator.tasks)}"
-                raise ModelError(f"task '{request.task}' is unknown{meant}; {known}")
-            if generator.description.condition_on_observation:
+                raise ModelError(f"task '{task}' is unknown{meant}; {known}")
+            seen = description.condition(OBSERVATION)
+            if seen is not None and seen.name not in values:
                 observation = await self._observation(to_nanoseconds(request.not_before))
-                response.observation_stamp = to_stamp(observation.stamp_ns)
+                response.observation_stamp, values[seen.name] = to_stamp(observation.stamp_ns), observation.vector
             seed = request.seed or draw_seed()
             start = time.perf_counter()
-            policy = generator.generate(request.task, seed, None if observation is None else observation.vector)
+            policy = generator.generate(values, seed)
             response.generation_s = time.perf_counter() - start
         except ModelError as error:
             response.message = str(error)
@@ -171,7 +182,7 @@ class PolicyGeneratorNode(ManagedNode):
         self._last, self._generated = fresh, self._generated + 1
 
     def _why_not(self) -> str:
-        if isinstance(self.failure, (ModelError, ContractError, OSError)):
+        if isinstance(self.failure, (LwdError, OSError)):
             return f"the generator is {self.state}: {self.failure}"
         return f"the generator is {self.state}, not active: configure and activate it first"
 
@@ -196,6 +207,7 @@ class PolicyGeneratorNode(ManagedNode):
         response.model, response.model_digest = str(generator.path), generator.digest
         response.contract_digest = generator.description.contract.digest
         response.condition_on_observation = generator.description.condition_on_observation
+        response.conditions = [condition.name for condition in generator.description.conditions]
         return response
 
     def diagnose(self):
@@ -204,6 +216,7 @@ class PolicyGeneratorNode(ManagedNode):
             "model": generator.path,
             "model_digest": generator.digest,
             "tasks": len(generator.tasks),
+            "conditions": ", ".join(condition.name for condition in generator.description.conditions),
             "generated": self._generated,
             "last_task": self._last.task if self._last else "",
         }

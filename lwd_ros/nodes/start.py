@@ -4,9 +4,11 @@ Python imports for a second before a node can handle signals; Ctrl-C would end t
 commanded then, so there is nothing to do but to end.
 """
 
-import importlib
+import importlib.util
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 
 
 def _start(name: str) -> int:
@@ -15,16 +17,8 @@ def _start(name: str) -> int:
     return importlib.import_module(f"lwd_ros.nodes.{name}").main()
 
 
-def policy_generator() -> int:
-    """Run the policy generator; the exit status of `managed.run`."""
-    return _start("policy_generator")
-
-
-def policy_controller() -> int:
-    """Run the policy controller; the exit status of `managed.run`."""
-    return _start("policy_controller")
-
-
-def metaworld_bridge() -> int:
-    """Run the Metaworld bridge; the exit status of `managed.run`."""
-    return _start("metaworld_bridge")
+def __getattr__(name: str) -> Callable[[], int]:
+    """`start.NAME` runs the node of the module NAME beside this one; the exit status of `managed.run`."""
+    if name.startswith("_") or importlib.util.find_spec(f"lwd_ros.nodes.{name}") is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return partial(_start, name)

@@ -55,7 +55,7 @@ def _relu(values: np.ndarray, out: np.ndarray) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A multilayer perceptron on chosen scalars of the contract's observation vector.
+    """A multilayer perceptron on chosen scalars of the contract's observation vector, the last frames stacked.
 
     command = action_offset + action_scale * network((observation[observation_indices] - mean) / std)
 
@@ -148,10 +148,10 @@ class Policy:
                 f"of contract '{contract.name}'"
             )
         sizes = (int(self.observation_indices.max()) + 1, self.layout.layer_sizes[-1])
-        if sizes[0] > len(contract.observation) or sizes[1] != len(contract.command):
+        if sizes[0] > contract.vector_size or sizes[1] != len(contract.command):
             raise PolicyError(
                 f"layer_sizes: found a policy that reads place {sizes[0] - 1} and commands {sizes[1]} scalars, "
-                f"expected places below {len(contract.observation)} and {len(contract.command)} commands"
+                f"expected places below {contract.vector_size} and {len(contract.command)} commands"
             )
 
     @property
@@ -187,8 +187,8 @@ class Policy:
     def forward(self, observation: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Compute the command for one observation, without limits, into `out`.
 
-        `observation` is float64 [observations] of the contract, `out` float64 [commands]. Allocates nothing, and uses
-        buffers of the policy: one thread at a time.
+        `observation` is float64 [contract.vector_size] (`Frames.vector`), `out` float64 [commands]. Allocates nothing,
+        and uses buffers of the policy: one thread at a time.
         """
         # _prepare has set these, past the frozen dataclass.
         observation.take(self.observation_indices, None, self._input, "clip")  # type: ignore[attr-defined, call-overload]

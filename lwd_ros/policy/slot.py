@@ -43,4 +43,6 @@ class PolicySlot:
 
 
 def _middle(contract: Contract) -> np.ndarray:
-    return np.array([0.5 * (scalar.minimum + scalar.maximum) for scalar in contract.observation])
+    """float64 [contract.vector_size]: every scalar of every frame in the middle of its limits."""
+    frame = [0.5 * (scalar.minimum + scalar.maximum) for scalar in contract.observation]
+    return np.tile(frame, contract.history)

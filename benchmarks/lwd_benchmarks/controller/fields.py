@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
-import fields_by_hand as by_hand
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState, LaserScan
 
+from lwd_benchmarks.controller import fields_by_hand as by_hand
 from lwd_benchmarks.controller.results import machine, write_result
 from lwd_ros.contract import Contract, Field, reader, writer
 from lwd_ros.contract.definitions import class_of

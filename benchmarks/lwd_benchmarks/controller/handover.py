@@ -109,8 +109,9 @@ def trials(model: Path, hold: bool, pauses, layouts, folder: Path):
     environment, domain = benchmark_environment()
     with Supervisor(folder / f"logs_{hold}", environment) as cell:
         cell.start_node("metaworld_bridge", {"hold_until_asked": hold})
-        cell.start_node("policy_generator", {"model_file": model})
-        cell.start_node("policy_controller", {"use_sim_time": True})
+        contract = {"contract_file": share_path("config", "metaworld.yaml")}
+        cell.start_node("policy_generator", {"model_file": model, **contract})
+        cell.start_node("policy_controller", {"use_sim_time": True, **contract})
         person = Person(cell, domain)
         person.wait("the controller", lambda: person.controller is not None, 30.0)
         for first, second in CHAINS:

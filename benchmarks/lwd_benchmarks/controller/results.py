@@ -6,6 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lwd_benchmarks.results import ControllerResult, checked
 from lwd_ros.files import written_whole
 
 _PACKAGES = ("numpy", "ros-rclpy", "onnxruntime")
@@ -38,6 +39,7 @@ def write_result(path: Path | None, result: dict) -> None:
     """Write a benchmark's result, whole or not at all; without a path, nothing."""
     if path is None:
         return
+    checked(ControllerResult, result, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
         part.write_text(json.dumps(result, indent=1) + "\n")

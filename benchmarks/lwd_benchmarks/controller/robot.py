@@ -25,6 +25,7 @@ from lwd_ros.nodes.conversions import message_class, policy_to_message, to_nanos
 from lwd_ros.nodes.rclpy_private import Watch
 from lwd_ros.nodes.streams import LATCHED, RELIABLE
 from lwd_ros.policy import Policy, PolicyLayout
+from lwd_ros.reading import read_yaml
 from lwd_ros.resources import share_path
 
 DISCOVERY_S = 30.0
@@ -32,7 +33,7 @@ DISCOVERY_S = 30.0
 
 def contract_at(rate_hz: float, folder: Path) -> Path:
     """The shipped contract with another control period, as a file."""
-    content = yaml.safe_load(share_path("config", "metaworld.yaml").read_text())
+    content = read_yaml(share_path("config", "metaworld.yaml"), "a contract in YAML")
     content["period_s"] = 1.0 / rate_hz
     path = folder / f"contract_{rate_hz:g}hz.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

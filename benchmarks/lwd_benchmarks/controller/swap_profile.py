@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-from hold import cores_held, quota
 
 from lwd_benchmarks.controller.cells import NODES, Cell, alternate
+from lwd_benchmarks.controller.hold import cores_held, quota
 from lwd_benchmarks.controller.results import machine, write_result
 from lwd_benchmarks.controller.traced import DECODE, PIECES, TICKS
 

@@ -10,15 +10,15 @@ from PIL import Image
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from lwd_benchmarks.report import text
-from lwd_benchmarks.report.names import COLOURS, GOALS, MARKERS, METHODS, SETS
-from lwd_benchmarks.report.pooling import Entry
-from lwd_benchmarks.report.ratio import EXACT, compare
-from lwd_benchmarks.report.results import Results
-from lwd_benchmarks.report.tables import curves
+from lwd_benchmarks.methods import LWD, METHODS
+from lwd_benchmarks.report.entries import Entry, Study, place_of
+from lwd_benchmarks.report.page import rate, ratio
+from lwd_benchmarks.report.ratios import MLP, curve
+from lwd_benchmarks.statistics import EXACT, Comparison
 
 STYLE = {
     "font.size": 9,
@@ -88,7 +88,7 @@ def _nice(values: list[float]) -> list[float]:
 def _points(axes: Axes, entries: list[Entry], places: list[float], colour, marker: str, line: bool, label: str) -> None:
     """Each seed as a faint point, the pooled rate with its interval."""
     for entry, x in zip(entries, places, strict=True):
-        rates = [run.total.rate for run in entry.runs]
+        rates = [count.rate for count in entry.seeds.values()]
         axes.plot([x] * len(rates), rates, marker, color=colour, ms=4.5, alpha=0.3, mec="none", zorder=2)
     counts = [entry.total for entry in entries]
     rates = [count.rate for count in counts]
@@ -107,24 +107,24 @@ def _success_axis(axes: Axes) -> None:
     axes.set_ylabel("success")
 
 
-def draw_size(results: Results) -> Figure | None:
+def draw_size(study: Study) -> Figure | None:
     """Success against policy parameters, with the isotonic fits and the ratio at the highest shared success."""
-    groups = _groups([e for e in results.of("size") if e.parameters], lambda e: (e.set, e.goal))
+    groups = _groups([e for e in study.of("size") if e.parameters], lambda e: (e.study.set, e.study.goal))
     if not groups:
         return None
     figure, axes = panels(len(groups))
     for panel, ((set_, goal), entries) in zip(axes, groups.items(), strict=True):
-        fits = curves(results, set_, goal)
-        for (method,), found in _groups(entries, lambda e: (e.method,)).items():
-            colour = COLOURS.get(method, "#555555")
-            label = f"{METHODS[method]} (line: isotonic fit)"
+        fits = {}
+        for (method,), found in _groups(entries, lambda e: (e.study.method,)).items():
+            colour, fits[method] = METHODS[method].colour, curve(found)
+            label = f"{METHODS[method].label} (line: isotonic fit)"
             panel.plot(fits[method].parameters, fits[method].success, color=colour, lw=1.4, alpha=0.8)
-            _points(panel, found, [e.parameters for e in found], colour, MARKERS.get(method, "D"), False, label)
+            _points(panel, found, [e.folded_parameters for e in found], colour, METHODS[method].marker, False, label)
         _success_axis(panel)
-        if "lwd" in fits and "multitask_mlp" in fits:
-            _mark_ratio(panel, compare(fits["lwd"], fits["multitask_mlp"]))
-        _log_axis(panel, _nice([e.parameters for e in entries]))
-        panel.set(xlabel="policy parameters", title=f"{SETS[set_]}, goal {GOALS[goal]}")
+        if LWD in fits and MLP in fits:
+            _mark_ratio(panel, Comparison.of(fits[LWD], fits[MLP]))
+        _log_axis(panel, _nice([e.folded_parameters for e in entries]))
+        panel.set(xlabel="policy parameters, a multi-task MLP folded for one task", title=f"{place_of(set_, goal)}")
         panel.legend(loc="lower right")
     return figure
 
@@ -137,54 +137,59 @@ def _mark_ratio(axes: Axes, shared) -> None:
     style = "|-|, widthA=0.25, widthB=0.25" if shared.small.bound == shared.large.bound == EXACT else "<->"
     arrow = {"arrowstyle": style, "color": "#444444", "lw": 1, "ls": "--", "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (ends[0], shared.success), (ends[1], shared.success), arrowprops=arrow)
-    note = f"{text.ratio(shared)} times at {text.rate(shared.success)}"
+    note = f"{ratio(shared)} times at {rate(shared.success)}"
     axes.annotate(note, (1.0, shared.success), (-4, -24), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", fontsize=8, color="#444444")  # fmt: skip
 
 
-def draw_budget(results: Results) -> Figure | None:
+def _shades(colour: str) -> LinearSegmentedColormap:
+    """From near white to a colour."""
+    return LinearSegmentedColormap.from_list(colour, ["#ffffff", colour])
+
+
+def draw_budget(study: Study) -> Figure | None:
     """Success against optimiser steps, one line per size."""
-    groups = _groups([e for e in results.of("budget") if e.steps], lambda e: (e.set, e.goal))
+    groups = _groups([e for e in study.of("budget") if e.study.steps], lambda e: (e.study.set, e.study.goal))
     if not groups:
         return None
     figure, axes = panels(len(groups))
     for panel, ((set_, goal), entries) in zip(axes, groups.items(), strict=True):
-        lines = _groups(entries, lambda e: (e.method, e.parameters))
+        lines = _groups(entries, lambda e: (e.study.method, e.parameters))
         for method in dict.fromkeys(method for method, _ in lines):
             sizes = sorted(parameters for name, parameters in lines if name == method)
-            colours = plt.get_cmap("Blues" if method == "lwd" else "Oranges" if method == "multitask_mlp" else "Greens")
+            colours = _shades(METHODS[method].colour)
             for place, parameters in enumerate(sizes):
                 found = lines[method, parameters]
                 colour = colours(0.9 - 0.5 * place / max(1, len(sizes) - 1))
-                label = f"{METHODS[method]}, {parameters:,}"
-                _points(panel, found, [e.steps for e in found], colour, MARKERS.get(method, "D"), True, label)
+                label = f"{METHODS[method].label}, {parameters:,}"
+                _points(panel, found, [e.study.steps for e in found], colour, METHODS[method].marker, True, label)
         _success_axis(panel)
-        _log_axis(panel, sorted({e.steps for e in entries}))
+        _log_axis(panel, sorted({e.study.steps for e in entries}))
         panel.tick_params(axis="x", labelsize=8)
-        layouts = " and ".join(sorted({e.layouts for e in entries}))
-        panel.set(xlabel="optimiser steps", title=f"{SETS[set_]}, goal {GOALS[goal]} ({layouts} layouts)")
+        layouts = " and ".join(sorted({e.study.layouts for e in entries}))
+        panel.set(xlabel="optimiser steps", title=f"{place_of(set_, goal)} ({layouts} layouts)")
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=8, ncols=2, title="method, parameters")
     return figure
 
 
-def draw_demonstrations(results: Results) -> Figure | None:
+def draw_demonstrations(study: Study) -> Figure | None:
     """Success against demonstrations a task; all of them stand at the right."""
-    entries = [e for e in results.of("demonstrations") if e.demonstrations is not None]
-    groups = _groups(entries, lambda e: (e.set, e.goal))
+    entries = [e for e in study.of("demonstrations") if e.study.demonstrations_per_task is not None]
+    groups = _groups(entries, lambda e: (e.study.set, e.study.goal))
     if not groups:
         return None
     figure, axes = panels(len(groups))
     for panel, ((set_, goal), shown) in zip(axes, groups.items(), strict=True):
-        counts = sorted({e.demonstrations for e in shown if e.demonstrations})
+        counts = sorted({e.study.demonstrations_per_task for e in shown if e.study.demonstrations_per_task})
         everything = round(2 * max(counts, default=1))
-        for (method, _, _), found in _groups(shown, lambda e: (e.method, e.hidden_layers, e.parameters)).items():
-            found = sorted(found, key=lambda e: e.demonstrations or everything)
-            places = [e.demonstrations or everything for e in found]
-            label = f"{METHODS[method]}, {found[0].parameters or 0:,} parameters"
-            _points(panel, found, places, COLOURS.get(method, "#555555"), MARKERS.get(method, "D"), True, label)
-        has_all = any(not e.demonstrations for e in shown)
+        for (method, _, _), found in _groups(shown, lambda e: (e.study.method, e.layers, e.parameters)).items():
+            found = sorted(found, key=lambda e: e.study.demonstrations_per_task or everything)
+            places = [e.study.demonstrations_per_task or everything for e in found]
+            label = f"{METHODS[method].label}, {found[0].parameters or 0:,} parameters"
+            _points(panel, found, places, METHODS[method].colour, METHODS[method].marker, True, label)
+        has_all = any(not e.study.demonstrations_per_task for e in shown)
         _success_axis(panel)
         _log_axis(panel, [*counts, *([everything] if has_all else [])], {everything: "all"} if has_all else None)
-        panel.set(xlabel="demonstrations a task", title=f"{SETS[set_]}, goal {GOALS[goal]}")
+        panel.set(xlabel="demonstrations a task", title=f"{place_of(set_, goal)}")
         panel.legend(loc="lower right")
     return figure

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lwd_benchmarks.results import MethodsResult, checked
 from lwd_benchmarks.studies.costs import machine
 from lwd_benchmarks.studies.methods import Method
 from lwd_benchmarks.studies.trials import REVISION, Counts, Trial, make_actor, pooled, run_trials
 from lwd_ros import __version__
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS
+from lwd_ros.environments.disturbance import NONE, Disturbance
+from lwd_ros.environments.episode import AT_ONCE, Thinking
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking
 from lwd_ros.evaluation.evaluate import require_unseen
 from lwd_ros.generator import ModelError
 
@@ -183,10 +185,9 @@ def earlier_result(path: Path) -> dict | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        checked(MethodsResult, content, path)
     except ValueError as error:
-        raise EarlierResultError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(content, dict) or not isinstance(content.get("methods"), dict):
-        raise EarlierResultError(f"{path}: found no mapping 'methods', expected the result of a study of methods")
+        raise EarlierResultError(f"{path}: is not the result of a study of methods ({error})") from error
     return content
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from lwd_benchmarks.diffusion_policy.model_file import ActionGenerator
+from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_benchmarks.studies.methods import Method
 from lwd_benchmarks.studies.trials import make_actor
-from lwd_ros.evaluation.actors import Actor
+from lwd_ros.evaluation.actors import ModelActor
 from lwd_ros.files import written_whole
 from lwd_ros.generator import PolicyGenerator
 
@@ -28,7 +28,7 @@ def machine() -> dict:
     return {"cpu": model.partition(":")[2].strip() or platform.machine(), "cores": os.cpu_count()}
 
 
-def query_seconds(actors: Sequence[Actor], rounds: int = 3, repeats: int = 10) -> list[float]:
+def query_seconds(actors: Sequence[ModelActor], rounds: int = 3, repeats: int = 10) -> list[float]:
     """Median s of one query of each actor, from observation to a policy or to commands, on one thread of onnxruntime.
 
     It is the thread's own time on the CPU, and the actors take turns, so that what else the machine does meets all of

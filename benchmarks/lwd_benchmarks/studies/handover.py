@@ -7,14 +7,16 @@ from pathlib import Path
 
 from joblib import delayed
 
+from lwd_benchmarks.results import HandoverResult, checked
 from lwd_ros import __version__
 from lwd_ros.contract import CommandLimiter
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
-from lwd_ros.environments.metaworld.tasks import REVERSES
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.episode import run_episode
+from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS, REVERSES
 from lwd_ros.evaluation.chains import MEANWHILE, SEED_STEP, Pause, wait
 from lwd_ros.evaluation.evaluate import open_model, wilson_interval
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import ModelError, PolicyGenerator
 
 PAUSES_S = (0.0, 1.0, 3.0, 8.0, 10.0)
@@ -54,8 +56,8 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
     results = []
     for layout in layouts:
         limiter = CommandLimiter(contract)
-        policy = generator.generate(before, layout + 1, first.reset(layout))
-        if not rollout(first, policy, limiter=limiter, stop_at_success=True).success:
+        actor = PolicyActor(generator.generate(before, layout + 1, first.reset(layout)), contract)
+        if not run_episode(first, actor, None, limiter=limiter).success:
             results.append([(None, None)] * len(pauses_s))
             continue
         scene.take_over(first)
@@ -63,12 +65,13 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
         for seconds in pauses_s:
             steps = Pause(seconds).steps(contract)
             if steps > passed:
-                done = wait(scene, policy, limiter, steps - passed, hold)
+                done = wait(scene, actor, limiter, steps - passed, hold)
                 passed = steps
             asked = generator.generate(task, layout + 1 + SEED_STEP, copied.take_over(scene))
             after = CommandLimiter(contract)
             after.reset(limiter.previous)
-            row.append((rollout(copied, asked, limiter=after, stop_at_success=True).first_success_step, done))
+            outcome = run_episode(copied, PolicyActor(asked, contract), None, limiter=after)
+            row.append((outcome.first_success_step, done))
         results.append(row)
     return results
 
@@ -142,11 +145,11 @@ def merged(path: Path, models: dict[str, dict], rules: Rules) -> dict:
     if path.exists():
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            protocol, earlier = content["protocol"], content["models"]
-            usual = protocol.pop("first_layout", None)  # where files state one for all their models
-            earlier = {name: {"first_layout": usual} | model for name, model in earlier.items()}
+            content = HandoverResult.upgraded(content)
+            checked(HandoverResult, content, path)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path}: is no result of 'lwd study handover' ({error}); name another file") from error
+        protocol, earlier = content["protocol"], content["models"]
         if protocol != rules.describe():
             raise ModelError(f"{path}: found protocol {protocol}, expected {rules.describe()}; name another file")
     return {"study": "handover", "protocol": rules.describe(), "models": {**earlier, **models}}

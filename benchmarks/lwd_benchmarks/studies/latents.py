@@ -11,10 +11,11 @@ from lwd_benchmarks.studies.paths import hand_path, millimetres
 from lwd_benchmarks.studies.reconstruction import commands_of
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
+from lwd_ros.environments.actors import PolicyActor
+from lwd_ros.environments.episode import Outcome, run_episode
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import Rollout, rollout
-from lwd_ros.learning.codec import decode, encode, sample
+from lwd_ros.learning.codec import decode, sample
 from lwd_ros.policy import Policy
 
 POLICIES = 8  # generated for each of a few tasks, to show how they differ
@@ -26,12 +27,11 @@ def _first_observations(contract: Contract, task: str, layouts: Sequence[int]) -
     return np.stack([scene.reset(layout) for layout in layouts])
 
 
-def _roll_out(contract: Contract, task: str, policies: Sequence[Policy], layouts: Sequence[int]) -> list[Rollout]:
+def _roll_out(contract: Contract, task: str, policies: Sequence[Policy], layouts: Sequence[int]) -> list[Outcome]:
     """Each policy on its own layout, up to the first success."""
     scene, results = Scene(task, contract), []
     for policy, layout in zip(policies, layouts, strict=True):
-        scene.reset(layout)
-        results.append(rollout(scene, policy, stop_at_success=True))
+        results.append(run_episode(scene, PolicyActor(policy, contract), layout, record=True))
     return results
 
 
@@ -86,7 +86,7 @@ def action_disagreement(policies: Sequence[Policy], observations: np.ndarray, co
     return commands.std(axis=0).mean(axis=0) / ((maximum - minimum) / 2)
 
 
-def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Rollout], layouts, observations) -> dict:
+def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Outcome], layouts, observations) -> dict:
     disagreement = action_disagreement(policies, observations, contract)
     return {
         "layouts": list(layouts),
@@ -94,7 +94,7 @@ def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Ro
         "weight_distance": weight_distance(policies),
         "action_disagreement": float(disagreement.mean()),
         "action_disagreement_per_command": dict(zip(contract.command_names, disagreement.tolist(), strict=True)),
-        "paths": [millimetres(hand_path(contract, run.observations)) for run in runs],
+        "paths": [millimetres(hand_path(contract, run.record.observations)) for run in runs],
     }
 
 
@@ -113,10 +113,10 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
 
     Raises:
         ModelError: the run does not know a task, or the layouts were trained on.
-        ConfigError, DatasetError: the folder holds no run, or its demonstrations are gone.
+        ConfigError: the folder holds no run.
     """
     run, tasks = open_run(folder, tasks, first_layout, episodes)
-    contract, demonstrations = run.data.contract, run.data.demonstrations.episodes
+    contract, latents = run.data.contract, run.autoencoder.encode(run.data.tokens).numpy()
     layouts = range(first_layout, first_layout + max(episodes, POLICIES))
     first: dict[str, np.ndarray | None] = dict.fromkeys(tasks)
     if run.config.condition_on_observation:
@@ -125,20 +125,20 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
     seeds = [layout + 1 for layout in layouts]
     encoded, sampled = {}, {}
     for task in tasks:
-        places = np.linspace(0, len(demonstrations[task]) - 1, min(episodes, len(demonstrations[task]))).round()
-        encoded[task] = encode(run, [demonstrations[task][int(place)] for place in places])
+        own = latents[(run.data.task == run.data.tasks.index(task)).numpy()]
+        encoded[task] = own[np.linspace(0, len(own) - 1, min(episodes, len(own))).round().astype(int)]
         sampled[task] = sample(run, task, seeds, first[task])
 
     shown, sets = representative(tasks), {}
     for task in shown:
         one = None if first[task] is None else np.repeat(first[task][:1], POLICIES, axis=0)
-        sets[task, "one_layout"] = decode(run, task, sample(run, task, seeds[:POLICIES], one)), [layouts[0]] * POLICIES
-        sets[task, "many_layouts"] = decode(run, task, sampled[task][:POLICIES]), list(layouts[:POLICIES])
+        sets[task, "one_layout"] = decode(run, sample(run, task, seeds[:POLICIES], one), task), [layouts[0]] * POLICIES
+        sets[task, "many_layouts"] = decode(run, sampled[task][:POLICIES], task), list(layouts[:POLICIES])
     calls = (delayed(_roll_out)(contract, task, *chosen) for (task, _), chosen in sets.items())
     runs = dict(zip(sets, in_order(calls, workers, "policies", "set"), strict=True))
     diversity: dict[str, dict] = {task: {} for task in shown}
     for (task, name), (policies, where) in sets.items():
-        observations = runs[task, "one_layout"][0].observations
+        observations = runs[task, "one_layout"][0].record.observations
         diversity[task][name] = _diversity(contract, policies, runs[task, name], where, observations)
     sampled = {task: latents[:episodes] for task, latents in sampled.items()}
     head = describe_run(run, "latents", first_layout=first_layout, policy_seed="layout + 1")

@@ -11,20 +11,23 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from lwd_benchmarks.baselines import LATENT, METHODS, latent_baseline, train_baseline
+from lwd_benchmarks.methods import EXPERT, JUDGED, LATENT, LWD
+from lwd_benchmarks.methods.latents import latent_baseline
+from lwd_benchmarks.methods.training import train_baseline
+from lwd_benchmarks.results import ChainResult, StudyResult, checked, write
 from lwd_ros.dataset import META, Demonstrations
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
 from lwd_ros.errors import LwdError
 from lwd_ros.evaluation.chains import evaluate_chain
-from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate, write_json
+from lwd_ros.evaluation.evaluate import REPORTING_LAYOUTS, VALIDATION_LAYOUTS, evaluate
 from lwd_ros.evaluation.expert import evaluate_expert
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning.config import TrainConfig, read_yaml
+from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.export import export
 from lwd_ros.learning.train import load, train
+from lwd_ros.reading import read_yaml
 
 FIRST_LAYOUT = {"validation": VALIDATION_LAYOUTS.start, "reporting": REPORTING_LAYOUTS.start}
-LWD, EXPERT = "lwd", "expert"
 
 
 class StudyError(LwdError):
@@ -38,7 +41,7 @@ class Job:
     Attributes:
         entry, seed: name the result file, `ENTRY_seedSEED.json`.
         set: key of the study's `data`.
-        method: lwd, one of METHODS, or expert.
+        method: one of JUDGED.
         config: training config; empty for the expert.
         changes: keys of the config that differ, `autoencoder.steps` for nested ones.
         run_of: the entry whose finished run is used: nearest_latent and mean_latent decode it, others judge it again.
@@ -84,6 +87,9 @@ class Study:
             found = content.get(key) if isinstance(content, dict) else None
             if not isinstance(found, kind):
                 raise StudyError(f"{path}: key '{key}': found {found!r}, expected a {kind.__name__}")
+        for name, folder in content["data"].items():
+            if not isinstance(name, str) or not isinstance(folder, str):
+                raise StudyError(f"{path}: key 'data.{name}': found {folder!r}, expected a folder by name")
         jobs = tuple(job for entry in content["entries"] for job in _jobs(entry, content["data"], path))
         twice = [job.name for place, job in enumerate(jobs) if job.name in {other.name for other in jobs[:place]}]
         if twice:
@@ -97,19 +103,30 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
     if not isinstance(entry, dict) or not {"entry", "set", "method"} <= set(entry):
         raise StudyError(f"{path}: found entry {entry!r}, expected a mapping with entry, set and method")
     values = dict(entry)
+    for key in ("entry", "set", "method", "config", "run_of", "layouts"):
+        if not isinstance(values.get(key, ""), str):
+            raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {values[key]!r}, expected a text")
     seeds = values.pop("seeds", [0])
     for key, value, kind in (("seeds", seeds, list), ("groups", values.get("groups", []), list),
                              ("chain", values.get("chain", []), list), ("changes", values.get("changes", {}), dict),
                              ("episodes", values.get("episodes", 50), int)):  # fmt: skip
         if not isinstance(value, kind):
             raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {value!r}, expected a {kind.__name__}")
+    lists = (("seeds", seeds, int), ("groups", values.get("groups", []), str), ("chain", values.get("chain", []), str),
+             ("changes", list(values.get("changes", {})), str))  # fmt: skip
+    for key, items, kind in lists:
+        if any(type(item) is not kind for item in items):
+            text = f"found {items!r}, expected {'whole numbers' if kind is int else 'texts'}"
+            raise StudyError(f"{path}: entry '{entry['entry']}': {key}: {text}")
     values["groups"] = tuple(values.get("groups", ("main",)))
     values["chain"] = tuple(values.get("chain", ()))
     values["changes"] = tuple(values.get("changes", {}).items())
     unknown = set(values) - set(Job.__dataclass_fields__)
     if unknown:
         expected = ", ".join(Job.__dataclass_fields__)
-        raise StudyError(f"{path}: entry '{entry['entry']}': found key '{min(unknown)}', expected one of {expected}")
+        raise StudyError(
+            f"{path}: entry '{entry['entry']}': found key '{min(map(str, unknown))}', expected one of {expected}"
+        )
     _require_method(values, path)
     if values["set"] not in sets or values.get("layouts", "reporting") not in FIRST_LAYOUT:
         text = f"expected a set of {', '.join(sets)} and layouts of {', '.join(FIRST_LAYOUT)}"
@@ -119,9 +136,8 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
 
 
 def _require_method(entry: dict, path) -> None:
-    known = (LWD, *METHODS, EXPERT)
-    if entry["method"] not in known:
-        text = f"found method '{entry['method']}', expected one of {', '.join(known)}"
+    if entry["method"] not in JUDGED:
+        text = f"found method '{entry['method']}', expected one of {', '.join(JUDGED)}"
         raise StudyError(f"{path}: entry '{entry['entry']}': {text}")
     if entry["method"] != EXPERT and not (entry.get("config") or entry.get("run_of")):
         raise StudyError(f"{path}: entry '{entry['entry']}': found neither config nor run_of, expected one of them")
@@ -175,12 +191,12 @@ def _identity(study: Study, job: Job) -> dict:
 
 
 def _read(path: Path) -> dict:
-    """A result; StudyError where it is none."""
+    """A result as its file has it; StudyError where it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["study"]["job"].items(), content["model_digest"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{path}: is not a result of a study ({error!r}); delete it to make it again") from error
+        kind = ChainResult if "links" in (content := json.loads(path.read_text(encoding="utf-8"))) else StudyResult
+        checked(kind, content, path)
+    except (ValueError, TypeError) as error:
+        raise StudyError(f"{path}: is not a result of a study ({error}); delete it to make it again") from error
     return content
 
 
@@ -200,7 +216,7 @@ def _done(study: Study, job: Job) -> bool:
             raise StudyError(f"{path}: was made by other settings ({text}); delete it to make it again")
     if result["study"]["groups"] != list(job.groups):  # what shows it is no reason to train again
         result["study"]["groups"] = list(job.groups)
-        write_json(result, path)
+        write(ChainResult if job.chain else StudyResult, result, path)
     return True
 
 
@@ -231,7 +247,7 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
         "training_s": seconds,
         "job": _identity(study, job),
     }
-    write_json(result, _result(study, job))
+    write(ChainResult if job.chain else StudyResult, result, _result(study, job))
     return job.name, result["success" if job.chain else "mean_success"]
 
 

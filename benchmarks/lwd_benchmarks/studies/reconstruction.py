@@ -21,13 +21,14 @@ from lwd_benchmarks.studies.paths import (
 )
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
-from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.environments.metaworld.collect import CollectSettings, demonstrate
-from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
+from lwd_ros.dataset import DatasetError, Episode
+from lwd_ros.environments.actors import ExpertActor, PolicyActor
+from lwd_ros.environments.collect import CollectSettings, demonstrate
+from lwd_ros.environments.episode import Outcome, run_episode
+from lwd_ros.environments.metaworld.scene import Scene
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS
 from lwd_ros.evaluation.evaluate import wilson_interval
-from lwd_ros.evaluation.expert import ExpertPolicy
 from lwd_ros.evaluation.parallel import in_order
-from lwd_ros.evaluation.rollout import Rollout, rollout
 from lwd_ros.learning.codec import decode, encode
 from lwd_ros.policy import Policy
 
@@ -44,7 +45,7 @@ class _Original:
     """A held-out demonstration and the undisturbed expert on its layout."""
 
     demonstration: Episode
-    expert: Rollout
+    expert: Outcome
 
 
 def _originals(contract: Contract, task: str, count: int, first_layout: int, settings: CollectSettings):
@@ -53,8 +54,7 @@ def _originals(contract: Contract, task: str, count: int, first_layout: int, set
     while len(found) < count:
         episode = demonstrate(scene, layout, _NOISE_SEED, settings)
         if episode is not None:
-            scene.reset(layout)
-            found.append(_Original(episode, rollout(scene, ExpertPolicy(scene), stop_at_success=True)))
+            found.append(_Original(episode, run_episode(scene, ExpertActor(scene.expert()), layout, record=True)))
         elif layout - first_layout > 2 * count + 10:
             raise DatasetError(f"task '{task}': {len(found)} demonstrations of {layout - first_layout + 1} succeeded")
         layout += 1
@@ -65,11 +65,13 @@ def _compare(contract: Contract, task: str, originals: Sequence[_Original], poli
     """Everything about one task: `entry` for the JSON and `paths` of the first few layouts."""
     scene, decoded = Scene(task, contract), []
     for original, policy in zip(originals, policies, strict=True):
-        scene.reset(original.demonstration.layout)
-        decoded.append(rollout(scene, policy, stop_at_success=True))
+        actor = PolicyActor(policy, contract)
+        decoded.append(run_episode(scene, actor, original.demonstration.layout, record=True))
     experts = [original.expert for original in originals]
     demonstrations = [original.demonstration for original in originals]
-    expert_paths, decoded_paths = ([hand_path(contract, r.observations) for r in runs] for runs in (experts, decoded))
+    expert_paths, decoded_paths = (
+        [hand_path(contract, r.record.observations) for r in runs] for runs in (experts, decoded)
+    )
     same = [a.success == b.success for a, b in zip(experts, decoded, strict=True)]
     entry = {
         "demonstrations": len(originals),
@@ -87,7 +89,7 @@ def _compare(contract: Contract, task: str, originals: Sequence[_Original], poli
     return {"entry": entry, "paths": kept}
 
 
-def _success(runs: Sequence[Rollout]) -> dict:
+def _success(runs: Sequence[Outcome]) -> dict:
     successes = sum(run.success for run in runs)
     return {
         "success": successes / len(runs),
@@ -166,15 +168,15 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
     Raises:
         ModelError: the run does not know a task, or the layouts were trained on.
         ConfigError: the folder holds no run.
-        DatasetError: its demonstrations are gone, or the expert keeps failing.
+        DatasetError: the run's settings do not say how to demonstrate, or the expert keeps failing.
     """
     run, tasks = open_run(folder, tasks, first_layout, episodes)
-    settings, contract = collect_settings(run.data.demonstrations), run.data.contract
+    settings, contract = collect_settings(run.data.settings, folder), run.data.contract
     calls = (delayed(_originals)(contract, task, episodes, first_layout, settings) for task in tasks)
     made = dict(zip(tasks, in_order(calls, workers, "demonstrations", "task"), strict=True))
     policies = {}
     for task, (originals, _) in made.items():
-        policies[task] = decode(run, task, encode(run, [original.demonstration for original in originals]))
+        policies[task] = decode(run, encode(run, [original.demonstration for original in originals]), task)
     calls = (delayed(_compare)(contract, task, made[task][0], policies[task]) for task in tasks)
     compared = dict(zip(tasks, in_order(calls, workers, "policies", "task"), strict=True))
     described = {task: {**compared[task]["entry"], "expert_failed": made[task][1]} for task in tasks}
@@ -192,13 +194,12 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
     return {**head, "mean": _means(list(described.values())), "tasks": described, "kept_paths": kept}
 
 
-def collect_settings(demonstrations: Demonstrations) -> CollectSettings:
-    """How a dataset's demonstrations were disturbed and ended; DatasetError where its `meta` does not say."""
-    found = demonstrations.meta.get("settings") or {}
+def collect_settings(found: dict, folder: Path) -> CollectSettings:
+    """How a run's demonstrations were disturbed and ended; DatasetError where its dataset's settings do not say."""
     noise, extra = found.get("noise"), found.get("steps_after_success")
     if not isinstance(noise, list) or len(noise) != 2 or not isinstance(extra, int):
         text = f"found noise {noise!r} and steps_after_success {extra!r}, expected two numbers and a whole one"
-        raise DatasetError(f"{demonstrations.folder}/meta.json: key 'settings': {text}; collect it anew")
+        raise DatasetError(f"{folder}: its dataset's settings: {text}; collect it anew")
     return CollectSettings(noise=tuple(noise), steps_after_success=extra)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from lwd_benchmarks.methods import described as described_method
 from lwd_benchmarks.studies.comparison import (
     Case,
     Outcomes,
@@ -16,8 +17,9 @@ from lwd_benchmarks.studies.comparison import (
 )
 from lwd_benchmarks.studies.costs import QueryTimes
 from lwd_benchmarks.studies.methods import Method
-from lwd_ros.environments.metaworld.scene import PERIOD_S
-from lwd_ros.evaluation.disturbance import AT_ONCE, Disturbance, Meanwhile, Thinking
+from lwd_ros.environments.disturbance import Disturbance
+from lwd_ros.environments.episode import AT_ONCE, Meanwhile, Thinking
+from lwd_ros.environments.metaworld.tasks import PERIOD_S
 
 _LEVELS = {
     "none": ("", "", (0,)),
@@ -26,7 +28,7 @@ _LEVELS = {
     "observation delay": ("delay", "steps", (1, 2, 4, 8)),
     "dropped observations": ("dropped", "share", (0.2, 0.5, 0.8)),
     "push of the hand": ("hand_push_m", "m", (0.03, 0.06, 0.1)),
-    "push of the object": ("object_push_mps", "m/s", (0.3, 0.6, 1.0)),
+    "push of the object": ("object_push_mps", "m/s", (0.6, 1.0)),
     "control period": ("period_s", "s", (0.025, 0.005)),
 }
 _FREE_OBJECT = ("push-v3", "pick-place-v3", "peg-insert-side-v3")
@@ -48,13 +50,10 @@ _CALM = ("none", 0)
 SLOWER = (1, 2, 5, 10)
 """Computers that the study of latency asks about: so many times slower than the one that measures."""
 
-_REFERENCES = {"lwd_robust": ("diffusion_policy_robust", 8)}
-_REFERENCE = ("diffusion_policy", 8)
-
 
 def reference_of(method: str) -> tuple[str, int]:
     """The method, trained alike, and the horizon that a method is set against."""
-    return _REFERENCES.get(method, _REFERENCE)
+    return described_method(method).beside
 
 
 def study_disturbance(

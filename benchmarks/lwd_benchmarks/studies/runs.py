@@ -19,7 +19,8 @@ def open_run(
 
     Raises:
         ModelError: the run does not know a task, or the layouts from `first_layout` on were trained on.
-        ConfigError, DatasetError: the folder holds no run, or its demonstrations are gone.
+        ConfigError: the folder holds no run.
+        DatasetError: the run is not finished, and its demonstrations are gone.
     """
     require_unseen(first_layout, episodes)
     run = load(folder)
@@ -36,7 +37,7 @@ def describe_run(run: TrainedRun, study: str, **protocol) -> dict:
         "run": run.config.name,
         "seed": run.config.seed,
         "run_digest": run_digest(run),
-        "data_digest": run.data.demonstrations.digest,
+        "data_digest": run.data.digest,
         "lwd_ros": __version__,
         "policy_parameters": run.autoencoder.layout.parameters,
         "protocol": protocol,

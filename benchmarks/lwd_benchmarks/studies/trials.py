@@ -11,12 +11,14 @@ from pathlib import Path
 
 from joblib import delayed
 
-from lwd_benchmarks.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.studies.replay import NearestDemonstrationActor
+from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.replay import NearestDemonstrationActor
 from lwd_ros import __version__
+from lwd_ros.environments.disturbance import NONE, Disturbance
+from lwd_ros.environments.episode import AT_ONCE, Thinking, run_episode
 from lwd_ros.environments.metaworld.scene import Scene
-from lwd_ros.evaluation.actors import Actor, LwdActor
-from lwd_ros.evaluation.disturbance import AT_ONCE, NONE, Disturbance, Thinking, disturbed_episode
+from lwd_ros.environments.metaworld.tasks import PERIOD_S
+from lwd_ros.evaluation.actors import LwdActor, ModelActor
 from lwd_ros.evaluation.evaluate import wilson_interval
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.files import written_whole
@@ -62,6 +64,7 @@ class Trial:
     def identity(self) -> dict:
         """All that the result depends on, as JSON holds it."""
         content = {key: value for key, value in asdict(self).items() if key != "model"}
+        content["disturbance"]["period_s"] = self.disturbance.period_s or PERIOD_S
         return json.loads(json.dumps(content | {"revision": REVISION, "versions": _versions()}))
 
     @property
@@ -161,7 +164,8 @@ def _run(trial: Trial, place: Path) -> None:
     scene = Scene(trial.task, actor.contract)
     start = time.process_time()
     layouts = range(trial.first_layout, trial.first_layout + trial.episodes)
-    outcomes = [disturbed_episode(scene, actor, trial.task, n, trial.disturbance, trial.thinking) for n in layouts]
+    disturbed = {"disturbance": trial.disturbance, "thinking": trial.thinking}
+    outcomes = [run_episode(scene, actor, layout, **disturbed) for layout in layouts]
     content = {
         "trial": trial.identity,
         "first_success_steps": [outcome.first_success_step for outcome in outcomes],
@@ -183,6 +187,6 @@ def _read(place: Path, trial: Trial) -> Counts:
     )
 
 
-def make_actor(kind: str, model: Path, horizon: int) -> Actor:
+def make_actor(kind: str, model: Path, horizon: int) -> ModelActor:
     """An actor of KINDS; raises ModelError where its model file cannot be used."""
     return KINDS[kind](model, horizon)

@@ -54,7 +54,7 @@ class GraspExpert(ABC):
         """What a closed hand does next, as an action: [3]."""
 
 
-def _ramp(value: float, start: float, width: float) -> float:
+def _ramp(value: float | np.floating, start: float, width: float) -> float:
     """0 below `start`, 1 above `start + width`: a threshold that a small network can learn."""
     return float(np.clip((value - start) / width, 0.0, 1.0))
 

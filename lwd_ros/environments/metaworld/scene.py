@@ -5,18 +5,15 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from lwd_ros.contract import AGE, Contract, ContractError, sign_of
-from lwd_ros.environments.metaworld.tasks import SCALAR_FIRST_QUATERNIONS
-from lwd_ros.errors import LwdError
+from lwd_ros.environments.environment import Expert, Left, Renderer, SimulationError
+from lwd_ros.environments.metaworld.simulator import SIMULATOR
+from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS as EPISODE_STEPS
+from lwd_ros.environments.metaworld.tasks import PERIOD_S, SCALAR_FIRST_QUATERNIONS
 
 ACTION_SCALE_M = 0.01
 """A Metaworld action of 1 moves the hand's target by this much in one step (`SawyerXYZEnv.action_scale`)."""
 
-PERIOD_S = 0.0125
-"""Metaworld's control period: 5 steps of MuJoCo of 2.5 ms."""
-
-EPISODE_STEPS = 500
-"""Metaworld's episode length; the protocol that success rates are stated for."""
-
+_GRIPPER_OPEN = -1.0
 _OBJECTS = ("object_1", "object_2")
 _FIELDS = (
     ["hand_x", "hand_y", "hand_z", "gripper_opening"]
@@ -26,28 +23,18 @@ _FIELDS = (
 _COMMANDS = ("hand_velocity_x", "hand_velocity_y", "hand_velocity_z", "gripper_effort")
 
 
-class SceneError(LwdError):
-    """A task or a layout that cannot be loaded; says what was found and what was expected."""
-
-
-def require_task(task: str) -> None:
-    """Raise SceneError, naming what there is, unless Metaworld has `task`."""
-    if task not in ALL_V3_ENVIRONMENTS:
-        raise SceneError(f"task '{task}' is unknown; Metaworld has {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
-
-
 def sharing(task: str) -> tuple[str, ...]:
     """All tasks whose state can be kept when `task` follows them: those with the same MuJoCo model, itself included."""
-    require_task(task)
+    SIMULATOR.spec.require_tasks([task])
     # Each class names its model in a property that does not look at the instance; building one takes 0.1 to 0.7 s.
     models = {name: kind.model_name.fget(None) for name, kind in ALL_V3_ENVIRONMENTS.items()}
     return tuple(name for name in sorted(models) if models[name] == models[task])
 
 
 def require_shared_scene(task: str, previous: str) -> None:
-    """Raise SceneError unless `task` can take over the state that `previous` left."""
+    """Raise SimulationError unless `task` can take over the state that `previous` left."""
     if previous not in sharing(task):
-        raise SceneError(
+        raise SimulationError(
             f"task '{task}' has another scene than '{previous}', so the state cannot be kept; "
             "load it without keep_state"
         )
@@ -58,25 +45,28 @@ def require_contract(contract: Contract) -> None:
     _places(contract.observation_names, _FIELDS, "observation")
     _places(contract.command_names, _COMMANDS, "command")
     _places(_COMMANDS, list(contract.command_names), "command")
-    if abs(contract.period_s - PERIOD_S) > 1e-9:
-        raise ContractError(f"contract: key 'period_s': found {contract.period_s:g}, expected {PERIOD_S:g}")
+    SIMULATOR.spec.require_period(contract)
 
 
 class Scene:
     """A Metaworld environment with the goal visible, that a contract's commands drive.
 
     Observations are float64 [observations] in the contract's order and units; commands are float64 [commands]:
-    velocities in m/s in the frame `base`, gripper effort in ±1. The scene has no step limit.
+    velocities in m/s in the frame `base`, gripper effort in ±1. The scene has no step limit, and its
+    episodes do not end. It has every capability but `picture`.
     """
+
+    spec = SIMULATOR.spec
+    ended = False
 
     def __init__(self, task: str, contract: Contract):
         """Build the environment of `task`, e.g. "drawer-open-v3" (0.2 to 0.7 s) with layout 0.
 
         Raises:
-            SceneError: Metaworld has no such task.
+            SimulationError: Metaworld has no such task.
             ContractError: the contract names a scalar that Metaworld does not have, or another period.
         """
-        require_task(task)
+        self.spec.require_tasks([task])
         self.task, self.contract = task, contract
         require_contract(contract)
         self._places = _places(contract.observation_names, _FIELDS, "observation")
@@ -90,6 +80,7 @@ class Scene:
         self._env.__dict__.pop("sawyer_observation_space", None)
         self._env.max_path_length = np.iinfo(np.int64).max  # Metaworld's step 501 would raise
         self._raw = np.zeros(39)
+        self.reward = 0.0
         self._to_action = np.array([1.0 / (ACTION_SCALE_M / contract.period_s)] * 3 + [1.0])
         self.reset(0)  # some tasks set what take_over needs only here
 
@@ -105,20 +96,29 @@ class Scene:
         self._env._freeze_rand_vec = False
         self._env.reset()
         self._look()
-        self.layout = int(layout)
+        self.layout, self.reward = int(layout), 0.0
         return self.observe()
+
+    @property
+    def start_command(self) -> np.ndarray:
+        """As `Environment.start_command`: Metaworld opens the gripper while it resets the hand."""
+        return self.command(np.zeros(3), _GRIPPER_OPEN)
+
+    def sharing(self) -> tuple[str, ...]:
+        """As `TakesOver.sharing`."""
+        return sharing(self.task)
 
     def take_over(self, other: "Scene") -> np.ndarray:
         """Continue in `other`'s physics state and layout with this scene's task: nothing moves, the goal changes.
 
         Raises:
-            SceneError: the two tasks do not share a scene, or describe their layouts differently.
+            SimulationError: the two tasks do not share a scene, or describe their layouts differently.
         """
         mine, theirs = self._env, other._env
         require_shared_scene(self.task, other.task)
         vector = np.asarray(theirs._last_rand_vec)
         if vector.shape != mine._random_reset_space.low.shape:
-            raise SceneError(f"task '{self.task}' cannot read the layout that '{other.task}' left; load it anew")
+            raise SimulationError(f"task '{self.task}' cannot read the layout that '{other.task}' left; load it anew")
         mine.seed(other.layout)
         mine._last_rand_vec = vector
         mine._freeze_rand_vec = True
@@ -137,8 +137,21 @@ class Scene:
         mujoco.mj_getState(theirs.model, theirs.data, state, kind)
         mujoco.mj_setState(mine.model, mine.data, state, kind)
         self._look()
-        self.layout = other.layout
+        self.layout, self.reward = other.layout, 0.0
         return self.observe()
+
+    def expert(self, task: str = "", anywhere: bool = False) -> Expert:
+        """As `HasExpert.expert`."""
+        from lwd_ros.environments.metaworld import experts
+
+        return experts.Expert(self, task, anywhere)
+
+    def leave(self, before: str, command: np.ndarray, drift_steps: int, noise: float, rng: np.random.Generator) -> Left:
+        """As `Leaves.leave`: the hand drifts on, stands still, or is moved about."""
+        from lwd_ros.environments.metaworld import starts
+
+        gripper = self.gripper_effort(command) if before else 0.0
+        return starts.leave(self, before, gripper, drift_steps, noise, rng)
 
     def set_period(self, period_s: float) -> None:
         """Let a step last `period_s`, a multiple of MuJoCo's 2.5 ms, until the next reset; commands stay velocities."""
@@ -153,11 +166,11 @@ class Scene:
         np.clip(target[0], self._env.mocap_low, self._env.mocap_high, out=target[0])
 
     def push_object(self, speed: np.ndarray) -> None:
-        """Give the free object [2] m/s at once, horizontally; raises SceneError where the task has none."""
+        """Give the free object [2] m/s at once, horizontally; raises SimulationError where the task has none."""
         model = self._env.model
         free = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
         if not free:
-            raise SceneError(f"task '{self.task}' has no object that could be pushed about; choose another")
+            raise SimulationError(f"task '{self.task}' has no object that could be pushed about; choose another")
         place = model.jnt_dofadr[free[0]]
         self._env.data.qvel[place : place + 2] += speed
 
@@ -174,7 +187,7 @@ class Scene:
     def step(self, command: np.ndarray) -> bool:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""
         action = np.asarray(command, dtype=np.float64)[self._command_places] * self._to_action
-        self._raw, _, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
+        self._raw, self.reward, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
         return bool(info["success"])
 
     def observe(self) -> np.ndarray:
@@ -200,6 +213,20 @@ class Scene:
     def qpos(self) -> np.ndarray:
         """float64 [nq]: a copy of MuJoCo's generalised positions, enough to draw this moment again."""
         return self._env.data.qpos.copy()
+
+    def state(self) -> np.ndarray:
+        """As `Renders.state`: `qpos`."""
+        return self.qpos
+
+    def renderer(self, height: int = 480, width: int = 640) -> Renderer:
+        """As `Renders.renderer`."""
+        from lwd_ros.environments.metaworld.render import renderer
+
+        return renderer(self.model, height, width)
+
+    def close(self) -> None:
+        """As `Environment.close`."""
+        self._env.close()
 
     @property
     def model(self) -> mujoco.MjModel:

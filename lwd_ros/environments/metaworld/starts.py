@@ -1,10 +1,11 @@
 """Where a hand can be left: the task before drives on, the hand stands still, or it is moved about."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from lwd_ros.contract import CommandLimiter
+from lwd_ros.environments.actors import ExpertActor
+from lwd_ros.environments.disturbance import action_noise
+from lwd_ros.environments.environment import Left
+from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.metaworld.experts import Expert
 from lwd_ros.environments.metaworld.scene import Scene
 
@@ -22,14 +23,6 @@ LOWEST_M = 0.04
 
 HOLD_STEPS = 40
 """A hand stands still for at most so many control steps."""
-
-
-@dataclass(frozen=True)
-class Left:
-    """How a hand was left: `how` is what happened, for the column `after`; `done`, whether the task was done by it."""
-
-    how: tuple[str, ...]
-    done: bool
 
 
 def leave(scene: Scene, before: str, gripper: float, drift_steps: int, noise: float, rng: np.random.Generator) -> Left:
@@ -56,11 +49,9 @@ def drift(scene: Scene, task: str, steps: int, noise: float, rng: np.random.Gene
     What the expert sees has the goal of the scene's task. `noise` is the standard deviation of what is executed beside
     its commands, in action units of ±1.
     """
-    expert, limiter, done = Expert(scene, task, anywhere=True), CommandLimiter(scene.contract), False
-    spread = noise * scene.contract.command_limits[1]
-    for _ in range(steps):
-        done = scene.step(limiter.apply(expert.command() + spread * rng.standard_normal(len(spread))))
-    return done
+    actor = ExpertActor(Expert(scene, task, anywhere=True))
+    noisy = action_noise(scene.contract, noise, rng)
+    return run_episode(scene, actor, None, noise=noisy, steps=steps, stop_at_success=False).is_done
 
 
 def hold(scene: Scene, steps: int, gripper: float) -> bool:

@@ -1,0 +1,244 @@
+"""Collecting demonstrations: experts, disturbed execution, clean labels, chained starts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from lwd_ros.contract import CommandLimiter, Contract
+from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
+from lwd_ros.environments.actors import ExpertActor
+from lwd_ros.environments.disturbance import action_noise
+from lwd_ros.environments.environment import Environment, Simulator, StatesExperts, require_capability
+from lwd_ros.environments.episode import Record, absolute, run_episode
+from lwd_ros.environments.expert import Given, expert_of, load, name_of
+from lwd_ros.environments.layouts import TRAINING_LAYOUTS
+from lwd_ros.environments.registry import simulator_of
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """What makes a dataset; the same settings give the same bytes."""
+
+    episodes: int = 200  # fresh starts per task; tasks with a reverse get as many chained starts again
+    noise: tuple[float, float] = (0.0, 0.3)  # range of the executed noise's deviation, drawn per demonstration
+    steps_after_success: int = 15  # frames kept after the first success
+    settle_steps: int = 40  # a chained start runs the previous task for up to this long after its success
+    first_layout: int = 0
+    seed: int = 0
+    anywhere: int = 0  # further demonstrations per task with a reverse, from wherever a robot can be left
+    drift_steps: int = 800  # in those, the task before drives on for up to this long, on the new task's goal
+
+    def __post_init__(self):
+        """Refuse a range that is none; raises DatasetError."""
+        if not 0.0 <= self.noise[0] <= self.noise[1] < math.inf:
+            raise DatasetError(
+                f"noise: found {self.noise}, expected two numbers, 0 or more, the second not the smaller"
+            )
+
+    def to_dict(self) -> dict:
+        """Plain data, for the files.
+
+        Where nothing starts anywhere, the two settings of it are left out: such datasets keep the bytes that they had
+        before there were any.
+        """
+        content = asdict(self)
+        if not self.anywhere:
+            del content["anywhere"], content["drift_steps"]
+        return content
+
+
+def _run(environment: Environment, rng, noise: float, extra_steps: int, anywhere: bool, given) -> Record | None:
+    """Let the expert act until `extra_steps` after its first success; None where it fails.
+
+    Where the score is a return, it acts to the end of the episode, and fails where the environment ends that.
+    """
+    contract, ends = environment.contract, environment.spec.score == "success"
+    outcome = run_episode(
+        environment,
+        ExpertActor(expert_of(environment, given, anywhere)),
+        None,
+        noise=action_noise(contract, noise, rng),
+        limiter=CommandLimiter(absolute(contract)),
+        stop_at_success=ends,
+        extra_steps=extra_steps,
+        record=True,
+    )
+    last = outcome.first_success_step + extra_steps
+    good = outcome.success and outcome.steps == last if ends else not outcome.ended
+    return outcome.record if good else None
+
+
+def _demonstration(
+    environments: dict[str, Environment], task: str, chain: list[str], layout: int, rng, settings, given, left=False
+) -> Episode | str:
+    """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration.
+
+    With `left`, it begins where the environment leaves the robot. Where there is none, the result says why: "failed",
+    an expert did; "done", the task was already.
+    """
+    previous, noise = None, rng.uniform(*settings.noise)
+    happened, anywhere, run = list(chain), settings.anywhere > 0, None
+    for place, link in enumerate([*chain, task]):
+        environment = environments[link]
+        if previous is None:
+            environment.reset(layout)
+        else:
+            environment.take_over(previous)
+        last = place == len(chain)
+        if last and left:
+            command = environment.start_command if run is None else run.outputs[-1]
+            leaving = environment.leave(chain[-1] if chain else "", command, settings.drift_steps, noise, rng)
+            if leaving.done:
+                return "done"
+            happened += leaving.how
+        extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
+        run = _run(environment, rng, noise, extra, anywhere, given)
+        if run is None:
+            return "failed"
+        previous = environment
+    return Episode(run.observations, run.outputs, layout=layout, after="+".join(happened))
+
+
+def demonstrate(
+    environment: Environment, layout: int, seed: int, settings: CollectSettings, expert: Given | None = None
+) -> Episode | None:
+    """One demonstration from a fresh start on any layout, disturbed as `settings` says; None where the expert fails.
+
+    For studies: layouts are not limited to those of demonstrations, and `settings.seed` does not count.
+    """
+    rng = np.random.default_rng([seed, layout])
+    episode = _demonstration({environment.task: environment}, environment.task, [], layout, rng, settings, expert)
+    return episode if isinstance(episode, Episode) else None
+
+
+def _collect_task(
+    folder: Path, simulator: Simulator, task: str, index: int, contract: Contract, settings: CollectSettings, given
+) -> dict:
+    """Write one task's file unless it is there already; returns counts."""
+    file = TaskFile.of(folder, task)
+    described = _describe(simulator, task, index, contract, settings, given)
+    found = file.settings()
+    if found is not None:
+        return found["counts"]
+    reverse = None if given else simulator.spec.reverses.get(task)
+    environments = {name: simulator.make(name, contract) for name in ([task, reverse] if reverse else [task])}
+    _require_capabilities(environments, bool(reverse), bool(reverse and settings.anywhere), given)
+    episodes, counts = [], {"episodes": 0, "failed": 0, "frames": 0}
+    usual = settings.episodes * (2 if reverse else 1)
+    wanted = usual + (settings.anywhere if reverse else 0)
+    attempt = 0
+    while len(episodes) < wanted:
+        layout = settings.first_layout + attempt
+        rng = np.random.default_rng([settings.seed, index, attempt])
+        chain, left = [], len(episodes) >= usual
+        if left:
+            chain = [[], [reverse], [reverse], [task, reverse]][int(rng.integers(4))]
+        elif reverse and attempt % 2:
+            chain = [[reverse], [task, reverse]][int(rng.integers(2))]
+        episode = _demonstration(environments, task, chain, layout, rng, settings, given, left)
+        attempt += 1
+        if isinstance(episode, Episode):
+            episodes.append(episode)
+            continue
+        counts[episode] = counts.get(episode, 0) + 1
+        if counts["failed"] + counts.get("done", 0) > wanted + 10:
+            done = f", and {counts['done']} starts had it done already" if "done" in counts else ""
+            raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}{done}")
+    counts["episodes"], counts["frames"] = len(episodes), sum(len(e.action) for e in episodes)
+    file.write(task, index, contract.period_s, episodes, {**described, "counts": counts})
+    for environment in environments.values():
+        environment.close()
+    return counts
+
+
+def _require_capabilities(environments: dict[str, Environment], chained: bool, left: bool, given) -> None:
+    """Raise SimulationError where an environment lacks what its demonstrations need."""
+    needed = {"expert": given is None, "take over": chained, "leave": left}
+    for environment in environments.values():
+        for capability in (name for name, is_needed in needed.items() if is_needed):
+            require_capability(environment, capability)
+
+
+def _describe(
+    simulator: Simulator, task: str, index: int, contract: Contract, settings: CollectSettings, given
+) -> dict:
+    """What a task's file says of how it was made; `counts` comes beside it."""
+    described = {"task": task, "task_index": index, "contract": contract.digest, **settings.to_dict()}
+    described["noise"] = list(settings.noise)  # as it will be read back
+    if given:
+        return described | {"expert": name_of(given)}
+    number = simulator.expert_revision(task, settings.anywhere > 0) if isinstance(simulator, StatesExperts) else 0
+    return described | ({"expert_revision": number} if number else {})
+
+
+def _require_same_settings(folder: Path, wanted: dict[Path, dict]) -> None:
+    """Raise DatasetError where a folder holds what other settings made than `wanted` says by file: it would be lost."""
+    for path in sorted(folder.glob("*.parquet")):
+        found = TaskFile(path).settings() or {}
+        expected = wanted.get(path)
+        if expected is None:
+            raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
+        unstated = {"expert_revision": 0, "anywhere": 0, "expert": None}
+        found, expected = unstated | found, unstated | expected
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise DatasetError(
+                    f"{folder}: holds demonstrations of other settings ('{key}' of {path.stem}: found "
+                    f"{found.get(key)!r}, asked for {value!r}); name another folder"
+                )
+
+
+def collect(
+    folder: Path,
+    tasks: Sequence[str],
+    contract: Contract,
+    settings: CollectSettings,
+    workers: int,
+    environment: str | Path | Simulator = "",
+    expert: Given | None = None,
+) -> dict:
+    """Collect all tasks in parallel processes; resumes where a run was stopped. Returns the dataset's meta.
+
+    Args:
+        folder: of the dataset.
+        tasks: of one environment.
+        contract: of what is observed and commanded.
+        settings: how many demonstrations, and how they are disturbed.
+        workers: processes.
+        environment: its name, its YAML file or itself; '' for the one that has the tasks.
+        expert: demonstrates instead of the environment's own. All its starts are fresh.
+
+    Raises:
+        DatasetError: the layouts asked for are kept for evaluation, the folder holds demonstrations of other settings,
+            an expert keeps failing.
+        OSError: the disk is full.
+        SimulationError: an environment, a task, a capability or an expert is missing.
+        ContractError: the environment lacks a scalar of the contract.
+    """
+    simulator = simulator_of(tasks, environment)
+    simulator.require_contract(contract)
+    if expert is not None:
+        load(expert)  # not in another process first
+    # As many attempts may come to nothing as to a demonstration, and 10 more.
+    last = settings.first_layout + 4 * settings.episodes + 2 * settings.anywhere + 11
+    if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
+        raise DatasetError(
+            f"first layout {settings.first_layout}: demonstrations use layouts below {TRAINING_LAYOUTS.stop}; "
+            "larger ones are kept for validation and reporting"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    described = [_describe(simulator, task, i, contract, settings, expert) for i, task in enumerate(tasks)]
+    files = [TaskFile.of(folder, task).path for task in tasks]
+    _require_same_settings(folder, dict(zip(files, described, strict=True)))
+    jobs = (
+        delayed(_collect_task)(folder, simulator, task, i, contract, settings, expert) for i, task in enumerate(tasks)
+    )
+    results = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    counts = dict(zip(tasks, tqdm(results, total=len(tasks), desc="collect", unit="task"), strict=True))
+    stated = settings.to_dict() | {"environment": str(simulator.spec.name)}
+    return write_meta(folder, contract, tasks, stated | ({"expert": name_of(expert)} if expert else {}), counts)
