@@ -370,6 +370,8 @@ def test_a_contract_without_binding_and_one_with_an_age_have_a_table():
     assert "topic" not in table(rows(bare)) and "on_fault" not in summary(bare)
     aged = Contract.load(share_path("config", "metaworld_age.yaml"))
     assert "the time since the observation's stamp" in table(rows(aged))
+    assert "history" not in summary(bare) and ", history 3 frames, " in summary(bare.with_history(3))
+    assert table(rows(bare.with_history(3))) == table(rows(bare))  # a scalar is one, however many frames of it are read
 
 
 def test_stand_ins_are_as_the_messages_that_they_stand_for():

@@ -85,7 +85,7 @@ def test_a_gap_and_a_stamp_that_goes_back_begin_anew(history, age):
 def test_the_age_is_cut_off_and_its_whole_is_told_beside(history):
     contract = contract_of(history, age=True)
     frames = Frames(contract)
-    assert frames.age_s is None
+    assert np.isnan(frames.age_s)
     given_frame = np.array([1.0, 2.0, 0.5])
     for late_ns, told in ((20_000_000, 0.02), (80_000_000, LONGEST_S), (-5_000_000, 0.0)):
         frames.push(given_frame, 10**9)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from nodes_support import running_cell
 from sensor_msgs.msg import JointState
 
-from lwd_ros.contract import Contract
+from lwd_ros.contract import Contract, stacked
+from lwd_ros.dataset import Demonstrations
 from lwd_ros.demo.supervisor import isolated_environment
+from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 from lwd_ros.environments.metaworld.scene import Scene
 from lwd_ros.evaluation.rollout import rollout
 from lwd_ros.generator import PolicyGenerator
@@ -20,15 +23,23 @@ from lwd_ros.nodes.conversions import to_nanoseconds
 from lwd_ros.resources import DEFAULT_MODEL, share_path
 
 STEPS = 150
+CONTRACT = share_path("config", "metaworld.yaml")
 AGE_CONTRACT = share_path("config", "metaworld_age.yaml")
 ROBUST_MODEL = share_path("models", "metaworld_mt10_robust.onnx")
 
 
-@pytest.mark.parametrize(("task", "layout", "seed"), [("drawer-open-v3", 700_001, 5), ("pick-place-v3", 700_002, 6)])
-def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed):
-    """Same commands, bit for bit but for 1e-6, and the same step of success: one contract, one code path."""
+def commands_of_nodes(
+    folder: Path, task: str, layout: int, seed: int, contract: Path = CONTRACT, model: Path | None = None
+) -> tuple[np.ndarray, int]:
+    """What the nodes command in lock step, float64 [STEPS, commands], and the step of the first success."""
     hand, gripper = {}, {}
-    with running_cell(tmp_path, bridge={"mode": "lockstep"}, controller={"use_sim_time": True}) as cell:
+    given = {"contract_file": str(contract)}
+    with running_cell(
+        folder,
+        bridge={**given, "mode": "lockstep"},
+        generator={**given, "model_file": str(model)} if model else given,
+        controller={**given, "use_sim_time": True},
+    ) as cell:
 
         def stamp(message) -> int:
             return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
@@ -45,16 +56,61 @@ def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed
         assert cell.generate(task, seed).success
         cell.wait(f"{STEPS} steps", lambda: cell.task.step >= STEPS and len(gripper) > STEPS and len(hand) > STEPS)
         first_success = cell.task.first_success_step
-    assert " waits: " not in (tmp_path / "policy_controller.log").read_text()
+    assert " waits: " not in (folder / "policy_controller.log").read_text()
     stamps = sorted(set(hand) - {0})[:STEPS]  # 0: safe commands, which answer nothing
     assert np.all(np.diff(stamps) == 12_500_000), "a step was left out"
-    commands = np.array([(*hand[key], gripper[key]) for key in stamps])
+    return np.array([(*hand[key], gripper[key]) for key in stamps]), first_success
 
-    scene = Scene(task, Contract.load(share_path("config", "metaworld.yaml")))
+
+@pytest.mark.parametrize(("task", "layout", "seed"), [("drawer-open-v3", 700_001, 5), ("pick-place-v3", 700_002, 6)])
+def test_lockstep_rollout_equals_in_process_rollout(tmp_path, task, layout, seed):
+    """Same commands, bit for bit but for 1e-6, and the same step of success: one contract, one code path."""
+    commands, first_success = commands_of_nodes(tmp_path, task, layout, seed)
+    scene = Scene(task, Contract.load(CONTRACT))
     scene.reset(layout)
     policy = PolicyGenerator(share_path("models", DEFAULT_MODEL)).generate(task, seed)
     expected = rollout(scene, policy, steps=STEPS)
     assert expected.success, "the comparison is weaker for a policy that does not do the task"
+    np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
+    assert first_success == expected.first_success_step
+
+
+def test_a_policy_of_several_frames_is_the_same_in_process_and_through_the_nodes(tmp_path):
+    """The shipped contract with a history of 3, from demonstrations to the nodes' commands."""
+    from lwd_ros.learning.config import TrainConfig
+    from lwd_ros.learning.export import export
+    from lwd_ros.learning.train import train
+
+    task, layout, seed, path = "drawer-open-v3", 700_001, 5, tmp_path / "three_frames.yaml"
+    path.write_text(CONTRACT.read_text(encoding="utf-8").replace("history: 1 ", "history: 3 "), encoding="utf-8")
+    contract = Contract.load(path)
+    assert contract.history == 3
+    collect(tmp_path / "data", (task,), contract, CollectSettings(episodes=4), workers=1)
+    run = train(
+        TrainConfig.from_dict(
+            {
+                "name": "three_frames",
+                "hidden_layers": [8],
+                "autoencoder": {"steps": 400, "demonstrations": 4, "pairs": 64, "latent_size": 4},
+                "diffusion": {"steps": 100, "batch": 16, "width": 32, "blocks": 1, "sampling_steps": 4},
+            }
+        ),
+        Demonstrations(tmp_path / "data", contract),
+        tmp_path / "run",
+    )
+    model = tmp_path / "three_frames.onnx"
+    export(run, model)
+    scene = Scene(task, contract)
+    scene.reset(layout)
+    policy = PolicyGenerator(model).generate(task, seed, scene.observe())
+    expected = rollout(scene, policy, steps=STEPS)
+    # The comparison is weak for a hand that does not move, and for a policy that earlier frames do not matter to.
+    assert np.ptp(expected.observations[:, :3], axis=0).max() > 0.05
+    without = [policy.forward(np.tile(frame, 3), np.empty(4)).copy() for frame in expected.observations]
+    with_them = [policy.forward(seen, np.empty(4)).copy() for seen in stacked(contract, expected.observations)]
+    assert np.abs(np.subtract(without, with_them)).max() > 1e-2
+
+    commands, first_success = commands_of_nodes(tmp_path, task, layout, seed, path, model)
     np.testing.assert_allclose(commands, expected.commands, rtol=0, atol=1e-6)
     assert first_success == expected.first_success_step
 

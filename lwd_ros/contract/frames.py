@@ -4,6 +4,8 @@ A frame is one whole observation, float64 [contract.frame_size]. Controller, sim
 frames here and nowhere else.
 """
 
+import math
+
 import numpy as np
 
 from lwd_ros.contract.contract import Contract
@@ -24,12 +26,12 @@ class Frames:
     only be stacked to give the same vectors (`stacked`).
 
     Attributes:
-        age_s: the present frame's age, s, before it was cut off; None before the first `vector` of a contract with age.
+        age_s: the present frame's age, s, before it was cut off; NaN before the first `vector` of a contract with age.
     """
 
     def __init__(self, contract: Contract):
         self._age_place, self._history = contract.age_place, contract.history
-        self._longest_s = None if self._age_place is None else contract.observation[self._age_place].maximum
+        self._longest_s = math.inf if self._age_place is None else contract.observation[self._age_place].maximum
         self._gap_ns = round(GAP_PERIODS * contract.period_s * 1e9)
         self._is_plain = self._history == 1 and self._age_place is None
         # Twice the room: a new frame goes below the others, and they move up only when the room is used up.
@@ -42,8 +44,8 @@ class Frames:
     def reset(self) -> None:
         """Forget all frames: the next one begins anew."""
         self._stamp_ns: int | None = None
-        self._start, self._is_first = 0, True  # row of the oldest frame; whether all rows are the first one's
-        self.age_s: float | None = None
+        self._start, self._is_first = 0, True  # row of the oldest frame; whether all are the first one, from row 0 on
+        self.age_s = math.nan
         self._frame: np.ndarray | None = None
 
     def push(self, frame: np.ndarray, stamp_ns: int) -> None:
@@ -74,20 +76,25 @@ class Frames:
         `now_ns` is not looked at where the contract has no age.
         """
         if self._is_plain:
+            assert self._frame is not None, "a vector needs a frame"
             return self._frame
+        assert self._stamp_ns is not None, "a vector needs a frame"
         if self._age_place is not None:
             self.age_s = age_between_s(self._stamp_ns, now_ns)
-            last = self._start + self._history
-            rows = self._rows[self._start if self._is_first else last - 1 : last]
-            rows[:, self._age_place] = told_age_s(self.age_s, self._longest_s)
+            told_s = told_age_s(self.age_s, self._longest_s)
+            if self._is_first and self._history > 1:
+                self._rows[: self._history, self._age_place] = told_s
+            else:
+                self._rows[self._start + self._history - 1, self._age_place] = told_s
         return self._vectors[self._start]
 
     @property
-    def answered(self) -> np.ndarray | None:
-        """The vector as it was read last, with the ages of then; None before the first frame."""
+    def answered(self) -> np.ndarray:
+        """The vector as it was read last, with the ages of then."""
         if self._is_plain:
+            assert self._frame is not None, "a vector needs a frame"
             return self._frame
-        return None if self._stamp_ns is None else self._vectors[self._start]
+        return self._vectors[self._start]
 
 
 def age_between_s(stamp_ns: int, now_ns: int) -> float:

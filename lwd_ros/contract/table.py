@@ -121,6 +121,7 @@ def _bound(streams, resolve, command: bool = False) -> dict[int, dict]:
 def summary(contract: Contract) -> str:
     """The line below the table."""
     parts = [f"period {contract.period_s:g} s ({1 / contract.period_s:g} Hz)"]
+    parts += [f"history {contract.history} frames"] if contract.history > 1 else []
     if contract.binding:
         binding = contract.binding
         parts += [f"sync {binding.sync}", f"on_fault {binding.on_fault}"]

@@ -19,11 +19,11 @@ class ToldAge:
             before: that of the policy that this one replaces while it runs. Clocks that are apart do not come together
                 at a swap, so its count goes on.
         """
+        assert contract.age_place is not None
         self._longest_s = contract.observation[contract.age_place].maximum
         self._period_s, self._patience_s = contract.period_s, patience_s
-        self._unknown = (
-            before._unknown if before else 0
-        )  # ticks since the age was last within what policies may be told
+        # Ticks since the age was last within what policies may be told.
+        self._unknown: int = before._unknown if before else 0
         self.newest_s: float | None = None
         """The last age, s, before it was cut off; None before the first."""
 

@@ -60,9 +60,11 @@ class ControllerCore:
         binding = contract.require_binding()
         self.contract, self._policy_timeout_s = contract, policy_timeout_s
         self._stop_outside_training_range, self.simulated_time = stop_outside_training_range, simulated_time
-        if contract.age_place is not None and stamp_clock_ns is None:
-            raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
-        self._stamp_clock_ns, self._has_age = stamp_clock_ns, contract.age_place is not None
+        self._answered_at_ns: Callable[[], int] = lambda: 0  # ages are not told
+        if contract.age_place is not None:
+            if stamp_clock_ns is None:
+                raise ValueError(f"stamp_clock_ns: found None, expected a clock, for the contract has '{AGE}'")
+            self._answered_at_ns = stamp_clock_ns
         self._assembler = ObservationAssembler(contract, simulated_time, stamp_clock_ns)
         self._slot, self._frames = PolicySlot(contract), Frames(contract)
         self._slew = SlewBudget(contract, simulated_time)
@@ -201,7 +203,7 @@ class ControllerCore:
         if not isinstance(self.mode, Running) and not goes_on:
             self._frames.reset()
         self._frames.push(observation.vector, observation.stamp_ns)
-        return self._frames.vector(self._stamp_clock_ns() if self._has_age else 0)
+        return self._frames.vector(self._answered_at_ns())
 
     def _running(self, policy: Policy, observation: Observation, now: float) -> Running:
         """The mode in which `policy` answers: the present one, or, at a swap, a new one."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lwd_ros.contract import CommandLimiter
+from lwd_ros.contract import CommandLimiter, Frames
 from lwd_ros.environments.metaworld.scene import EPISODE_STEPS, Scene
 from lwd_ros.policy import Policy
 
@@ -39,13 +39,16 @@ def rollout(
         PolicyError: the policy was trained for another contract.
     """
     policy.require_contract(scene.contract)
-    limiter = limiter or CommandLimiter(scene.contract)
+    limiter, frames = limiter or CommandLimiter(scene.contract), Frames(scene.contract)
+    period_ns = round(scene.contract.period_s * 1e9)
     observations = np.empty((steps, len(scene.contract.observation)))
     commands = np.empty((steps, len(scene.contract.command)))
     first = 0
     for step in range(steps):
         observations[step] = scene.observe()
-        limiter.apply(policy.forward(observations[step], commands[step]), observation=observations[step])
+        frames.push(observations[step], step * period_ns)
+        seen = frames.vector(step * period_ns)
+        limiter.apply(policy.forward(seen, commands[step]), observation=observations[step])
         if scene.step(commands[step]) and not first:
             first = step + 1
             if stop_at_success:
