@@ -1,27 +1,30 @@
 """Pins that whatever a user gives, a file or a folder, ends in LwdError or OSError, which `lwd` and the nodes show."""
 
-import copy
 import importlib
 import inspect
 import json
 import pkgutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from spoilt import RUNS, refused_in_one_sentence, spoilt, written
 
 import lwd_ros
 from lwd_ros.contract import Contract
-from lwd_ros.dataset import Demonstrations
+from lwd_ros.dataset import DatasetError, Demonstrations, TaskFile
 from lwd_ros.environments.metaworld.collect import CollectSettings, collect
 from lwd_ros.errors import LwdError
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.generator.model_file import METADATA_KEY, ModelDescription
-from lwd_ros.learning.config import TrainConfig
+from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.run_folder import RUN, describe_run
 from lwd_ros.learning.summary import FILE
 from lwd_ros.learning.train import load, train
@@ -34,7 +37,6 @@ TINY = {
     "autoencoder": {"steps": 1, "demonstrations": 2, "pairs": 2, "latent_size": 2, "encoder_layers": [2]},
     "diffusion": {"steps": 1, "batch": 2, "width": 2, "blocks": 1, "sampling_steps": 1},
 }
-RUNS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 # Exceptions
@@ -69,77 +71,21 @@ def test_every_error_of_ours_is_one_that_lwd_and_the_nodes_show():
 
 # Files with something wrong in them
 
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.sampled_from([0, -1, 1, 1.5, 2**70, 10**400])
-    | st.floats()
-    | st.text(max_size=4)
-    | st.sampled_from(["reach-v3", "/", "\0", "a/b", "x" * 300, "{", "{seed}", "{x}", "{0}"])
-)
-VALUES = st.recursive(
-    LEAVES, lambda more: st.lists(more, max_size=3) | st.dictionaries(st.text(max_size=3), more, max_size=3)
-)
-
-
-def _places(content, path=()):
-    """The paths of everything in parsed JSON."""
-    yield path
-    if isinstance(content, (dict, list)):
-        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _places(value, (*path, key))
-
-
-@st.composite
-def spoilt(draw, content):
-    """A copy of parsed JSON with one to three things replaced, taken away or added."""
-    content = copy.deepcopy(content)
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(list(_places(content))))
-        if not path:
-            if draw(st.integers(0, 9)) == 0:
-                content = draw(VALUES)
-            elif isinstance(content, dict):
-                content[draw(st.text(max_size=3))] = draw(VALUES)
-            continue
-        holder = content
-        for key in path[:-1]:
-            holder = holder[key]
-        if draw(st.booleans()):
-            holder[path[-1]] = draw(VALUES)
-        else:
-            del holder[path[-1]]
-    return content
-
-
-def _refused_in_one_sentence(call) -> None:
-    """Whether `call` succeeds or raises LwdError is up to what was spoilt; nothing else may come out."""
-    try:
-        call()
-    except LwdError as error:
-        assert "\n" not in str(error) and str(error)
-
-
-def _written(path: Path, content) -> Path:
-    path.write_text(json.dumps(content), encoding="utf-8")  # which is YAML too, but for numbers such as NaN
-    return path
-
 
 @RUNS
 @given(content=spoilt(yaml.safe_load(share_path("config", "metaworld.yaml").read_text())))
 def test_spoilt_contracts(tmp_path, content):
-    _refused_in_one_sentence(lambda: Contract.load(_written(tmp_path / "contract.yaml", content)))
+    refused_in_one_sentence(lambda: Contract.load(written(tmp_path / "contract.yaml", content)))
 
 
 @RUNS
 @given(content=spoilt(json.loads(json.dumps(TrainConfig.from_dict(TINY).to_dict()))))
 def test_spoilt_training_configs(tmp_path, content):
     def call():
-        config = TrainConfig.load(_written(tmp_path / "config.yaml", content))
+        config = TrainConfig.load(written(tmp_path / "config.yaml", content))
         assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
-    _refused_in_one_sentence(call)
+    refused_in_one_sentence(call)
 
 
 FIRST = PolicyGenerator(MODEL).metadata  # of the first format
@@ -149,7 +95,7 @@ METADATA = json.loads(PolicyGenerator(MODEL).description.to_metadata()[METADATA_
 @RUNS
 @given(content=spoilt(METADATA) | spoilt(FIRST))
 def test_spoilt_metadata_of_model_files(content):
-    _refused_in_one_sentence(
+    refused_in_one_sentence(
         lambda: ModelDescription.from_metadata({METADATA_KEY: json.dumps(content)}, "my.onnx").to_metadata()
     )
 
@@ -167,7 +113,7 @@ def _with_original(path: Path, call):
     """Run `call(text of the file)` and put the file back as it was."""
     whole = path.read_bytes()
     try:
-        call(whole.decode())
+        call(whole)
     finally:
         path.write_bytes(whole)
 
@@ -178,8 +124,8 @@ def test_spoilt_meta_of_datasets(run, choice):
     path = run / "data" / "meta.json"
 
     def call(text):
-        _written(path, choice.draw(spoilt(json.loads(text))))
-        _refused_in_one_sentence(lambda: Demonstrations(run / "data"))
+        written(path, choice.draw(spoilt(json.loads(text))))
+        refused_in_one_sentence(lambda: Demonstrations(run / "data"))
 
     _with_original(path, call)
 
@@ -190,9 +136,9 @@ def test_spoilt_run_folders(run, choice):
     path = run / "run" / RUN
 
     def call(text):
-        _written(path, choice.draw(spoilt(json.loads(text))))
-        _refused_in_one_sentence(lambda: load(run / "run"))
-        _refused_in_one_sentence(lambda: describe_run(run / "run"))
+        written(path, choice.draw(spoilt(json.loads(text))))
+        refused_in_one_sentence(lambda: load(run / "run"))
+        refused_in_one_sentence(lambda: describe_run(run / "run"))
 
     _with_original(path, call)
 
@@ -206,6 +152,124 @@ def test_spoilt_summaries_of_datasets(run, choice):
         content = json.loads(file.metadata()["lwd_ros"])
     try:
         save_file(tensors, path, metadata={"lwd_ros": json.dumps(choice.draw(spoilt(content)))})
-        _refused_in_one_sentence(lambda: load(run / "run"))
+        refused_in_one_sentence(lambda: load(run / "run"))
     finally:
         path.write_bytes(whole)
+
+
+# Datasets and checkpoints whose bytes are whole and whose content is not
+
+
+def _column(name: str, values):
+    def change(table):
+        return table.set_column(table.column_names.index(name), name, values(table.num_rows))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _column("episode_index", lambda rows: pa.array(["a"] * rows)),
+        _column("episode_index", lambda rows: pa.array([None] * rows, pa.int64())),
+        _column("layout", lambda rows: pa.array(["a"] * rows)),
+        _column("layout", lambda rows: pa.array([None] * rows, pa.int64())),
+        _column("after", lambda rows: pa.array([1] * rows)),
+        _column("after", lambda rows: pa.array([None] * rows, pa.string())),
+        _column("action", lambda rows: pa.array(["a"] * rows)),
+        _column("action", lambda rows: pa.array([[None] * 4] * rows, pa.list_(pa.float64(), 4))),
+        lambda table: table.drop_columns(["layout"]),
+    ],
+)
+def test_columns_of_another_kind(run, change):
+    path = run / "data" / "reach-v3.parquet"
+
+    def call(_):
+        pq.write_table(change(pq.read_table(path)), path)
+        with pytest.raises(DatasetError, match=r"reach-v3\.parquet: cannot be read as demonstrations: "):
+            TaskFile(path).read()
+
+    _with_original(path, call)
+
+
+def test_settings_of_a_task_that_are_no_json(run):
+    path = run / "data" / "reach-v3.parquet"
+
+    def call(_):
+        pq.write_table(pq.read_table(path).replace_schema_metadata({"lwd_ros": "{"}), path)
+        with pytest.raises(DatasetError, match=r"reach-v3\.parquet: found settings that are not JSON"):
+            TaskFile(path).settings()
+
+    _with_original(path, call)
+
+
+def _weights(tensors: dict) -> str:
+    return next(name for name in tensors if name.startswith("weights/"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, metadata: metadata.pop("step"),
+        lambda tensors, metadata: metadata.update(step="x"),
+        lambda tensors, metadata: tensors.pop("random"),
+        lambda tensors, metadata: tensors.update(random=tensors["random"][:10].clone()),
+        lambda tensors, metadata: tensors.pop(_weights(tensors)),
+        lambda tensors, metadata: tensors.update({_weights(tensors): torch.zeros(1, 2, 3)}),
+    ],
+)
+def test_checkpoints_that_lack_something(run, change):
+    path = run / "run" / "diffusion.safetensors"
+
+    def call(_):
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata())
+        tensors = load_file(path)
+        change(tensors, metadata)
+        save_file(tensors, path, metadata=metadata)
+        with pytest.raises(ConfigError, match=r"diffusion\.safetensors: is not a whole checkpoint .*; delete it"):
+            train(TrainConfig.from_dict(TINY), Demonstrations(run / "data"), run / "run")
+
+    _with_original(path, call)
+
+
+@pytest.mark.parametrize("name", ["run.json", "autoencoder.safetensors"])
+def test_a_folder_in_the_place_of_a_file_of_a_run(run, name):
+    path = run / "run" / name
+    whole = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    try:
+        with pytest.raises(ConfigError, match=name):
+            load(run / "run")
+    finally:
+        path.rmdir()
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("depth", [1, 100_000])
+def test_json_that_is_nested_without_end(tmp_path, depth):
+    for name, call in (
+        ("meta.json", lambda: Demonstrations(tmp_path)),
+        ("run.json", lambda: load(tmp_path)),
+        ("any", lambda: ModelDescription.from_metadata({METADATA_KEY: "[" * depth}, "my.onnx")),
+    ):
+        (tmp_path / name).write_text("[" * depth)
+        with pytest.raises(LwdError):
+            call()
+
+
+@RUNS
+@given(place=st.floats(0, 1), byte=st.integers(1, 255), cut=st.booleans())
+def test_model_files_with_a_wrong_byte(tmp_path, place, byte, cut):
+    content = bytearray(MODEL.read_bytes())
+    at = int(place * 3000) if place < 0.5 else len(content) - 1 - int((1 - place) * 20_000)  # where the structure is
+    content[at] ^= byte
+    (tmp_path / "my.onnx").write_bytes(content[:at] if cut else content)
+    refused_in_one_sentence(lambda: PolicyGenerator(tmp_path / "my.onnx"))
+
+
+@pytest.mark.parametrize("noise", [("0.3", "0.1"), ("nan", "nan"), ("0", "inf")])
+def test_a_range_of_noise_that_is_none(tmp_path, noise):
+    with pytest.raises(DatasetError, match=r"noise: found .*, expected two numbers"):
+        CollectSettings(noise=tuple(map(float, noise)))

@@ -164,6 +164,15 @@ def test_model_file_tells_what_made_it(folder):
             ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/run", "--seed", "9"],
             "another config",
         ),
+        (
+            ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/x", "--devices", "100000"],
+            "--devices: found 100000, expected at most",
+        ),
+        (
+            ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/x", "--seed", "9" * 30],
+            "key 'seed': found 999999999999999999999999999999, expected a whole number, 0 or more, below 2**63",
+        ),
+        (["collect", "--noise", "0.3", "0.1", "--out", "{}/y"], "noise: found (0.3, 0.1), expected two numbers"),
         (["export", "--run", "{}/data", "--out", "{}/x.onnx"], "'lwd train' made"),
         (["export", "--run", "{}/list", "--out", "{}/x.onnx"], "list/run.json: found no 'config'; expected a folder"),
         (["export", "--run", "{}/other", "--out", "{}/x.onnx"], "other/run.json: found no 'data'; expected a folder"),

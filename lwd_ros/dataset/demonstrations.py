@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from lwd_ros.contract import Contract
 from lwd_ros.errors import LwdError
 from lwd_ros.files import written_whole
+from lwd_ros.reading import read_json
 
 META = "meta.json"
 """Name of the file that makes a folder a dataset; it is written last."""
@@ -81,15 +82,21 @@ class TaskFile:
             metadata = pq.read_schema(self.path).metadata or {}
         except (pa.ArrowInvalid, OSError) as error:
             raise DatasetError(f"{self.path}: is not a whole Parquet file ({error}); delete it") from error
-        return json.loads(metadata[b"lwd_ros"]) if b"lwd_ros" in metadata else None
+        if b"lwd_ros" not in metadata:
+            return None
+        try:
+            return json.loads(metadata[b"lwd_ros"])
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{self.path}: found settings that are not JSON ({error}); delete it") from error
 
     def read(self) -> list[Episode]:
         """All episodes, in order; raises DatasetError for a broken file, missing columns or non-finite numbers."""
         try:
             table = pq.read_table(self.path)
             observation, action = _matrix(table, "observation.state"), _matrix(table, "action")
-            index = table["episode_index"].to_numpy()
-            layout, after = table["layout"].to_numpy(), table["after"].to_pylist()
+            index = _column(table, "episode_index", pa.types.is_integer, "whole numbers").to_numpy()
+            layout = _column(table, "layout", pa.types.is_integer, "whole numbers").to_numpy()
+            after = _column(table, "after", _is_text, "texts").to_pylist()
         except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
             raise DatasetError(f"{self.path}: cannot be read as demonstrations: {error}") from error
         if not len(index):
@@ -118,12 +125,9 @@ class Demonstrations:
             DatasetError: a file is missing, broken, changed since it was collected, or follows another contract.
         """
         self.folder = Path(folder)
-        try:
-            self.meta = json.loads((self.folder / META).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DatasetError(f"{self.folder / META}: missing; expected a dataset made by 'lwd collect'") from error
-        except ValueError as error:
-            raise DatasetError(f"{self.folder / META}: is not JSON ({error})") from error
+        if not (self.folder / META).exists():
+            raise DatasetError(f"{self.folder / META}: missing; expected a dataset made by 'lwd collect'")
+        self.meta = read_json(self.folder / META, "a dataset made by 'lwd collect'", DatasetError)
         for key, kind in (("contract", dict), ("contract_digest", str), ("tasks", list), ("digest", str)):
             if not isinstance(self.meta, dict) or not isinstance(self.meta.get(key), kind) or not self.meta[key]:
                 raise DatasetError(f"{self.folder / META}: found no '{key}'; expected a dataset made by 'lwd collect'")
@@ -201,8 +205,18 @@ def _lists(arrays: Sequence[np.ndarray]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), pa.float64()), values.shape[1])
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _column(table: pa.Table, name: str, fits: Callable[[pa.DataType], bool], expected: str) -> pa.ChunkedArray:
+    """A column without nulls whose type `fits`; TypeError else."""
+    column = table[name]
+    if not fits(column.type) or column.null_count:
+        raise TypeError(f"column '{name}' is {column.type} with {column.null_count} nulls, expected {expected}")
+    return column
+
+
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
-    column = table[name].combine_chunks()
-    if not pa.types.is_fixed_size_list(column.type) or column.null_count:
-        raise TypeError(f"column '{name}' is {column.type} with {column.null_count} nulls, expected fixed-size lists")
+    column = _column(table, name, pa.types.is_fixed_size_list, "fixed-size lists").combine_chunks()
     return column.flatten().to_numpy().reshape(-1, column.type.list_size)

@@ -24,6 +24,8 @@ def open_session(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # Names and metadata are decoded when they are asked for; in a spoilt file they may not be text.
+        session.get_modelmeta().custom_metadata_map, [*session.get_inputs(), *session.get_outputs()]
     except Exception as error:  # onnxruntime's own exceptions share no narrower base class
         reason = str(error).split("\n")[0][:160]
         raise ModelError(f"{path}: is not a whole ONNX file ({len(content)} bytes; {reason})") from error

@@ -118,7 +118,7 @@ class ModelDescription:
                 policy_parameters=int(content.get("policy_parameters", 0)),
                 license=content["license"],
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, ModelError):
                 raise
             kind = "" if isinstance(error, (ContractError, PolicyError)) else f"{type(error).__name__}: "

@@ -9,6 +9,7 @@ from lwd_ros.dataset import Demonstrations
 from lwd_ros.files import written_whole
 from lwd_ros.learning.config import Config, ConfigError, TrainConfig
 from lwd_ros.learning.summary import FILE, DataSummary
+from lwd_ros.reading import read_json
 
 RUN = "run.json"
 RUN_FORMAT = 2
@@ -40,14 +41,11 @@ def identity_of(content: dict) -> dict:
 
 def read_run(folder: Path) -> dict:
     """The content of a folder's `run.json`; ConfigError where it is none, or one of another version."""
-    path, expected = folder / RUN, "expected a folder that 'lwd train' made"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); {expected}") from error
+    path, expected = folder / RUN, "a folder that 'lwd train' made"
+    content = read_json(path, expected, ConfigError)
     for key, kind in (("config", dict), ("data", str), ("data_digest", str)):
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise ConfigError(f"{path}: found no '{key}'; {expected}")
+            raise ConfigError(f"{path}: found no '{key}'; expected {expected}")
     number = content.get("format", 1)
     if number != RUN_FORMAT:
         raise ConfigError(
@@ -65,7 +63,7 @@ def steps_of(folder: Path, stage: str) -> int:
     try:
         with safe_open(path, framework="pt") as file:
             return int((file.metadata() or {})["step"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         text = f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again"
         raise ConfigError(text) from error
 

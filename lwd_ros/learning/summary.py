@@ -146,7 +146,7 @@ class DataSummary:
             )
         except ConfigError:
             raise
-        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             text = f"{path}: is not a whole summary of a dataset ({type(error).__name__}: {error})"
             raise ConfigError(f"{text}; run 'lwd train' with its dataset again to write it anew") from error
 

@@ -150,7 +150,9 @@ class Trainer:
             return
         try:
             self._read(optimiser)
-        except SafetensorError as error:
+        except ConfigError:
+            raise
+        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:  # of torch, where sizes differ
             text = f"{self.path}: is not a whole checkpoint ({error}); delete it to train this stage again"
             raise ConfigError(text) from error
 

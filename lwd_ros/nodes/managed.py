@@ -23,7 +23,7 @@ from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.contract.table import rows, summary, table
 from lwd_ros.errors import LwdError
 from lwd_ros.nodes.executor import ControlExecutor
@@ -44,10 +44,11 @@ class ManagedNode(LifecycleNode):
 
     An exception in one of them fails the transition and is logged in one sentence; rclpy would swallow it.
 
-    `fatal` are the errors that end an autostarted node: those after which there is nothing that it could do.
+    An error that a user can mend (LwdError, OSError) ends an autostarted node, for there is nothing that it could do,
+    unless it is `mendable`: the node then waits to be configured again.
     """
 
-    fatal: tuple[type[Exception], ...] = (ContractError, ParameterError)
+    mendable: tuple[type[Exception], ...] = ()
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -223,17 +224,17 @@ def _converted(name: str, value, default, minimum: float | None, maximum: float)
 
 
 def _sentence(error: BaseException) -> str:
-    known = isinstance(error, (ValueError, OSError)) and type(error) is not ValueError
     text = " ".join(str(error).split())
-    return text if known and text else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, (LwdError, OSError)) and text else f"{type(error).__name__}: {text}"
 
 
 def run(node_class, args=None) -> int:
     """Run one node until SIGINT or SIGTERM; returns the exit status.
 
     The node is shut down through its lifecycle, so a robot is told to stand still before the process ends. A contract
-    that is wrong ends an autostarted node with status 1: there is nothing that it could do. So do ROS arguments and
-    parameters that cannot be read. Status 1 says that starting the node again is no use; a bug ends it with status 70.
+    or another file that is wrong ends an autostarted node with status 1, unless the node waits for it to be mended. So
+    do ROS arguments and parameters that cannot be read. Status 1 says that starting the node again is no use; a bug
+    ends it with status 70.
     """
     stop, executor = threading.Event(), None
 
@@ -252,11 +253,7 @@ def run(node_class, args=None) -> int:
             rclpy.try_shutdown()
             return 2
         node = node_class()
-    except (
-        RuntimeError,
-        ParameterException,
-        ParameterError,
-    ) as error:  # RuntimeError: rcl's, for ROS arguments that it cannot read
+    except (RuntimeError, ParameterException, LwdError) as error:  # RuntimeError: rcl's, for arguments it cannot read
         rclpy.logging.get_logger(node_class.__name__).fatal(f"cannot start: {_sentence(error)}")
         rclpy.try_shutdown()
         return 1
@@ -269,7 +266,7 @@ def run(node_class, args=None) -> int:
     try:
         if node.get_parameter("autostart").value:
             node.trigger_configure()
-            if isinstance(node.failure, node.fatal):
+            if isinstance(node.failure, (LwdError, OSError)) and not isinstance(node.failure, node.mendable):
                 return 1
             if node.failure is None:
                 node.trigger_activate()

@@ -14,10 +14,11 @@ from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.environments.gate import CommandGate, RunningPolicy
 from lwd_ros.environments.metaworld.recording import Recorder
 from lwd_ros.environments.metaworld.scene import Scene, SceneError, require_contract, require_shared_scene, sharing
+from lwd_ros.errors import LwdError
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
@@ -33,8 +34,6 @@ _STUCK_S = 1.0  # lock step: diagnostics say what is missing when no step came f
 
 class MetaworldBridge(ManagedNode):
     """Steps Metaworld and publishes what a robot would. See docs/nodes.md for parameters, topics and services."""
-
-    fatal = (ContractError, ParameterError, SceneError, OSError)
 
     def __init__(self):
         super().__init__("metaworld_bridge")
@@ -175,7 +174,7 @@ class MetaworldBridge(ManagedNode):
             if not self.is_active:
                 raise SceneError(f"the bridge is {self.state}, not active")
             self._load(request.task, request.layout, request.keep_state)
-        except (SceneError, ContractError) as error:
+        except LwdError as error:
             response.message = str(error)
             self.get_logger().error(f"load_task: {error}")
             return response

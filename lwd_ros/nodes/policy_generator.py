@@ -11,8 +11,9 @@ from rclpy.task import Future
 
 from lwd_msgs.msg import PolicyWeights
 from lwd_msgs.srv import GeneratePolicy, GetPolicy, ListTasks
-from lwd_ros.contract import Contract, ContractError
+from lwd_ros.contract import Contract
 from lwd_ros.control import Observation, ObservationAssembler, yield_to_others
+from lwd_ros.errors import LwdError
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.generator.conditions import OBSERVATION, requested
 from lwd_ros.generator.generator import draw_seed
@@ -26,8 +27,11 @@ from lwd_ros.resources import DEFAULT_MODEL, share_path
 class PolicyGeneratorNode(ManagedNode):
     """Samples policies from a model file. See docs/nodes.md for parameters, topics and services.
 
-    The services answer in every lifecycle state: before the node is active with `success: false` and the reason.
+    The services answer in every lifecycle state: before the node is active with `success: false` and the reason. So a
+    model file that cannot be used does not end the node: it may be mended and configured again.
     """
+
+    mendable = (ModelError, OSError)
 
     def __init__(self):
         super().__init__("policy_generator")
@@ -170,7 +174,7 @@ class PolicyGeneratorNode(ManagedNode):
         self._last, self._generated = fresh, self._generated + 1
 
     def _why_not(self) -> str:
-        if isinstance(self.failure, (ModelError, ContractError, OSError)):
+        if isinstance(self.failure, (LwdError, OSError)):
             return f"the generator is {self.state}: {self.failure}"
         return f"the generator is {self.state}, not active: configure and activate it first"
 

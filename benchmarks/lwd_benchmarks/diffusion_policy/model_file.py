@@ -53,7 +53,7 @@ class ActionModelDescription:
             if contract.digest != content.pop("contract_digest"):
                 raise ModelError(f"{where}: its contract does not have the digest that the file states")
             return cls(contract=contract, tasks=tuple(content.pop("tasks")), **content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, ModelError):
                 raise
             raise ModelError(f"{where}: its metadata is broken ({type(error).__name__}: {error})") from error

@@ -85,6 +85,9 @@ class Study:
             found = content.get(key) if isinstance(content, dict) else None
             if not isinstance(found, kind):
                 raise StudyError(f"{path}: key '{key}': found {found!r}, expected a {kind.__name__}")
+        for name, folder in content["data"].items():
+            if not isinstance(name, str) or not isinstance(folder, str):
+                raise StudyError(f"{path}: key 'data.{name}': found {folder!r}, expected a folder by name")
         jobs = tuple(job for entry in content["entries"] for job in _jobs(entry, content["data"], path))
         twice = [job.name for place, job in enumerate(jobs) if job.name in {other.name for other in jobs[:place]}]
         if twice:
@@ -98,19 +101,30 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
     if not isinstance(entry, dict) or not {"entry", "set", "method"} <= set(entry):
         raise StudyError(f"{path}: found entry {entry!r}, expected a mapping with entry, set and method")
     values = dict(entry)
+    for key in ("entry", "set", "method", "config", "run_of", "layouts"):
+        if not isinstance(values.get(key, ""), str):
+            raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {values[key]!r}, expected a text")
     seeds = values.pop("seeds", [0])
     for key, value, kind in (("seeds", seeds, list), ("groups", values.get("groups", []), list),
                              ("chain", values.get("chain", []), list), ("changes", values.get("changes", {}), dict),
                              ("episodes", values.get("episodes", 50), int)):  # fmt: skip
         if not isinstance(value, kind):
             raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {value!r}, expected a {kind.__name__}")
+    lists = (("seeds", seeds, int), ("groups", values.get("groups", []), str), ("chain", values.get("chain", []), str),
+             ("changes", list(values.get("changes", {})), str))  # fmt: skip
+    for key, items, kind in lists:
+        if any(type(item) is not kind for item in items):
+            text = f"found {items!r}, expected {'whole numbers' if kind is int else 'texts'}"
+            raise StudyError(f"{path}: entry '{entry['entry']}': {key}: {text}")
     values["groups"] = tuple(values.get("groups", ("main",)))
     values["chain"] = tuple(values.get("chain", ()))
     values["changes"] = tuple(values.get("changes", {}).items())
     unknown = set(values) - set(Job.__dataclass_fields__)
     if unknown:
         expected = ", ".join(Job.__dataclass_fields__)
-        raise StudyError(f"{path}: entry '{entry['entry']}': found key '{min(unknown)}', expected one of {expected}")
+        raise StudyError(
+            f"{path}: entry '{entry['entry']}': found key '{min(map(str, unknown))}', expected one of {expected}"
+        )
     _require_method(values, path)
     if values["set"] not in sets or values.get("layouts", "reporting") not in FIRST_LAYOUT:
         text = f"expected a set of {', '.join(sets)} and layouts of {', '.join(FIRST_LAYOUT)}"

@@ -46,7 +46,11 @@ def load_methods(path: str | Path, only: Collection[str] = ()) -> tuple[Method, 
 
 
 def _method(name, entry, where: str) -> Method:
-    if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS or not isinstance(entry.get("models"), list):
+    if (
+        not isinstance(entry, Mapping)
+        or entry.get("kind") not in tuple(KINDS)
+        or not isinstance(entry.get("models"), list)
+    ):
         raise MethodsError(f"{where}: found {entry!r}, expected a list 'models' and a kind of {', '.join(KINDS)}")
     models: dict[int, tuple[tuple[Path, str], ...]] = {}
     for item in entry["models"]:

@@ -1,6 +1,7 @@
 """Collecting demonstrations: scripted experts, disturbed execution, clean labels, chained starts."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +32,13 @@ class CollectSettings:
     seed: int = 0
     anywhere: int = 0  # further demonstrations per task with a reverse, from wherever a hand can be left (starts.py)
     drift_steps: int = 800  # in those, the task before drives on for up to this long, on the new task's goal
+
+    def __post_init__(self):
+        """Refuse a range that is none; raises DatasetError."""
+        if not 0.0 <= self.noise[0] <= self.noise[1] < math.inf:
+            raise DatasetError(
+                f"noise: found {self.noise}, expected two numbers, 0 or more, the second not the smaller"
+            )
 
     def to_dict(self) -> dict:
         """Plain data, for the files.
