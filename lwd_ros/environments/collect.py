@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -74,7 +75,7 @@ def _run(environment: Environment, rng, noise: float, extra_steps: int, anywhere
 
 
 def _demonstration(
-    environments: dict[str, Environment], task: str, chain: list[str], layout: int, rng, settings, given, left=False
+    environments: dict[str, Any], task: str, chain: list, layout: int, rng, settings, given, left=False
 ) -> Episode | str:
     """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration.
 
@@ -101,6 +102,7 @@ def _demonstration(
         if run is None:
             return "failed"
         previous = environment
+    assert run is not None, "the task itself has run"
     return Episode(run.observations, run.outputs, layout=layout, after="+".join(happened))
 
 
@@ -128,14 +130,16 @@ def _collect_task(
     reverse = None if given else simulator.spec.reverses.get(task)
     environments = {name: simulator.make(name, contract) for name in ([task, reverse] if reverse else [task])}
     _require_capabilities(environments, bool(reverse), bool(reverse and settings.anywhere), given)
-    episodes, counts = [], {"episodes": 0, "failed": 0, "frames": 0}
+    episodes: list[Episode] = []
+    counts = {"episodes": 0, "failed": 0, "frames": 0}
     usual = settings.episodes * (2 if reverse else 1)
     wanted = usual + (settings.anywhere if reverse else 0)
     attempt = 0
     while len(episodes) < wanted:
         layout = settings.first_layout + attempt
         rng = np.random.default_rng([settings.seed, index, attempt])
-        chain, left = [], len(episodes) >= usual
+        chain: list = []
+        left = len(episodes) >= usual
         if left:
             chain = [[], [reverse], [reverse], [task, reverse]][int(rng.integers(4))]
         elif reverse and attempt % 2:

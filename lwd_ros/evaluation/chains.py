@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from joblib import delayed
 
@@ -63,7 +64,7 @@ def _chain(
     """
     actor = LwdActor(model)
     contract = actor.contract
-    environments = {task: simulator.make(task, contract) for task in tasks}
+    environments: dict[str, Any] = {task: simulator.make(task, contract) for task in tasks}
     limiter, previous, time_s, results = CommandLimiter(contract), None, 0.0, []
     for link, task in enumerate(tasks):
         environment, done, seed = environments[task], False, layout + 1 + SEED_STEP * link
@@ -93,7 +94,7 @@ def _require_chain(simulator: Simulator, tasks: Sequence[str], contract: Contrac
             f"environment '{simulator.spec.name}': found score 'return', expected 'success' for a chain"
         )
     simulator.require_contract(contract)
-    environments = {task: simulator.make(task, contract) for task in tasks}
+    environments: dict[str, Any] = {task: simulator.make(task, contract) for task in tasks}
     for environment in environments.values():
         require_capability(environment, "take over")
     for before, task in pairwise(tasks):
