@@ -76,6 +76,10 @@ else
 	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif
 
+# Neither processes nor training: under a minute on two cores.
+test-unit: setup-test
+	$(PYTEST) -n auto test/unit
+
 # Two models of one dataset must not collect it at the same time; what runs here is parallel itself.
 .NOTPARALLEL:
 

@@ -1,6 +1,5 @@
 """What all tests share: fixtures, marks, no deadlines."""
 
-import pytest
 from fixtures import contract, make_policy, model_path, two_tasks  # noqa: F401
 from hypothesis import settings
 
@@ -8,12 +7,11 @@ from hypothesis import settings
 settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=None)
 settings.load_profile("lwd_ros")
 
-
-_WITH_NODES = ("test_nodes_", "test_robots", "test_demo", "test_rclpy_private")
+TIERS = ("unit", "nodes", "packaging", "training")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that start real nodes, by their files: `make test` runs the others beside them."""
+    """Mark each test with its tier, which is the name of its folder."""
     for item in items:
-        if item.path.name.startswith(_WITH_NODES):
-            item.add_marker(pytest.mark.nodes)
+        if item.path.parent.name in TIERS:
+            item.add_marker(item.path.parent.name)

@@ -41,8 +41,8 @@ def needs(extra: str = ""):
 
 def _command() -> str:
     """What the user typed after `lwd`, without options."""
-    context = click.get_current_context()
     names: list[str] = []
+    context = click.get_current_context()
     while context.parent:
         names.insert(0, context.info_name or "")
         context = context.parent

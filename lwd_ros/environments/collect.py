@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -74,7 +75,7 @@ def _run(environment: Environment, rng, noise: float, extra_steps: int, anywhere
 
 
 def _demonstration(
-    environments: dict[str, Environment], task: str, chain: list[str], layout: int, rng, settings, given, left=False
+    environments: dict[str, Any], task: str, chain: list, layout: int, rng, settings, given, left=False
 ) -> Episode | str:
     """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration.
 
@@ -104,7 +105,7 @@ def _demonstration(
         if run is None:
             return "failed"
         previous = environment
-    assert run is not None  # the last link is the task
+    assert run is not None, "the task itself has run"
     return Episode(run.observations, run.outputs, layout=layout, after="+".join(happened))
 
 

@@ -12,6 +12,8 @@ from lwd_ros.learning.devices import WHOLE, Share
 from lwd_ros.learning.networks import LatentDenoiser, mlp
 from lwd_ros.learning.trainer import one_cycle
 
+_FIT_STEPS = 3000  # of the latents' scale
+
 
 def noise_schedule() -> FlowMatchEulerDiscreteScheduler:
     """Straight paths from data (sigma 0) to noise (sigma 1), Euler steps between them."""
@@ -60,9 +62,6 @@ class LatentScale(nn.Module):
             optimiser.step()
         for value in numbers:
             value.requires_grad_(False).grad = None
-
-
-_FIT_STEPS = 3000
 
 
 def _freeze(module: nn.Module) -> None:

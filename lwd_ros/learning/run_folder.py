@@ -63,7 +63,7 @@ def steps_of(folder: Path, stage: str) -> int:
     try:
         with safe_open(path, framework="pt") as file:
             return int((file.metadata() or {})["step"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         text = f"{path}: is not a whole checkpoint ({error}); delete it to train this stage again"
         raise ConfigError(text) from error
 

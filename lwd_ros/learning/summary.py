@@ -97,7 +97,9 @@ class DataSummary:
         """Write the summary into a run folder: numbers as safetensors, the rest as JSON in their metadata."""
         tensors = {f"normalisation/{name}": value for name, value in vars(self.normalisation).items()}
         tensors |= {name: getattr(self, name) for name in _TENSORS}
-        tensors |= {name: torch.from_numpy(getattr(self.token_scale, name[12:])) for name in _SCALES}
+        tensors |= {
+            f"token_scale/{name}": torch.from_numpy(getattr(self.token_scale, name)) for name in ("mean", "std")
+        }
         content = {
             "contract": self.contract.meaning(),
             "contract_digest": self.contract.digest,
@@ -134,18 +136,17 @@ class DataSummary:
                     **{n: tensors[f"normalisation/{n}"] for n in ("mean", "std", "minimum", "maximum")}
                 ),
                 token_scale=TokenScale(
-                    tensors[_SCALES[0]].numpy(), tensors[_SCALES[1]].numpy(), content["token_count"]
+                    tensors["token_scale/mean"].numpy(), tensors["token_scale/std"].numpy(), content["token_count"]
                 ),
                 **{name: tensors[name] for name in _TENSORS},
             )
         except ConfigError:
             raise
-        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             text = f"{path}: is not a whole summary of a dataset ({type(error).__name__}: {error})"
             raise ConfigError(f"{text}; run 'lwd train' with its dataset again to write it anew") from error
 
 
-_SCALES = ("token_scale/mean", "token_scale/std")
 _TENSORS = ("indices", "action_offset", "action_scale", "condition_mean", "condition_std", "tokens", "task")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
 OF_ROBOT = {"policy_generator", "policy_controller"}
 STARTS = {

@@ -160,7 +160,7 @@ def test_a_policy_that_seems_older_than_the_load_is_named_with_the_difference(tm
 
 def test_the_first_session_of_the_docs_works_as_it_is_typed(tmp_path):
     """Its service calls, in order, with the launch file's parameters and those that it is started with."""
-    text = (Path(__file__).resolve().parents[1] / "docs/tutorial/first_contact.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs/tutorial/first_contact.md").read_text(encoding="utf-8")
     session = text.partition("## A first session")[2].partition("\n## ")[0]
     timeout_s = float(re.search(r"metaworld.launch.py policy_timeout_s:=(\d+)", session)[1])
     calls = re.findall(r'^ros2 service call /(\S+) (\w+)/srv/(\w+)(?: "(.*)")?$', session, re.MULTILINE)

@@ -16,7 +16,7 @@ from lwd_ros.environments.environment import SimulationError, require_capability
 from lwd_ros.environments.gym_file import KEYS
 from lwd_ros.environments.rendering import RenderError
 
-PENDULUM = Path(__file__).resolve().parents[1] / "examples" / "inverted_pendulum" / "environment.yaml"
+PENDULUM = Path(__file__).resolve().parents[2] / "examples" / "inverted_pendulum" / "environment.yaml"
 CONTRACT = {
     "name": "toy",
     "period_s": 0.1,

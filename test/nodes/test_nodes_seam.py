@@ -17,7 +17,7 @@ from lwd_ros.environments.episode import run_episode
 from lwd_ros.evaluation.evaluate import evaluate
 from lwd_ros.generator import PolicyGenerator
 
-PENDULUM = Path(__file__).resolve().parents[1] / "examples" / "inverted_pendulum"
+PENDULUM = Path(__file__).resolve().parents[2] / "examples" / "inverted_pendulum"
 ENVIRONMENT, CONTRACT = PENDULUM / "environment.yaml", PENDULUM / "contract.yaml"
 STEPS = 150
 

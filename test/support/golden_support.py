@@ -9,7 +9,7 @@ import pytest
 
 from lwd_ros.environments.metaworld.scene import Scene
 
-_GOLDEN = json.loads((Path(__file__).parent / "golden" / "episodes.json").read_text(encoding="utf-8"))
+_GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "episodes.json").read_text(encoding="utf-8"))
 
 
 def golden(key: str, found) -> None:

@@ -133,6 +133,19 @@ def replace_observation(episode):
     return replace(episode, observation=np.hstack([episode.observation, np.zeros((len(episode.observation), 1))]))
 
 
+def test_a_run_of_several_frames_stands_alone_too(demonstrations, tmp_path, contract):
+    data = Demonstrations(demonstrations, contract)
+    data.contract = contract.with_history(3)
+    config = TrainConfig.from_dict({key: value for key, value in CONFIG.items() if key not in ("sensing", "hide")})
+    before, after = train(config, data, tmp_path / "run"), load(tmp_path / "run")
+    assert after.data.contract.history == 3 and len(after.data.indices) == 3 * 21
+    episodes = [episode for task in TASKS for episode in data.episodes[task]]
+    assert encode(after, episodes).tobytes() == encode(before, episodes).tobytes()
+    for run, name in ((before, "before"), (after, "after")):
+        export(run, tmp_path / name)
+    assert (tmp_path / "before").read_bytes() == (tmp_path / "after").read_bytes()
+
+
 # Runs that cannot stand alone
 
 

@@ -12,7 +12,7 @@ from lwd_ros.environments import registry
 from lwd_ros.environments.environment import CAPABILITIES, EnvironmentSpec, SimulationError, require_capability
 from lwd_ros.resources import share_path
 
-PENDULUM = Path(__file__).resolve().parents[1] / "examples" / "inverted_pendulum" / "environment.yaml"
+PENDULUM = Path(__file__).resolve().parents[2] / "examples" / "inverted_pendulum" / "environment.yaml"
 MT10 = registry.simulator("metaworld").spec.task_sets["mt10"]
 
 

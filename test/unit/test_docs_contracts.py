@@ -19,7 +19,7 @@ from lwd_ros.contract.fields import Field, writer
 from lwd_ros.contract.functions import REDUCING, SHAPING
 from lwd_ros.contract.paths import NAMES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference/contracts.md").read_text(encoding="utf-8")
 HOWTO = (ROOT / "docs/tutorial/your_robot.md").read_text(encoding="utf-8")
 MISSPELT = "misspelt"

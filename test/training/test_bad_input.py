@@ -214,7 +214,7 @@ def test_checkpoints_that_lack_something(run, change):
         change(tensors, metadata)
         save_file(tensors, path, metadata=metadata)
         with pytest.raises(ConfigError, match=r"diffusion\.safetensors: is not a whole checkpoint .*; delete it"):
-            load(run / "run")
+            train(TrainConfig.from_dict(TINY), Demonstrations(run / "data"), run / "run")
 
     _with_original(path, call)
 
