@@ -41,9 +41,10 @@ def needs(extra: str = ""):
 
 def _command() -> str:
     """What the user typed after `lwd`, without options."""
-    context, names = click.get_current_context(), []
+    context = click.get_current_context()
+    names: list[str] = []
     while context.parent:
-        names.insert(0, context.info_name)
+        names.insert(0, context.info_name or "")
         context = context.parent
     return " ".join(names)
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -55,7 +56,8 @@ def draw_video(recording_path: Path, content: dict, path: Path, still: Path | No
 
     try:
         shown = np.flatnonzero((part.time_s >= begin) & (part.time_s <= end))[::2]
-        with imageio.get_writer(path, fps=FRAMES_PER_SECOND, macro_block_size=16) as writer:
+        writer: Any = imageio.get_writer(path, fps=FRAMES_PER_SECOND, macro_block_size=16)
+        with writer:
             for index in shown:
                 writer.append_data(frame(index, slice(None), describe(part.time_s[index])))
         if still is not None:

@@ -13,7 +13,7 @@ from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
 from lwd_ros.environments.actors import ExpertActor
 from lwd_ros.environments.disturbance import action_noise
-from lwd_ros.environments.environment import Environment, Simulator, StatesExperts, require_capability
+from lwd_ros.environments.environment import Environment, Left, Simulator, StatesExperts, require_capability
 from lwd_ros.environments.episode import Record, absolute, run_episode
 from lwd_ros.environments.expert import Given, expert_of, load, name_of
 from lwd_ros.environments.layouts import TRAINING_LAYOUTS
@@ -88,11 +88,14 @@ def _demonstration(
         if previous is None:
             environment.reset(layout)
         else:
-            environment.take_over(previous)
+            require_capability(environment, "take over").take_over(previous)
         last = place == len(chain)
         if last and left:
             command = environment.start_command if run is None else run.outputs[-1]
-            leaving = environment.leave(chain[-1] if chain else "", command, settings.drift_steps, noise, rng)
+            before = chain[-1] if chain else ""
+            leaving: Left = require_capability(environment, "leave").leave(
+                before, command, settings.drift_steps, noise, rng
+            )
             if leaving.done:
                 return "done"
             happened += leaving.how
@@ -101,6 +104,7 @@ def _demonstration(
         if run is None:
             return "failed"
         previous = environment
+    assert run is not None  # the last link is the task
     return Episode(run.observations, run.outputs, layout=layout, after="+".join(happened))
 
 
@@ -128,15 +132,17 @@ def _collect_task(
     reverse = None if given else simulator.spec.reverses.get(task)
     environments = {name: simulator.make(name, contract) for name in ([task, reverse] if reverse else [task])}
     _require_capabilities(environments, bool(reverse), bool(reverse and settings.anywhere), given)
-    episodes, counts = [], {"episodes": 0, "failed": 0, "frames": 0}
+    episodes: list[Episode] = []
+    counts = {"episodes": 0, "failed": 0, "frames": 0}
     usual = settings.episodes * (2 if reverse else 1)
     wanted = usual + (settings.anywhere if reverse else 0)
     attempt = 0
     while len(episodes) < wanted:
         layout = settings.first_layout + attempt
         rng = np.random.default_rng([settings.seed, index, attempt])
-        chain, left = [], len(episodes) >= usual
-        if left:
+        chain: list[str] = []
+        left = len(episodes) >= usual
+        if reverse and left:
             chain = [[], [reverse], [reverse], [task, reverse]][int(rng.integers(4))]
         elif reverse and attempt % 2:
             chain = [[reverse], [task, reverse]][int(rng.integers(2))]

@@ -4,6 +4,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,20 +64,22 @@ class Trouble:
         self.period_s = contract.period_s if disturbance.period_s is None else disturbance.period_s
         self._is_other_rate = self.period_s != contract.period_s
         pushed = disturbance.hand_push_m or disturbance.object_push_mps
+        self._environment: Any = environment
         if pushed or disturbance.observation_noise_m or self._is_other_rate:
-            require_capability(environment, "disturb")
+            self._environment = require_capability(environment, "disturb")
         key = [environment.layout, zlib.crc32(environment.task.encode())]
         act, self._see, self._drop, push = (np.random.default_rng([*key, stream]) for stream in range(4))
-        self._environment, self._disturbance = environment, disturbance
+        self._disturbance = disturbance
         self._push_step = round(push.uniform(*PUSHED_S) / self.period_s)
         angle = push.uniform(0.0, 2.0 * np.pi)
         self._direction = np.array([np.cos(angle), np.sin(angle)])
         self._noisy, self._limits = action_noise(contract, disturbance.action_noise, act), contract.command_limits
         self._outputs = np.array([scalar.relative_to is None for scalar in contract.command])
         if disturbance.observation_noise_m:
-            self._noise, self._measured = np.zeros(contract.frame_size), np.flatnonzero(environment.measured_positions)
+            measured = self._environment.measured_positions
+            self._noise, self._measured = np.zeros(contract.frame_size), np.flatnonzero(measured)
         if self._is_other_rate:
-            environment.set_period(self.period_s)
+            self._environment.set_period(self.period_s)
         self._late: deque[np.ndarray] = deque(maxlen=disturbance.delay + 1)
         self._seen: tuple[np.ndarray, int] | None = None
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,7 @@ def expert_of(environment: Environment, given: Given | None = None, anywhere: bo
         SimulationError: the environment has none and none is given, or what is given cannot be loaded.
     """
     if given is None:
-        require_capability(environment, "expert")
-        return environment.expert(anywhere=anywhere)
+        return require_capability(environment, "expert").expert(anywhere=anywhere)
     function = load(given)
     parameters = list(inspect.signature(function).parameters)
     return function(environment) if parameters[:1] == ["environment"] else _Function(environment, function)
@@ -54,7 +54,7 @@ def load(given: Given) -> Callable:
     Raises:
         SimulationError: it cannot be loaded or called with one argument.
     """
-    function = given
+    function: Any = given
     if isinstance(given, str):
         module, separator, name = given.partition(":")
         if not (module and separator and name):

@@ -9,6 +9,7 @@ from lwd_ros.contract import Contract, Frames
 from lwd_ros.environments.actors import nanoseconds
 from lwd_ros.environments.episode import Actor
 from lwd_ros.generator import PolicyGenerator
+from lwd_ros.policy import Policy
 
 EARLY = 1e-6
 """s by which rounding may have a control step begin early."""
@@ -54,7 +55,8 @@ class LwdActor:
 
     def swap(self, task: str, seed: int) -> None:
         """Begin another task in the episode that goes on: what was seen stays seen, as when a robot swaps policies."""
-        self._task, self._seed, self._until, self._policy, self.queries = task, seed, -np.inf, None, 0
+        self._task, self._seed, self._until, self.queries = task, seed, -np.inf, 0
+        self._policy: Policy | None = None
 
     def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
         """As `Actor.see`; a policy learns the age where its contract has it, its generator does not."""

@@ -71,7 +71,7 @@ def _chain(
             environment.reset(layout)
             actor.begin(task, seed)
         else:
-            environment.take_over(previous)
+            require_capability(environment, "take over").take_over(previous)
             if pause is not None:
                 steps = pause.steps(contract)
                 done = wait(environment, actor, limiter, steps, pause.hold, time_s)
@@ -93,9 +93,7 @@ def _require_chain(simulator: Simulator, tasks: Sequence[str], contract: Contrac
             f"environment '{simulator.spec.name}': found score 'return', expected 'success' for a chain"
         )
     simulator.require_contract(contract)
-    environments = {task: simulator.make(task, contract) for task in tasks}
-    for environment in environments.values():
-        require_capability(environment, "take over")
+    environments = {task: require_capability(simulator.make(task, contract), "take over") for task in tasks}
     for before, task in pairwise(tasks):
         try:
             if before == task:

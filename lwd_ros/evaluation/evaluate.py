@@ -30,8 +30,8 @@ def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
 
 def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of a mean, a percentile bootstrap of 2000 samples."""
-    values, random = np.asarray(values), np.random.default_rng(0)
-    means = values[random.integers(len(values), size=(2000, len(values)))].mean(axis=1)
+    sample, random = np.asarray(values), np.random.default_rng(0)
+    means = sample[random.integers(len(sample), size=(2000, len(sample)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 

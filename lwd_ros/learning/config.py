@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform, get_args, get_origin
 
 import pydantic
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -62,12 +62,21 @@ Layers = Annotated[
 Normalisation = Annotated[Literal["task", "generated"], _Expected("task or generated")]
 NamesByTask = Annotated[dict[StrictStr, Names], _Expected("a mapping of names")]
 
-settings = pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))
-"""A frozen dataclass whose fields are checked against the ranges that their types declare, unknown ones refused."""
+_Settings = TypeVar("_Settings")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def settings(kind: type[_Settings]) -> type[_Settings]:
+    """A frozen dataclass whose fields are checked against the ranges that their types declare, unknown ones refused."""
+    checked: Any = pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))(kind)
+    return checked
 
 
 class Config:
     """A frozen dataclass with a `name` that is read from YAML, checked key by key."""
+
+    name: str
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # of each class below, which is a dataclass; this one is none
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -113,7 +122,10 @@ class Config:
 
 def _sentence(kind: type, content: Mapping, problem: Mapping) -> str:
     """One of pydantic's errors, as ours: the key's path, what was found there, what was expected."""
-    path, declared, value, holder = [], kind, content, kind
+    path: list[Any] = []
+    declared: Any = kind
+    value: Any = content
+    holder: Any = kind
     for step in problem["loc"]:
         below = {item.name: item.type for item in fields(declared)} if is_dataclass(declared) else None
         if below is None and get_origin(_bare(declared)) is dict and step in value:

@@ -34,7 +34,7 @@ class Share:
         """The rows of a tensor [B, ...], of every tensor of a dataclass, or None of None."""
         if self.count == 1 or batch is None:
             return batch
-        if is_dataclass(batch):
+        if is_dataclass(batch) and not isinstance(batch, type):
             return replace(batch, **{item.name: self.of(getattr(batch, item.name)) for item in fields(batch)})
         return batch[self._first(len(batch), self.rank) : self._first(len(batch), self.rank + 1)]
 
@@ -147,7 +147,8 @@ def choose_device() -> torch.device:
 def require(devices: int) -> None:
     """Raise ConfigError where there are fewer CUDA devices, or where there is none fewer processors."""
     if choose_device().type == "cpu":
-        most, kind = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), "processors"
+        most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        kind = "processors"
     else:
         most, kind = torch.cuda.device_count(), "CUDA devices"
     if devices > most:

@@ -111,8 +111,9 @@ class Trainer:
                 progress.update()
                 if self._step % LOG_EVERY == 0:
                     scalars = team.mean(scalars)
-                    for name, value in scalars.items() if team.first else ():
-                        log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
+                    if log is not None:
+                        for name, value in scalars.items():
+                            log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
                     progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
                 if team.first and (self._step % CHECKPOINT_EVERY == 0 or self._step == steps):
                     self._save(optimiser)
