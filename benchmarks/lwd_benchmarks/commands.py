@@ -42,16 +42,14 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     if set(given) - optional != set(needed):
         found = ", ".join(given) or "none of them"
         raise click.UsageError(f"--method {method}: found {found}, expected {', '.join((*needed, *optional))}")
-    kind = DiffusionPolicyConfig if method == DIFFUSION_POLICY else TrainConfig
-    if trained:
-        loaded = kind.load(config)
-        loaded = loaded if seed is None else loaded.changed({"seed": seed})
+    changes = {} if seed is None else {"seed": seed}
     if method == DIFFUSION_POLICY:
-        description = train_diffusion_policy(loaded, Demonstrations(data), out, model)
+        published = DiffusionPolicyConfig.load(config).changed(changes)
+        description = train_diffusion_policy(published, Demonstrations(data), out, model)
         click.echo(f"{model}: {method}, horizon {description.prediction_horizon}, {description.parameters} parameters")
         return
     if method in TRAINED:
-        train_baseline(method, loaded, Demonstrations(data), out, model)
+        train_baseline(method, TrainConfig.load(config).changed(changes), Demonstrations(data), out, model)
     else:
         latent_baseline(method, load(folder), model)
     generator = PolicyGenerator(model)

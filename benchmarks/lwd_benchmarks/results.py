@@ -114,12 +114,16 @@ class Block(Stored):
     @property
     def data_digest(self) -> str | None:
         """Of the demonstrations; None for the expert."""
-        return self.job.get("data_digest")
+        found = self.job.get("data_digest")
+        return found if isinstance(found, str) else None
 
     @property
     def learning_rate(self) -> float | None:
         """The peak of the schedule; None for what needed no training."""
-        return self.job.get("train_config", {}).get("autoencoder", {}).get("learning_rate")
+        found: JsonValue = self.job
+        for key in ("train_config", "autoencoder", "learning_rate"):
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, int | float) else None
 
 
 class OfAnEntry(Kept):
@@ -139,9 +143,10 @@ class StudyResult(Evaluation, OfAnEntry):
 
     @model_validator(mode="after")
     def _whole(self):
-        described = (self.study.demonstrations_per_task, self.study.steps, self.policy_parameters)
-        if self.study.method != "expert" and None in described:
-            raise ValueError("found no demonstrations, steps or parameters, which only the expert lacks")
+        block = self.study
+        described = (block.hidden_layers, block.demonstrations_per_task, block.steps, self.policy_parameters)
+        if block.method != "expert" and None in described:
+            raise ValueError("found no hidden layers, demonstrations, steps or parameters, which only the expert lacks")
         return self
 
 
@@ -154,6 +159,7 @@ class Link(Count):
 class ChainResult(OfAnEntry):
     """One model of the Metaworld study, tasks one after another."""
 
+    model_digest: str | None = None
     links: Annotated[list[Link], Field(min_length=1)]
 
 
@@ -356,15 +362,20 @@ class HandoverResult(Stored):
     models: dict[str, HandoverModel]
 
     @model_validator(mode="before")
-    @staticmethod
-    def upgraded(content: dict) -> dict:
-        """A result whose models state their first layout; earlier ones stated one for all in the protocol."""
-        if not isinstance(content, dict) or "first_layout" not in content.get("protocol", {}):
-            return content
-        protocol = dict(content["protocol"])
-        usual = protocol.pop("first_layout")
-        models = {name: {"first_layout": usual} | model for name, model in content["models"].items()}
-        return content | {"protocol": protocol, "models": models}
+    @classmethod
+    def _upgraded(cls, content: Any) -> Any:
+        return upgraded_handovers(content)
+
+
+def upgraded_handovers(content: Any) -> Any:
+    """A result of handovers whose models state their first layout; earlier ones stated one for all in the protocol."""
+    protocol, models = (content.get(key) if isinstance(content, dict) else None for key in ("protocol", "models"))
+    if not isinstance(protocol, dict) or not isinstance(models, dict) or "first_layout" not in protocol:
+        return content
+    usual = {"first_layout": protocol["first_layout"]}
+    rest = {key: value for key, value in protocol.items() if key != "first_layout"}
+    stated = {name: usual | model if isinstance(model, dict) else model for name, model in models.items()}
+    return content | {"protocol": rest, "models": stated}
 
 
 class ControllerResult(Stored):
@@ -378,10 +389,15 @@ class ControllerResult(Stored):
     python: str
     versions: dict[str, str]
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What the benchmark itself measured."""
+        return self.model_extra or {}
+
     @model_validator(mode="after")
     def _measured(self):
         needed = {"soak": "memory_mb", "swap": "at_normal_priority", "handover": "trials"}.get(self.benchmark, "runs")
-        if needed not in self.model_extra:
+        if needed not in self.figures:
             raise ValueError(f"found no '{needed}'")
         return self
 

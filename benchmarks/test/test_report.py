@@ -76,6 +76,13 @@ def test_chains_are_pooled_per_link(tmp_path):
     assert found.links == [("drawer-open-v3", Pooled(100, 100, 50)), ("drawer-close-v3", Pooled(89, 100, 50))]
 
 
+def test_chains_that_do_not_say_their_models_are_pooled_as_well(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path, {key: value for key, value in chain(seed).items() if key != "model_digest"})
+    (found,) = load(tmp_path).chains
+    assert found.links[0] == ("drawer-open-v3", Pooled(100, 100, 50))
+
+
 # ---- ratios
 
 

@@ -69,7 +69,8 @@ def test_a_missing_study_block_is_refused(tmp_path, kind, made):
         ({"set": "mt51"}, "key 'study.set': Input should be 'mt10' or 'mt50', found 'mt51'"),
         ({"groups": ["main", "best"]}, "key 'study.groups.1'"),
         ({"seed": True}, "key 'study.seed': Input should be a valid integer, found True"),
-        ({"steps": None}, "found no demonstrations, steps or parameters, which only the expert lacks"),
+        ({"steps": None}, "found no hidden layers, demonstrations, steps or parameters, which only the expert lacks"),
+        ({"method": "multitask_mlp", "hidden_layers": None}, "found no hidden layers, demonstrations"),
         ({"colour": "red"}, "key 'study.colour': Extra inputs are not permitted, found 'red'"),
     ],
 )
@@ -125,6 +126,19 @@ def test_pictures_of_paths_that_are_no_paths_are_refused(tmp_path):
     content = latents()
     content["tasks"]["reach-v3"]["encoded"][0] = [1, 2, 3]
     assert "at most 2 items" in _refused(tmp_path, results.LatentsResult, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"protocol": None, "models": {}},
+        {"protocol": {"first_layout": 200_000}},
+        {"protocol": {"first_layout": 200_000}, "models": None},
+        {"protocol": {"first_layout": 200_000}, "models": {"a": 1}},
+    ],
+)
+def test_handovers_of_an_earlier_format_that_say_nonsense_are_refused(tmp_path, content):
+    assert "key 'protocol" in _refused(tmp_path, results.HandoverResult, content)
 
 
 def test_a_benchmark_of_the_controller_without_figures_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -89,7 +89,7 @@ class Requests:
         self.answers: list[GeneratePolicy.Response] = []
         self.answered_ns: list[int] = []  # when each response came, system clock
         self.first_stamps: dict[str, int] = {}  # by policy: the first observation that it answered
-        self.failed = Counter()
+        self.failed: Counter[str] = Counter()
         self._pending: list[Future] = []
         robot.on_answer.append(self._collect)
         robot.node.create_subscription(ControllerStatus, "policy_controller/status", self._on_status, 1000)
@@ -233,7 +233,8 @@ class Cell:
         for (asked_at, asked_ns), answer in zip(requests.asked, requests.answers, strict=True):
             first = requests.first_stamps.get(answer.policy_id)
             swaps += first in places
-            to_command.append((exchange.answered.get(first, math.inf) - asked_ns) * 1e-6)
+            commanded_ns = math.inf if first is None else exchange.answered.get(first, math.inf)
+            to_command.append((commanded_ns - asked_ns) * 1e-6)
             # Where no first command is known, everything up to the next request may have to do with the swap.
             end = places[first] + AROUND if first in places else places[asked_at] + requests.every
             around[places[asked_at] : end] = True
@@ -268,15 +269,17 @@ class Cell:
         return {name: usage(self.supervisor.processes[name].pid) for name in NODES}
 
 
-def alternate(cells: dict[str, Callable[[int], Cell]], pairs: int, swaps: int, neighbours: float) -> dict[str, list]:
+def alternate(
+    cells: Mapping[str, Callable[[int], Cell]], pairs: int, swaps: int, neighbours: float
+) -> dict[str, list[dict]]:
     """Pairs of a block without swaps (`quiet`) and one with (`busy`) of several cells, in alternating order.
 
     Each pair has a cell of its own, made by `cells[name](place)` and ended after it, so that nothing else runs beside
     it. (Cells that stand still by SIGSTOP meanwhile are cut off from Fast DDS's shared memory at times.)
     """
-    blocks = {name: [] for name in cells}
+    blocks: dict[str, list[dict]] = {name: [] for name in cells}
     for place in range(pairs):
-        for name in [*cells] if place % 2 == 0 else [*reversed(cells)]:
+        for name in [*cells] if place % 2 == 0 else [*cells][::-1]:
             with cells[name](place) as cell:
                 cell.warm_up()
                 blocks[name].append(cell.pair(swaps, neighbours, busy_first=place % 4 > 1))

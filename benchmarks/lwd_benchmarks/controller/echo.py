@@ -5,6 +5,7 @@ all of which rclpy's executor looks at before every callback.
 """
 
 import sys
+from typing import Any
 
 import rclpy
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -21,7 +22,8 @@ class Echo(Node):
     """Sends one prepared message on each command stream when a stamp has arrived on every observation stream."""
 
     def __init__(self, stripped: bool):
-        less, deaf, mute = {}, None, None
+        less: dict[str, Any] = {}
+        deaf, mute = None, None
         if stripped:
             without = Parameter("start_type_description_service", value=False)
             less = {"start_parameter_services": False, "enable_rosout": False, "parameter_overrides": [without]}
@@ -29,7 +31,8 @@ class Echo(Node):
             mute = PublisherEventCallbacks(use_default_callbacks=False)
         super().__init__("echo", **less)
         binding = Contract.load(self.declare_parameter("contract_file", "").value).require_binding()
-        self.expected, self.arrived = len(binding.observation_streams), {}
+        self.expected = len(binding.observation_streams)
+        self.arrived: dict[tuple[int, int], int] = {}
         for stream in binding.observation_streams:
             kind = message_class(stream.type, stream.topic)
             self.create_subscription(kind, stream.topic, self.take, BEST_EFFORT, event_callbacks=deaf)

@@ -77,7 +77,7 @@ def former_reader(message_type: str, fields):
         if turned.any():
             return _former_reader_of_orientation(getters, turned)
         return lambda message: np.array([get(message) for get in getters], dtype=np.float64)
-    parts = [_JOINT_FIELD.match(field).groups() for field in fields]
+    parts = [_JOINT_FIELD.findall(field)[0] for field in fields]
 
     def read(message) -> np.ndarray:
         values = np.empty(len(parts))

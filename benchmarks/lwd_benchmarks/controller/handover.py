@@ -49,6 +49,13 @@ class Person:
     def _on_controller(self, message: ControllerStatus) -> None:
         self.controller = message
 
+    @property
+    def status(self) -> TaskStatus:
+        """The newest of the task: there is one once a task was loaded."""
+        if self.task is None:
+            raise RuntimeError("no task was loaded")
+        return self.task
+
     def close(self) -> None:
         """Leave the domain."""
         self._executor.shutdown()
@@ -92,16 +99,16 @@ class Person:
         self.wait(
             "the policy", lambda: self.controller is not None and self.controller.policy_stamp == answer.stamp, 10.0
         )
-        self.wait("a free arm", lambda: not self.task.holding, 10.0)
-        began = self.task.step
-        steps = []
+        self.wait("a free arm", lambda: not self.status.holding, 10.0)
+        began = self.status.step
+        steps: list[int] = []
 
         def over() -> bool:
-            steps.append(self.task.step - began)
-            return self.task.success or steps[-1] >= EPISODE_STEPS
+            steps.append(self.status.step - began)
+            return self.status.success or steps[-1] >= EPISODE_STEPS
 
         self.wait("the end of the episode", over, 60.0)
-        return max(1, steps[-1]) if self.task.success else 0
+        return max(1, steps[-1]) if self.status.success else 0
 
 
 def trials(model: Path, hold: bool, pauses, layouts, folder: Path):
@@ -143,7 +150,7 @@ def main(path: Path | None, model: Path | None, layouts: int, first_layout: int,
         for hold in (False, True):
             for row in trials(model.resolve(), hold, pauses, seeds, Path(folder)):
                 rows.append(row)
-    counts = {}
+    counts: dict[tuple[str, float], tuple[int, int, int]] = {}
     for row in rows:
         key = ("holding" if row["hold"] else "no holding", row["pause_s"])
         tried, done, unborn = counts.get(key, (0, 0, 0))

@@ -48,14 +48,13 @@ def cores_held(share: float) -> Iterator[None]:
                 arguments = [str(core), str(SLICE_S), str(share), str(_PRIORITY)]
                 taker = subprocess.Popen([sys.executable, "-S", "-c", _TAKER, *arguments], stdout=subprocess.PIPE)
                 takers.append(taker)
-                if not taker.stdout.readline():
+                if taker.stdout is None or not taker.stdout.readline():
                     raise PermissionError("cores cannot be held: real-time priority is refused")
         yield
     finally:
         for taker in takers:
             taker.kill()
-            taker.wait()
-            taker.stdout.close()
+            taker.communicate()  # waits, and closes the pipe
 
 
 @contextlib.contextmanager

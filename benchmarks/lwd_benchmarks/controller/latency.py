@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -45,7 +46,7 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
         for robot in robots.values():
             robot.connect()
             robot.run(1.0)
-        latencies = {name: [] for name in robots}
+        latencies: dict[str, list[np.ndarray]] = {name: [] for name in robots}
         sent, answered = dict.fromkeys(robots, 0), dict.fromkeys(robots, 0)
         with loaded(cores):
             for block in range(blocks):
@@ -59,7 +60,7 @@ def measure(rate_hz: float, cores: int, blocks: int, block_s: float, folder: Pat
                     latencies[name].append(exchange.latencies_s())
                     sent[name] += len(exchange.sent)
                     answered[name] += len(exchange.answered)
-    result = {"rate_hz": rate_hz, "load": "loaded" if cores else "idle", "loaded_cores": cores}
+    result: dict[str, Any] = {"rate_hz": rate_hz, "load": "loaded" if cores else "idle", "loaded_cores": cores}
     for name, parts in latencies.items():
         whole = np.concatenate(parts)
         for percentile in (50, 99):

@@ -42,7 +42,8 @@ def usage(process: int) -> Usage:
 
 def of_neighbours() -> Counter:
     """Processor time in ns by process, of all that are neither this one nor started by it."""
-    parents, used_ns = {}, Counter()
+    parents: dict[int, int] = {}
+    used_ns: Counter[int] = Counter()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             process = int(folder.name)

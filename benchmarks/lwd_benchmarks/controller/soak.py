@@ -40,7 +40,7 @@ def measure(rate_hz: float, minutes: float, swap_every_s: float) -> dict:
         with Supervisor(folder / "logs", environment) as cell:
             pid = cell.start_node("policy_controller", {"contract_file": contract_file}).pid
             robot = Robot(contract, cell.namespace, domain)
-            statuses = deque(maxlen=1)
+            statuses: deque[ControllerStatus] = deque(maxlen=1)
             robot.node.create_subscription(
                 ControllerStatus, "policy_controller/status", lambda m: statuses.append(m), 10
             )

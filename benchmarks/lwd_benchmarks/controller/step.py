@@ -110,7 +110,7 @@ def main(path: Path | None, rounds: int) -> None:
         for call in candidates.values():
             microseconds(call, observation)
         times = np.array([[microseconds(call, observation) for call in candidates.values()] for _ in range(rounds)])
-        run = {"parameters": policy.parameters}
+        run: dict[str, float] = {"parameters": policy.parameters}
         for place, name in enumerate(candidates):
             run[f"{name}_us"] = round(float(np.median(times[:, place])), 2)
         products, bound, step, other = times.T

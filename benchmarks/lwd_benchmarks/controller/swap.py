@@ -7,6 +7,7 @@ Two checkouts in one run, on this machine and on a slower one:
 import contextlib
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
@@ -68,10 +69,11 @@ def two_checkouts(rate_hz, share, limit, before: Path, pairs: int, swaps: int, e
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(limit(share))
-        cells = {
-            side: lambda place, side=side, tree=tree: Cell(rate_hz, every, 0, folder / f"{side}_{place}", tree)
-            for side, tree in (("before", before), ("after", None))
-        }
+
+        def cell(side: str, tree: Path | None, place: int) -> Cell:
+            return Cell(rate_hz, every, 0, folder / f"{side}_{place}", tree)
+
+        cells = {"before": partial(cell, "before", before), "after": partial(cell, "after", None)}
         blocks = alternate(cells, pairs, swaps, neighbours)
     return {side: summary(blocks[side], swaps, every) for side in cells}
 

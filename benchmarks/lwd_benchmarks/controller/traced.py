@@ -91,14 +91,14 @@ def _watched(piece: str, function, wanted=lambda *_: True):
     if function.__code__.co_flags & 0x80:  # a coroutine, which takes its steps elsewhere as well
 
         @functools.wraps(function)
-        async def watched(*args, **kwargs):
+        async def watched_steps(*args, **kwargs):
             state = begin()
             try:
                 return await function(*args, **kwargs)
             finally:
                 end(*state)
 
-        return watched
+        return watched_steps
 
     @functools.wraps(function)
     def watched(*args, **kwargs):

@@ -43,7 +43,8 @@ class NearestDemonstrationActor:
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`; nothing is drawn."""
-        self._task, self._actions, self._time, self.queries = task, None, 0.0, 0
+        self._task, self._time, self.queries = task, 0.0, 0
+        self._actions: np.ndarray | None = None
 
     def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
         """As `Actor.see`."""

@@ -68,7 +68,8 @@ class Row:
     @property
     def case(self) -> str:
         """The disturbance, with its level."""
-        return f"{self.of.disturbance}, {self.of.level:g} {self.of.unit}" if self.of.unit else self.of.disturbance
+        name = self.of.disturbance or ""
+        return f"{name}, {self.of.level:g} {self.of.unit}" if self.of.unit else name
 
     @cached_property
     def count(self) -> Pooled:

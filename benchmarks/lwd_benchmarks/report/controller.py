@@ -18,12 +18,12 @@ def context(results: dict[str, ControllerResult]) -> dict:
     return {
         **results,
         "machine": _machine,
-        "swap_sides": (results["swap"].model_extra, results["swap"].at_normal_priority),
-        "speeds": [(run, side) for run in results["swap_before_after"].runs for side in ("before", "after")],
-        "threads": _threads(results["swap_profile"].runs[0]),
-        "soak_runs": (results["soak"].model_extra, results["soak"].many_swaps),
-        "second_skills": _second_skills(results["handover"].trials),
-        "trials": results["handover"].trials,
+        "swap_sides": (results["swap"].figures, results["swap"].figures["at_normal_priority"]),
+        "speeds": [(run, side) for run in results["swap_before_after"].figures["runs"] for side in ("before", "after")],
+        "threads": _threads(results["swap_profile"].figures["runs"][0]),
+        "soak_runs": (results["soak"].figures, results["soak"].figures["many_swaps"]),
+        "second_skills": _second_skills(results["handover"].figures["trials"]),
+        "trials": results["handover"].figures["trials"],
     }
 
 

@@ -1,10 +1,11 @@
 """The results of the Metaworld study, joined: entries with their training seeds pooled, chains, studies of runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -18,6 +19,7 @@ from lwd_benchmarks.results import (
     Block,
     ChainResult,
     LatentsResult,
+    OfARun,
     ReconstructionResult,
     StudyResult,
     read,
@@ -25,6 +27,7 @@ from lwd_benchmarks.results import (
 from lwd_benchmarks.statistics import Pooled
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
 
+Value = TypeVar("Value")
 _TASKS = {"mt10": MT10, "mt50": MT50}
 _ALIKE = ("set", "goal", "method", "hidden_layers", "demonstrations_per_task", "steps", "learning_rate", "groups",
           "layouts", "data_digest")  # fmt: skip
@@ -81,7 +84,7 @@ class Entry:
         """Parameters once the task is fixed: the weights of a multi-task MLP's one-hot inputs become a bias."""
         if self.study.method != "multitask_mlp":
             return self.parameters
-        return self.parameters - len(self.results[0].tasks) * self.study.hidden_layers[0]
+        return given(self.parameters) - len(self.results[0].tasks) * given(self.study.hidden_layers)[0]
 
     @property
     def flops(self) -> int | None:
@@ -201,6 +204,13 @@ def place_of(set_: str, goal: str) -> str:
     return f"{SETS[set_]}, {goal}"
 
 
+def given(value: Value | None) -> Value:
+    """A figure of an entry that was trained; ReportError where it is missing, as it may be of the expert alone."""
+    if value is None:
+        raise ReportError("found an entry without parameters, layers or steps, expected one that was trained")
+    return value
+
+
 def run_name(run: str) -> str:
     """What the pages call a run."""
     return run.removeprefix("metaworld_").replace("_", " ")
@@ -215,25 +225,25 @@ def load(folder: Path) -> Study:
     """
     entries: dict[str, Entry] = {}
     chains: dict[str, Chain] = {}
-    of_runs = {"reconstruction": ReconstructionResult, "latents": LatentsResult}
+    of_runs: dict[str, type[OfARun]] = {"reconstruction": ReconstructionResult, "latents": LatentsResult}
     studies: dict[str, dict[str, list]] = {kind: {} for kind in of_runs}
     digests: dict[tuple[str, str], tuple[str, Path]] = {}
     for path in sorted(folder.glob("*.json"), key=_seed_order):
         kind = path.stem.partition("_")[0]
         if kind in of_runs:
-            result = read(of_runs[kind], path)
-            studies[kind].setdefault(result.run, []).append(result)
-            set_ = next((name for name in SETS if f"_{name}_" in f"_{result.run}_"), None)
-            _require_same_data(digests, [kind], set_, result.data_digest, path)
+            of_run = read(of_runs[kind], path)
+            studies[kind].setdefault(of_run.run, []).append(of_run)
+            set_ = next((name for name in SETS if f"_{name}_" in f"_{of_run.run}_"), None)
+            _require_same_data(digests, [kind], set_, of_run.data_digest, path)
             continue
-        result = read(ChainResult if kind == "chain" else StudyResult, path)
+        result = read(ChainResult, path) if kind == "chain" else read(StudyResult, path)
         block = result.study
         if path.stem != f"{block.entry}_seed{block.seed}":
             named = f"entry '{block.entry}' and seed {block.seed}"
             raise ReportError(f"{path}: found {named}, expected the name '{block.entry}_seed{block.seed}.json'")
-        tables = ["chain"] if kind == "chain" else block.groups
+        tables = ("chain",) if kind == "chain" else tuple(block.groups)
         _require_same_data(digests, tables, block.set, block.data_digest, path)
-        if kind == "chain":
+        if isinstance(result, ChainResult):
             if block.layouts != "reporting":
                 raise ReportError(f"{path}: found {block.layouts} layouts, expected reporting ones")
             chains[block.entry] = _with_seed(chains.get(block.entry), Chain((result,)), path)
@@ -272,7 +282,7 @@ def _run_order(item: tuple[str, list]) -> tuple:
 
 def _rows(entry: Entry) -> pd.DataFrame:
     study = entry.study
-    labels = {
+    labels: dict[str, Any] = {
         "entry": entry.name, "method": study.method, "set": study.set, "goal": study.goal, "layouts": study.layouts,
         "demonstrations": study.demonstrations_per_task, "hidden_layers": entry.layers, "steps": study.steps,
         "parameters": entry.parameters, "folded_parameters": entry.folded_parameters,
@@ -281,9 +291,11 @@ def _rows(entry: Entry) -> pd.DataFrame:
                   for result in entry.results)  # fmt: skip
 
 
-def _require_same_data(digests: dict, tables: list[str], set_: str | None, digest: str | None, path: Path) -> None:
+def _require_same_data(digests: dict, tables: Sequence[str], set_: str | None, digest: str | None, path: Path) -> None:
     """Rows of one table and set stand side by side, so they must have learned from the same demonstrations."""
-    for table in tables if set_ and digest else ():
+    if not set_ or not digest:
+        return
+    for table in tables:
         known, first = digests.setdefault((table, set_), (digest, path))
         if digest != known:
             text = f"found data digest {digest[:12]}…, expected {known[:12]}… as in {first.name}"
@@ -307,13 +319,13 @@ def _with_seed(known, new, path: Path):
     if known is None:
         return new
     (first, *_), (result,) = known.results, new.results
-    pairs = [(key, getattr(first.study, key), getattr(result.study, key)) for key in _ALIKE]
+    pairs: list[tuple[str, Any, Any]] = [(key, getattr(first.study, key), getattr(result.study, key)) for key in _ALIKE]
     pairs += [(key, getattr(first.protocol, key), getattr(result.protocol, key))
               for key in ("first_layout", "first_layout_of")]  # fmt: skip
     if isinstance(known, Entry):
         pairs.append(("parameters", first.policy_parameters, result.policy_parameters))
-        counts = ({task: count.episodes for task, count in one.tasks.items()} for one in (first, result))
-        pairs.append(("episodes", *counts))
+        before, now = ({task: count.episodes for task, count in one.tasks.items()} for one in (first, result))
+        pairs.append(("episodes", before, now))
     else:
         pairs.append(("tasks", known.tasks, new.tasks))
     for key, expected, found in pairs:

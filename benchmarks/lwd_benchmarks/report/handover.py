@@ -38,6 +38,10 @@ def _rows(model: HandoverModel, held: bool) -> list[HandoverRow]:
     return [row for row in model.rows if row.meanwhile == MEANWHILE[held]]
 
 
+def _worst(rows: list[HandoverRow]) -> HandoverRow:
+    return min(rows, key=lambda row: _count(row).rate)
+
+
 def alone(result: Evaluation) -> Pooled:
     """All tasks of an evaluation of one model."""
     return total(Pooled(count.successes, count.episodes, count.episodes) for count in result.tasks.values())
@@ -61,7 +65,7 @@ def context(found: Handovers) -> dict:
         ]
 
     def worst(name: str, held: bool) -> str:
-        row = min(_rows(study.models[name], held), key=lambda row: row.success)
+        row = _worst(_rows(study.models[name], held))
         return f"{words(_count(row))} ({row.task} after {row.pause_s:g} s)"
 
     return {
@@ -83,6 +87,6 @@ def figures(found: Handovers) -> Figures:
         for label, held in (("driving", False), ("held", True)):
             rows = _rows(model, held)
             yield from counted(f"handover.{name}.{label}", total(map(_count, rows)))
-            yield from counted(f"handover.{name}.{label}.worst", _count(min(rows, key=lambda row: row.success)))
+            yield from counted(f"handover.{name}.{label}.worst", _count(_worst(rows)))
     for name, result in found.evaluations.items():
         yield from counted(f"alone.{name}", alone(result))

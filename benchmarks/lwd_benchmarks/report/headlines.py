@@ -68,27 +68,29 @@ def of_study(study: Study) -> Figures:
 def of_controller(results: dict[str, ControllerResult]) -> Figures:
     """Figures of the controller that README names."""
     for name in ("latency", "latency_idle"):
-        for run in results[name].runs:
+        for run in results[name].figures["runs"]:
             place = f"controller.{name}.{run['load']}.hz_{run['rate_hz']:g}"
             for key in ("ratio_p50", "ratio_p99", "controller_p50_ms", "controller_p99_ms"):
                 yield f"{place}.{key}", run[key]
-    for place, run in (("realtime", results["swap"].model_extra), ("normal", results["swap"].at_normal_priority)):
+    swap = results["swap"].figures
+    for place, run in (("realtime", swap), ("normal", swap["at_normal_priority"])):
         keys = ("swaps", "ticks_lost", "worst_tick_ratio", "request_to_command_ms_p50", "request_to_command_ms_p99")
         for key in keys:
             yield f"controller.swap.{place}.{key}", run[key]
-    for run in results["step"].runs:
+    for run in results["step"].figures["runs"]:
         yield f"controller.step.parameters_{run['parameters']}.us", run["numpy_us"]
         yield f"controller.step.parameters_{run['parameters']}.ratio", run["ratio"]
     for key in ("memory_growth_mb", "processor_share", "swaps", "minutes"):
-        yield f"controller.soak.{key}", results["soak"].model_extra[key]
+        yield f"controller.soak.{key}", results["soak"].figures[key]
 
 
 def joined(*parts: Figures) -> dict[str, float]:
     """All figures by name, those that are none left out; ReportError where one name has two."""
     figures: dict[str, float] = {}
-    for name, value in (item for part in parts for item in part if item[1] is not None):
-        if figures.setdefault(name, value) != value:
-            raise ReportError(f"headlines: found '{name}' twice, expected every name once")
+    for part in parts:
+        for name, value in part:
+            if value is not None and figures.setdefault(name, value) != value:
+                raise ReportError(f"headlines: found '{name}' twice, expected every name once")
     return dict(sorted(figures.items()))
 
 

@@ -127,7 +127,7 @@ def render(template: str, context: dict, folder: Path = TEMPLATES) -> str:
     except TemplateError as error:
         where = f"{getattr(error, 'filename', None) or folder / template}"
         line = getattr(error, "lineno", None) or _line(error)
-        raise ReportError(f"{where}{f', line {line}' if line else ''}: {error.message or error.name}") from error
+        raise ReportError(f"{where}{f', line {line}' if line else ''}: {error.message or error}") from error
     text = re.sub(r"\n{3,}", "\n\n", text)  # loops leave empty lines behind
     return f"<!-- Made by 'lwd report' from {template}.j2 and result files; edit those. -->\n{text.lstrip()}"
 

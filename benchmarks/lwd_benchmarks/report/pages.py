@@ -1,8 +1,9 @@
 """`lwd report`: every page with its pictures, and the headlines, from one folder of results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -20,17 +21,19 @@ from lwd_benchmarks.report import (
 from lwd_benchmarks.report import entries as study
 from lwd_benchmarks.report.page import TEMPLATES, render
 
+Results = TypeVar("Results")
+
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[Results]):
     """One page: how its results are read, what its template may name, and its pictures by name."""
 
-    load: Callable[[Path], object]
-    context: Callable[[object], dict]
-    plots: dict[str, Callable[[object], Figure | None]] = field(default_factory=dict)
+    load: Callable[[Path], Results]
+    context: Callable[[Results], dict]
+    plots: Mapping[str, Callable[[Results], Figure | None]] = field(default_factory=dict)
 
 
-PAGES = {
+PAGES: dict[str, Page] = {
     "metaworld": Page(study.load, metaworld.context, metaworld.PLOTS),
     "diffusion_policy": Page(comparison.load, comparison.context, comparison_plots.PLOTS),
     "handover": Page(handover.load, handover.context),
@@ -43,7 +46,7 @@ README = "README.md"
 class Report:
     """All results of a folder, read once, and the headlines that follow."""
 
-    results: dict[str, object]
+    results: dict[str, Any]
     figures: dict[str, float]
 
     @classmethod

@@ -112,8 +112,8 @@ def draw_latents(study: Study) -> Figure | None:
         for task in sorted(result.tasks, key=lambda task: task in colours):  # grey ones below
             encoded, sampled = (np.array(points) for points in (result.tasks[task].encoded, result.tasks[task].sampled))
             colour = colours.get(task, _GREY)
-            panel.scatter(*encoded.T, s=9, color=colour, alpha=0.45, linewidths=0)
-            panel.scatter(*sampled.T, s=13, marker="x", color=colour, linewidths=0.8)
+            panel.scatter(encoded[:, 0], encoded[:, 1], s=9, color=colour, alpha=0.45, linewidths=0)
+            panel.scatter(sampled[:, 0], sampled[:, 1], s=13, marker="x", color=colour, linewidths=0.8)
         for task, colour in colours.items():
             handles.append(Line2D([], [], ls="", marker="o", ms=5, color=colour, label=task.removesuffix("-v3")))
         others = len(result.tasks) - len(colours)

@@ -1,6 +1,6 @@
 """Plots of success against policy parameters, optimiser steps and demonstrations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,12 +10,13 @@ from PIL import Image
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lwd_benchmarks.methods import LWD, METHODS
-from lwd_benchmarks.report.entries import Entry, Study, place_of
+from lwd_benchmarks.report.entries import Entry, Study, given, place_of
 from lwd_benchmarks.report.page import rate, ratio
 from lwd_benchmarks.report.ratios import MLP, curve
 from lwd_benchmarks.statistics import EXACT, Comparison
@@ -38,8 +39,10 @@ COLOURS_A_PICTURE = 255
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG of few colours, a third as large, without a trace of when and by what it was made."""
     figure.set_dpi(110)
-    figure.canvas.draw()
-    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)  # as matplotlib was told above
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
     few = image.quantize(COLOURS_A_PICTURE, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
     plt.close(figure)
@@ -65,7 +68,7 @@ def _groups(entries: list[Entry], key: Callable[[Entry], tuple]) -> dict[tuple, 
     return found
 
 
-def _log_axis(axes: Axes, ticks: list[float], labels: dict[float, str] | None = None) -> None:
+def _log_axis(axes: Axes, ticks: Sequence[float], labels: dict[float, str] | None = None) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -78,14 +81,16 @@ def _short(value: float) -> str:
     return f"{value / 1000:g}k" if value >= 10_000 else f"{value:,.0f}"
 
 
-def _nice(values: list[float]) -> list[float]:
+def _nice(values: Sequence[float]) -> list[float]:
     """Ticks at 1, 3 and 10 of each power of ten around the values."""
     low, high = min(values), max(values)
     every = [base * 10**power for power in range(7) for base in (1, 3)]
     return [tick for tick in every if low / 1.5 <= tick <= high * 1.5]
 
 
-def _points(axes: Axes, entries: list[Entry], places: list[float], colour, marker: str, line: bool, label: str) -> None:
+def _points(
+    axes: Axes, entries: list[Entry], places: Sequence[float], colour, marker: str, line: bool, label: str
+) -> None:
     """Each seed as a faint point, the pooled rate with its interval."""
     for entry, x in zip(entries, places, strict=True):
         rates = [count.rate for count in entry.seeds.values()]
@@ -119,11 +124,12 @@ def draw_size(study: Study) -> Figure | None:
             colour, fits[method] = METHODS[method].colour, curve(found)
             label = f"{METHODS[method].label} (line: isotonic fit)"
             panel.plot(fits[method].parameters, fits[method].success, color=colour, lw=1.4, alpha=0.8)
-            _points(panel, found, [e.folded_parameters for e in found], colour, METHODS[method].marker, False, label)
+            places = [given(e.folded_parameters) for e in found]
+            _points(panel, found, places, colour, METHODS[method].marker, False, label)
         _success_axis(panel)
         if LWD in fits and MLP in fits:
             _mark_ratio(panel, Comparison.of(fits[LWD], fits[MLP]))
-        _log_axis(panel, _nice([e.folded_parameters for e in entries]))
+        _log_axis(panel, _nice([given(e.folded_parameters) for e in entries]))
         panel.set(xlabel="policy parameters, a multi-task MLP folded for one task", title=f"{place_of(set_, goal)}")
         panel.legend(loc="lower right")
     return figure
@@ -162,9 +168,10 @@ def draw_budget(study: Study) -> Figure | None:
                 found = lines[method, parameters]
                 colour = colours(0.9 - 0.5 * place / max(1, len(sizes) - 1))
                 label = f"{METHODS[method].label}, {parameters:,}"
-                _points(panel, found, [e.study.steps for e in found], colour, METHODS[method].marker, True, label)
+                steps = [given(e.study.steps) for e in found]
+                _points(panel, found, steps, colour, METHODS[method].marker, True, label)
         _success_axis(panel)
-        _log_axis(panel, sorted({e.study.steps for e in entries}))
+        _log_axis(panel, sorted({given(e.study.steps) for e in entries}))
         panel.tick_params(axis="x", labelsize=8)
         layouts = " and ".join(sorted({e.study.layouts for e in entries}))
         panel.set(xlabel="optimiser steps", title=f"{place_of(set_, goal)} ({layouts} layouts)")

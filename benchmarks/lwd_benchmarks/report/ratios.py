@@ -7,7 +7,7 @@ import numpy as np
 
 from lwd_benchmarks.methods import LWD
 from lwd_benchmarks.report import ReportError
-from lwd_benchmarks.report.entries import Entry, Study, place_of
+from lwd_benchmarks.report.entries import Entry, Study, given, place_of
 from lwd_benchmarks.report.frame import shares
 from lwd_benchmarks.results import GOALS, SETS
 from lwd_benchmarks.statistics import Comparison, Curve, Reached, bootstrap, percentiles
@@ -46,7 +46,7 @@ class Ratio:
 def sized(study: Study, set_: str, goal: str, method: str) -> list[Entry]:
     """Entries of a method of all sizes, the smallest first."""
     found = (entry for entry in study.of("size", set_, goal) if entry.study.method == method and entry.parameters)
-    return sorted(found, key=lambda entry: entry.parameters)
+    return sorted(found, key=lambda entry: given(entry.parameters))
 
 
 def curve(entries: list[Entry], folded: bool = True, rate: Callable[[Entry], float] = lambda entry: entry.total.rate):
@@ -125,8 +125,8 @@ def shipped(study: Study) -> list[Shipped]:
         mlps = sized(study, set_, goal, MLP)
         for entry in study.of("main", set_, goal):
             if entry.study.method == LWD:
-                large = curve(mlps).needed(entry.total.rate)
-                found.append(Shipped(entry, Comparison(entry.total.rate, Reached(entry.parameters), large), mlps[-1]))
+                small, large = Reached(given(entry.parameters)), curve(mlps).needed(entry.total.rate)
+                found.append(Shipped(entry, Comparison(entry.total.rate, small, large), mlps[-1]))
     return found
 
 
@@ -144,7 +144,7 @@ def still_rising(study: Study) -> list[Rise]:
     for entry in study.of("budget"):
         if entry.study.method == MLP:
             lines.setdefault((entry.study.set, entry.parameters), []).append(entry)
-    ends = [sorted(line, key=lambda entry: entry.study.steps)[-2:] for line in lines.values() if len(line) > 1]
+    ends = [sorted(line, key=lambda entry: given(entry.study.steps))[-2:] for line in lines.values() if len(line) > 1]
     return [
         Rise(last, last.total.successes - before.total.successes)
         for before, last in ends

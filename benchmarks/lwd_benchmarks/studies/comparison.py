@@ -113,7 +113,8 @@ def compare(methods: Sequence[Method], cases: Sequence[Case], rules: Rules) -> l
     """
     require_unseen(rules.first_layout, rules.episodes)
     _require_usable(methods, rules)
-    rows, trials = [], []
+    rows: list[tuple[Method, Case, int, Thinking, slice]] = []
+    trials: list[Trial] = []
     for method, case in product(methods, cases):
         tasks = case.of(rules.tasks)
         for horizon, models in method.models.items() if tasks else ():
@@ -127,13 +128,14 @@ def compare(methods: Sequence[Method], cases: Sequence[Case], rules: Rules) -> l
             ]  # fmt: skip
             rows.append((method, case, horizon, thinking, slice(len(trials), len(trials) + len(mine))))
             trials += mine
-    counts, timed = run_trials(trials, rules.kept, rules.workers), set()
+    counts = run_trials(trials, rules.kept, rules.workers)
+    timed: set[str] = set()
     found = []
     for method, case, horizon, thinking, place in rows:
-        mine = pooled(counts[place])
-        seconds = {digest: value for digest, value in mine.seconds.items() if digest not in timed}
+        together = pooled(counts[place])
+        seconds = {digest: value for digest, value in together.seconds.items() if digest not in timed}
         timed |= seconds.keys()
-        found.append(Compared(method, case, horizon, thinking, replace(mine, seconds=seconds)))
+        found.append(Compared(method, case, horizon, thinking, replace(together, seconds=seconds)))
     return found
 
 
@@ -161,7 +163,8 @@ def described(
     """
     head = {"study": study, "lwd_ros": __version__, "machine": machine(), "protocol": rules.to_dict()}
     methods: dict[str, list[dict]] = {row.method.name: [] for row in compared}
-    stay = {name: found for name, found in (earlier or {}).get("methods", {}).items() if name not in methods}
+    earlier = earlier or {}
+    stay = {name: found for name, found in earlier.get("methods", {}).items() if name not in methods}
     timed = any("query_ms" in row for row in rows)
     for key in (key for key in head if stay and (timed or key != "machine")):
         if earlier.get(key) != head[key]:

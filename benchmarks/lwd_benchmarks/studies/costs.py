@@ -61,7 +61,7 @@ class QueryTimes:
         missing = {key: place for key, place in every.items() if key not in self._known}
         if missing:
             actors = [make_actor(m.kind, m.models[horizon][0][0], horizon) for m, horizon in missing.values()]
-            self._known |= zip(missing, query_seconds(actors), strict=True)
+            self._known |= dict(zip(missing, query_seconds(actors), strict=True))
             folder.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(self._known, indent=1), encoding="utf-8")

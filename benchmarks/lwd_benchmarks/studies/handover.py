@@ -7,7 +7,7 @@ from pathlib import Path
 
 from joblib import delayed
 
-from lwd_benchmarks.results import HandoverResult, checked
+from lwd_benchmarks.results import HandoverResult, checked, upgraded_handovers
 from lwd_ros import __version__
 from lwd_ros.contract import CommandLimiter
 from lwd_ros.environments.actors import PolicyActor
@@ -53,7 +53,7 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
     generator = PolicyGenerator(model)
     contract = generator.description.contract
     first, scene, copied = Scene(before, contract), Scene(task, contract), Scene(task, contract)
-    results = []
+    results: list[list[tuple[int | None, bool | None]]] = []
     for layout in layouts:
         limiter = CommandLimiter(contract)
         actor = PolicyActor(generator.generate(before, layout + 1, first.reset(layout)), contract)
@@ -61,7 +61,8 @@ def _handovers(model: Path, before: str, task: str, hold: bool, layouts: Sequenc
             results.append([(None, None)] * len(pauses_s))
             continue
         scene.take_over(first)
-        row, passed, done = [], 0, False
+        passed, done = 0, False
+        row: list[tuple[int | None, bool | None]] = []
         for seconds in pauses_s:
             steps = Pause(seconds).steps(contract)
             if steps > passed:
@@ -145,7 +146,7 @@ def merged(path: Path, models: dict[str, dict], rules: Rules) -> dict:
     if path.exists():
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            content = HandoverResult.upgraded(content)
+            content = upgraded_handovers(content)
             checked(HandoverResult, content, path)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path}: is no result of 'lwd study handover' ({error}); name another file") from error

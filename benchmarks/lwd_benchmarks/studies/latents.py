@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from joblib import delayed
 
-from lwd_benchmarks.studies.paths import hand_path, millimetres
+from lwd_benchmarks.studies.paths import hand_path, millimetres, observed
 from lwd_benchmarks.studies.reconstruction import commands_of
 from lwd_benchmarks.studies.runs import describe_run, open_run, representative
 from lwd_ros.contract import Contract
@@ -94,7 +94,7 @@ def _diversity(contract: Contract, policies: Sequence[Policy], runs: Sequence[Ou
         "weight_distance": weight_distance(policies),
         "action_disagreement": float(disagreement.mean()),
         "action_disagreement_per_command": dict(zip(contract.command_names, disagreement.tolist(), strict=True)),
-        "paths": [millimetres(hand_path(contract, run.record.observations)) for run in runs],
+        "paths": [millimetres(hand_path(contract, observed(run))) for run in runs],
     }
 
 
@@ -131,14 +131,15 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
 
     shown, sets = representative(tasks), {}
     for task in shown:
-        one = None if first[task] is None else np.repeat(first[task][:1], POLICIES, axis=0)
+        seen = first[task]
+        one = None if seen is None else np.repeat(seen[:1], POLICIES, axis=0)
         sets[task, "one_layout"] = decode(run, sample(run, task, seeds[:POLICIES], one), task), [layouts[0]] * POLICIES
         sets[task, "many_layouts"] = decode(run, sampled[task][:POLICIES], task), list(layouts[:POLICIES])
     calls = (delayed(_roll_out)(contract, task, *chosen) for (task, _), chosen in sets.items())
     runs = dict(zip(sets, in_order(calls, workers, "policies", "set"), strict=True))
     diversity: dict[str, dict] = {task: {} for task in shown}
     for (task, name), (policies, where) in sets.items():
-        observations = runs[task, "one_layout"][0].record.observations
+        observations = observed(runs[task, "one_layout"][0])
         diversity[task][name] = _diversity(contract, policies, runs[task, name], where, observations)
     sampled = {task: latents[:episodes] for task, latents in sampled.items()}
     head = describe_run(run, "latents", first_layout=first_layout, policy_seed="layout + 1")

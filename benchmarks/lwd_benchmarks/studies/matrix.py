@@ -114,9 +114,9 @@ def _jobs(entry, sets, path) -> Iterator[Job]:
             raise StudyError(f"{path}: entry '{entry['entry']}': {key}: found {value!r}, expected a {kind.__name__}")
     lists = (("seeds", seeds, int), ("groups", values.get("groups", []), str), ("chain", values.get("chain", []), str),
              ("changes", list(values.get("changes", {})), str))  # fmt: skip
-    for key, items, kind in lists:
-        if any(type(item) is not kind for item in items):
-            text = f"found {items!r}, expected {'whole numbers' if kind is int else 'texts'}"
+    for key, items, each in lists:
+        if any(type(item) is not each for item in items):
+            text = f"found {items!r}, expected {'whole numbers' if each is int else 'texts'}"
             raise StudyError(f"{path}: entry '{entry['entry']}': {key}: {text}")
     values["groups"] = tuple(values.get("groups", ("main",)))
     values["chain"] = tuple(values.get("chain", ()))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.environments.episode import Outcome
 
 HAND = ("hand_x", "hand_y", "hand_z")
 POINTS = 50
@@ -15,6 +16,13 @@ def hand_path(contract: Contract, observations: np.ndarray) -> np.ndarray:
         if name not in contract.observation_names:
             raise ContractError(f"contract: key 'observation.{name}': found nothing, expected the hand's position")
     return observations[:, [contract.observation_names.index(name) for name in HAND]]
+
+
+def observed(outcome: Outcome) -> np.ndarray:
+    """float64 [T, observations] of an episode, which must have been recorded."""
+    if outcome.record is None:
+        raise ValueError("found an episode without a record, expected one that was recorded")
+    return outcome.record.observations
 
 
 def length(path: np.ndarray) -> float:

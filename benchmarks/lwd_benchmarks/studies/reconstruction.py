@@ -7,6 +7,7 @@ mean decoded, and the policy run on the demonstration's own layout beside the un
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import delayed
@@ -16,6 +17,7 @@ from lwd_benchmarks.studies.paths import (
     length,
     mean_distances,
     millimetres,
+    observed,
     resample,
     split_energy_distances,
 )
@@ -50,7 +52,8 @@ class _Original:
 
 def _originals(contract: Contract, task: str, count: int, first_layout: int, settings: CollectSettings):
     """`count` originals on layouts from `first_layout` on, and how many layouts were left out as the expert failed."""
-    scene, found, layout = Scene(task, contract), [], first_layout
+    scene, layout = Scene(task, contract), first_layout
+    found: list[_Original] = []
     while len(found) < count:
         episode = demonstrate(scene, layout, _NOISE_SEED, settings)
         if episode is not None:
@@ -69,9 +72,7 @@ def _compare(contract: Contract, task: str, originals: Sequence[_Original], poli
         decoded.append(run_episode(scene, actor, original.demonstration.layout, record=True))
     experts = [original.expert for original in originals]
     demonstrations = [original.demonstration for original in originals]
-    expert_paths, decoded_paths = (
-        [hand_path(contract, r.record.observations) for r in runs] for runs in (experts, decoded)
-    )
+    expert_paths, decoded_paths = ([hand_path(contract, observed(run)) for run in runs] for runs in (experts, decoded))
     same = [a.success == b.success for a, b in zip(experts, decoded, strict=True)]
     entry = {
         "demonstrations": len(originals),
@@ -207,11 +208,12 @@ def _means(entries: Sequence[dict]) -> dict:
     """Over tasks, each counting the same, of the numbers that a reader looks at first."""
 
     def mean(*keys: str) -> float:
-        values = []
+        values: list[float] = []
         for entry in entries:
+            found: Any = entry
             for key in keys:
-                entry = entry[key]
-            values.append(entry)
+                found = found[key]
+            values.append(found)
         return float(np.mean(values))
 
     return {

@@ -1,7 +1,7 @@
 """The studies of disturbances and of latency: what is left of success when the world is not as in training."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from lwd_benchmarks.methods import described as described_method
 from lwd_benchmarks.studies.comparison import (
@@ -21,7 +21,7 @@ from lwd_ros.environments.disturbance import Disturbance
 from lwd_ros.environments.episode import AT_ONCE, Meanwhile, Thinking
 from lwd_ros.environments.metaworld.tasks import PERIOD_S
 
-_LEVELS = {
+_LEVELS: dict[str, tuple[str, str, tuple[Any, ...]]] = {  # field of a disturbance, unit, levels
     "none": ("", "", (0,)),
     "action noise": ("action_noise", "of the limit", (0.1, 0.3, 0.6)),
     "observation noise": ("observation_noise_m", "m", (0.001, 0.002, 0.005)),
@@ -90,15 +90,14 @@ def _without_comparison(row: dict) -> dict:
 def _comparison(known: Mapping[tuple, Outcomes], name: str, row: dict) -> dict:
     """What a row says of success undisturbed and of the reference, by method, horizon and case."""
     case, (reference, horizon) = _case(row), reference_of(name)
-    mine, theirs = (
-        (known.get((*place, _CALM)), known.get((*place, case)))
-        for place in ((name, row["horizon"]), (reference, horizon))
-    )
+    mine = known[name, row["horizon"], _CALM], known[name, row["horizon"], case]
+    calm, disturbed = known.get((reference, horizon, _CALM)), known.get((reference, horizon, case))
     less, interval = drop(*mine)
-    content = {"drop": less, "drop_interval": list(interval)}
-    if None not in theirs:
+    content: dict[str, Any] = {"drop": less, "drop_interval": list(interval)}
+    if calm is not None and disturbed is not None:
         content["reference"] = [reference, horizon]
-        for key, found in (("extra_drop", extra_drop(mine, theirs)), ("lead", lead(mine[1], theirs[1]))):
+        extra, ahead = extra_drop(mine, (calm, disturbed)), lead(mine[1], disturbed)
+        for key, found in (("extra_drop", extra), ("lead", ahead)):
             content |= {key: found[0], f"{key}_interval": list(found[1])}
     return content
 

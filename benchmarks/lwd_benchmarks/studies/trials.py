@@ -95,8 +95,8 @@ class Counts:
         outcomes = dict(self.outcomes)
         for key, found in other.outcomes.items():
             outcomes[key] = outcomes.get(key, ()) + found
-        sums = (getattr(self, key) + getattr(other, key) for key in _SUMMED)
-        return Counts(outcomes, *sums, self.seconds | other.seconds)
+        sums = {key: getattr(self, key) + getattr(other, key) for key in _SUMMED}
+        return Counts(outcomes, **sums, seconds=self.seconds | other.seconds)
 
     def to_dict(self) -> dict:
         """As the results of studies have it, with the Wilson 95 % interval.
@@ -164,8 +164,9 @@ def _run(trial: Trial, place: Path) -> None:
     scene = Scene(trial.task, actor.contract)
     start = time.process_time()
     layouts = range(trial.first_layout, trial.first_layout + trial.episodes)
-    disturbed = {"disturbance": trial.disturbance, "thinking": trial.thinking}
-    outcomes = [run_episode(scene, actor, layout, **disturbed) for layout in layouts]
+    outcomes = [
+        run_episode(scene, actor, layout, disturbance=trial.disturbance, thinking=trial.thinking) for layout in layouts
+    ]
     content = {
         "trial": trial.identity,
         "first_success_steps": [outcome.first_success_step for outcome in outcomes],
@@ -180,7 +181,9 @@ def _run(trial: Trial, place: Path) -> None:
 def _read(place: Path, trial: Trial) -> Counts:
     content = json.loads(place.read_text(encoding="utf-8"))
     steps = content["first_success_steps"]
-    outcomes = {(trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)}
+    outcomes: dict[tuple[str, int], tuple[bool, ...]] = {
+        (trial.task, trial.first_layout + k): (step > 0,) for k, step in enumerate(steps)
+    }
     spent = sum(queries for queries, step in zip(content["queries"], steps, strict=True) if step > 0)
     return Counts(
         outcomes, sum(content["queries"]), sum(content["steps"]), spent, sum(steps), {trial.digest: content["seconds"]}

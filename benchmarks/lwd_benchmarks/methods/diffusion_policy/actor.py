@@ -34,8 +34,10 @@ class DiffusionPolicyActor:
 
     def begin(self, task: str, seed: int) -> None:
         """As `Actor.begin`."""
-        self._task, self._seed, self._stamps, self._seen = task, seed, [], []
-        self._actions, self._asked, self.queries = None, -np.inf, 0
+        self._task, self._seed, self._asked, self.queries = task, seed, -np.inf, 0
+        self._stamps: list[float] = []
+        self._seen: list[np.ndarray] = []
+        self._actions: np.ndarray | None = None
 
     def see(self, observation: np.ndarray, time_s: float, stamp_s: float) -> None:
         """As `Actor.see`."""
