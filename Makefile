@@ -71,7 +71,8 @@ ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
 else
 	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
-	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" $(if $(COVERAGE),$(COVERED)) > $(VENV)/test.log 2>&1 & others=$$!; \
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" -n 2 --dist loadfile $(if $(COVERAGE),$(COVERED)) \
+	  > $(VENV)/test.log 2>&1 & others=$$!; \
 	  trap "kill $$others 2>/dev/null" EXIT; \
 	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif

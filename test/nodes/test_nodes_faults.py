@@ -252,8 +252,8 @@ def test_lifecycle_goes_round_and_the_latched_policy_comes_back(tmp_path):
 
 def test_the_command_names_a_missing_extra(tmp_path):
     """`lwd` names the missing extra in one sentence."""
-    code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect', '--out', 'x']; "
-    code += "from lwd_ros.cli import main; main()"
+    code = "import sys; sys.modules['mujoco'] = None; "
+    code += "sys.argv = ['lwd', 'collect', '--tasks', 'reach-v3', '--out', 'x']; from lwd_ros.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=isolated_environment(),
@@ -349,7 +349,8 @@ sys.exit(managed.run(Generator))
 
 def test_a_crash_has_an_exit_status_of_its_own():
     """Status 1 says that starting the node again is no use; `ros2 launch` would not respawn it."""
-    command = [sys.executable, "-c", CRASHES]
+    given = f"model_file:={SHIPPED['policy_generator']['model_file']}"
+    command = [sys.executable, "-c", CRASHES, "--ros-args", "-p", given]
     done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 70
     assert "ended by an error that is ours" in done.stderr and "ZeroDivisionError" in done.stderr
