@@ -80,6 +80,8 @@ def test_what_a_list_of_tasks_means(tasks, environment, expected):
         (" , ", "", "found no task, expected names separated by commas"),
         ("juggle-v3", "", "task 'juggle-v3' is unknown; environment 'metaworld' has assembly-v3, "),
         ("metaworld/juggle-v3", "", "task 'juggle-v3' is unknown; environment 'metaworld' has "),
+        ("metaworld/drawr-open-v3", "", "window-open-v3; did you mean 'drawer-open-v3'?"),
+        ("metaworld/mt5", "", "; did you mean 'mt50'?"),
         ("mars/mt10", "", "environment 'mars': found no such, expected metaworld, or the path of a YAML file"),
         ("metaworld/mt10,mars/all", "", "tasks of 2 environments: found metaworld, mars, expected one"),
         ("mars/mt10", "metaworld", "tasks of 2 environments: found metaworld, mars, expected one"),
