@@ -297,7 +297,7 @@ def require_capability(environment: Environment, name: str) -> Any:
     """The environment itself, which has the capability `name` of CAPABILITIES; else raises SimulationError."""
     if not isinstance(environment, CAPABILITIES[name]):
         has = ", ".join(key for key, kind in CAPABILITIES.items() if isinstance(environment, kind)) or "none"
-        raise SimulationError(
-            f"environment '{environment.spec.name}': found capabilities {has}, expected '{name}', which this needs"
-        )
+        found = f"environment '{environment.spec.name}': found capabilities {has}"
+        other = "; --expert MODULE:FUNCTION names one" if name == "expert" else ""
+        raise SimulationError(f"{found}, expected '{name}', which this needs{other}")
     return environment

@@ -42,11 +42,7 @@ def expert_of(environment: Environment, given: Given | None = None, anywhere: bo
         SimulationError: the environment has none and none is given, or what is given cannot be loaded.
     """
     if given is None:
-        try:
-            own = require_capability(environment, "expert")
-        except SimulationError as error:
-            raise SimulationError(f"{error}; --expert MODULE:FUNCTION names one") from error
-        return own.expert(anywhere=anywhere)
+        return require_capability(environment, "expert").expert(anywhere=anywhere)
     function = load(given)
     parameters = list(inspect.signature(function).parameters)
     return function(environment) if parameters[:1] == ["environment"] else _Function(environment, function)
