@@ -1,8 +1,9 @@
-# make demo, test, test-unit, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in seconds.
+# make setup, setup-test, demo, test, test-unit, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in
+# seconds. setup: what the demo needs, with the command .venv/bin/lwd. setup-test: PyTorch as well, for training and the tests.
 #
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
-#   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (`make test` only)
+#   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (from `make setup-test` on)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
 #   COVERAGE=1         `make test` prints which lines the tests without nodes leave untested
 #   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)

@@ -100,7 +100,9 @@ def collect(
     meta = collect(out, names, loaded, settings, workers_of(workers), simulator, expert)
     frames = sum(count["frames"] for count in meta["counts"].values())
     episodes = sum(count["episodes"] for count in meta["counts"].values())
-    click.echo(f"{episodes} demonstrations, {frames} frames, digest {meta['digest']} in {out}")
+    failed = sum(count.get("failed", 0) for count in meta["counts"].values())
+    dropped = f" ({failed} failed and were dropped)" if failed else ""
+    click.echo(f"{episodes} demonstrations{dropped}, {frames} frames, digest {meta['digest']} in {out}")
 
 
 @cli.command()
@@ -260,7 +262,7 @@ def _print(result: dict) -> None:
 @ENVIRONMENT
 @needs("sim")
 def environments(environment) -> None:
-    """List the environments that are registered: their tasks, sets of tasks, scores and capabilities."""
+    """List the environments that are registered, or check one: tasks, sets of tasks, scores and capabilities."""
     from lwd_ros.environments.environment import CAPABILITIES
     from lwd_ros.environments.registry import names, simulator
 
@@ -269,6 +271,8 @@ def environments(environment) -> None:
             found = simulator(name)
             built = found.make(found.spec.tasks[0], found.spec.contract())
         except LwdError as error:
+            if environment:
+                raise
             click.echo(f"{name}: cannot be used: {error}")
             continue
         spec = found.spec

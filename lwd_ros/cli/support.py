@@ -29,6 +29,8 @@ def needs(extra: str = ""):
                 if package in ("", "lwd_ros", *sys.stdlib_module_names):
                     raise
                 hint = f"pip install 'lwd_ros[{extra}]'" if extra else "pip install lwd_ros"
+                if extra == "train":
+                    hint += ", or 'make setup-test' in the repository"
                 hint = _APART.get(package, hint)
                 if package in _FROM_ROS:
                     hint = "source a ROS 2 workspace that has it, or run 'make setup' in the repository"

@@ -132,8 +132,10 @@ def _play(folder: Path, layout: int, video: bool, files: dict[str, str]) -> int:
 
         draw_timeline(content, folder / "timeline.png")
         written.append("timeline.png")
-    if video and success and _film(folder):
-        written.append("demo.mp4")
+    if video and success:
+        print("drawing the film", flush=True)
+        if _film(folder):
+            written += ["demo.mp4", "demo.png"]
     outcome = f"all {len(requests)} requests succeeded" if success else "the demo failed"
     where = os.path.relpath(folder)
     print(f"{outcome} in {time.monotonic() - start:.0f} s; {', '.join(written)} in {where}", flush=True)

@@ -7,6 +7,7 @@ by `require_capability`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -74,7 +75,9 @@ class EnvironmentSpec:
         for task in tasks:
             if task not in self.tasks:
                 has = ", ".join(sorted(self.tasks))
-                raise SimulationError(f"task '{task}' is unknown; environment '{self.name}' has {has}")
+                close = get_close_matches(task, [*self.tasks, *self.task_sets], n=1)
+                guess = f"; did you mean '{close[0]}'?" if close else ""
+                raise SimulationError(f"task '{task}' is unknown; environment '{self.name}' has {has}{guess}")
 
     def require_period(self, contract: Contract) -> None:
         """Raise ContractError unless a contract has this environment's control period."""
@@ -294,7 +297,7 @@ def require_capability(environment: Environment, name: str) -> Any:
     """The environment itself, which has the capability `name` of CAPABILITIES; else raises SimulationError."""
     if not isinstance(environment, CAPABILITIES[name]):
         has = ", ".join(key for key, kind in CAPABILITIES.items() if isinstance(environment, kind)) or "none"
-        raise SimulationError(
-            f"environment '{environment.spec.name}': found capabilities {has}, expected '{name}', which this needs"
-        )
+        found = f"environment '{environment.spec.name}': found capabilities {has}"
+        other = "; --expert MODULE:FUNCTION names one" if name == "expert" else ""
+        raise SimulationError(f"{found}, expected '{name}', which this needs{other}")
     return environment

@@ -183,11 +183,11 @@ def _require_names(simulator: GymSimulator, contract: Contract, where: str) -> N
     }
     for kind, (mapping, names) in kinds.items():
         known = {name: vector_name(name) or name for name in names}
+        for name in mapping:  # before what is missing: a misspelt name is both
+            if name not in known and name not in known.values():
+                expected = f"one of contract '{contract.name}': {', '.join(dict.fromkeys(known.values()))}"
+                raise SimulationError(f"{where}: key '{kind}.{name}': found no such scalar, expected {expected}")
         for name, short in known.items():
             if name not in mapping and short not in mapping:
                 expected = f"the index of every scalar of contract '{contract.name}'"
                 raise SimulationError(f"{where}: key '{kind}.{short}': found nothing, expected {expected}")
-        for name in mapping:
-            if name not in known and name not in known.values():
-                expected = f"one of contract '{contract.name}': {', '.join(dict.fromkeys(known.values()))}"
-                raise SimulationError(f"{where}: key '{kind}.{name}': found no such scalar, expected {expected}")

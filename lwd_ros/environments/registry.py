@@ -115,10 +115,14 @@ def _only(listed: tuple[str, ...]) -> Simulator:
         having = ", ".join(each.spec.name for each in found)
         raise SimulationError(f"{shown}: found in the environments {having}; name one, as in {found[0].spec.name}/TASK")
     if reason is not None and len(_sources()) == 1:
-        raise reason
+        guessed = str(reason).endswith("?")
+        raise SimulationError(
+            f"{reason}" + ("" if guessed else "; tasks of a YAML file need --environment with its path")
+        ) from reason
     unread = f"; not loaded: {', '.join(broken)}" if broken else ""
     raise SimulationError(
-        f"{shown}: found in no environment, expected one of {', '.join(names())} to have them{unread}"
+        f"{shown}: found in no environment, expected one of {', '.join(names())} to have them, or --environment with "
+        f"the path of a YAML file{unread}"
     )
 
 

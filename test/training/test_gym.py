@@ -242,6 +242,10 @@ def test_pictures_are_drawn_by_gymnasium_where_there_is_no_mujoco(write):
         ({"observation__goal": None}, "key 'observation.goal': found nothing, expected the index of every scalar"),
         ({"observation__scan": None}, "key 'observation.scan': found nothing, expected the index of every scalar"),
         ({"observation__elbow": 1}, "key 'observation.elbow': found no such scalar, expected one of contract 'toy': "),
+        (
+            {"observation__goal": None, "observation__gaol": 1},
+            "key 'observation.gaol': found no such scalar, expected one of",
+        ),
         ({"command__speed": None}, "key 'command.speed': found nothing, expected the index"),
         ({"command__force": 1}, "key 'command.force': found no such scalar, expected one of contract 'toy': speed"),
         ({"command__speed": 0}, "key 'command.target': found 0, expected every index once"),
