@@ -54,11 +54,12 @@ def channels(names: Sequence[str], mapping: Mapping[str, Channel], where: str) -
     before: dict[str, int] = {}
     for name in names:
         vector = vector_name(name) or name
+        place = before.get(vector, 0)
+        before[vector] = place + 1  # also where this element has a channel of its own
         if name in mapping:
             found.append(mapping[name])
         elif vector in mapping:
-            first, place = mapping[vector], before.get(vector, 0)
-            before[vector] = place + 1
+            first = mapping[vector]
             found.append(Channel(first.index + place, first.key, first.scale, first.offset))
         else:
             raise ContractError(

@@ -149,6 +149,11 @@ def test_observations_are_named_in_the_contracts_order_and_units(write):
     assert environment.observe().tolist() == observation.tolist()
 
 
+def test_an_element_of_a_vector_with_a_place_of_its_own_moves_no_other(write):
+    path = write(**{"observation__scan[1]": {"key": "robot", "index": 0, "scale": 0.01}})
+    assert make(path).reset(7)[1:4].tolist() == pytest.approx([2.0, 1.0, 4.0])
+
+
 def test_commands_become_actions_within_the_space(write):
     environment = make(write())
     environment.step(np.array([1.5, 0.2]))
