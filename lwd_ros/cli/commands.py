@@ -269,6 +269,8 @@ def environments(environment) -> None:
             found = simulator(name)
             built = found.make(found.spec.tasks[0], found.spec.contract())
         except LwdError as error:
+            if environment:
+                raise
             click.echo(f"{name}: cannot be used: {error}")
             continue
         spec = found.spec

@@ -1,0 +1,46 @@
+"""Pins what `lwd` says of what others give it: commands that cannot be loaded, environments that cannot be used."""
+
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from lwd_ros.cli import main, plugins
+
+PENDULUM = Path(__file__).resolve().parents[2] / "examples" / "inverted_pendulum"
+
+
+@pytest.fixture
+def lwd(monkeypatch, capsys):
+    """A function that runs `lwd` in this process; its exit status, what it printed, what it printed as an error."""
+
+    def run(*words) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lwd", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_a_command_that_cannot_be_loaded_is_named_and_harms_no_other(lwd, monkeypatch):
+    entries = EntryPoints([EntryPoint("gone", "nowhere.at_all:command", plugins.GROUP)])
+    monkeypatch.setattr(plugins, "entry_points", lambda **which: entries.select(**which))
+    status, printed, _ = lwd("--help")
+    assert status == 0 and "collect" in printed and "gone" in printed
+    for words in ((), ("--help",), ("part", "--fast", "3")):
+        status, printed, said = lwd("gone", *words)
+        assert status == 2 and not printed and len(said.splitlines()) == 1
+        assert said.startswith("lwd: 'lwd gone': nowhere.at_all:command cannot be loaded (ModuleNotFoundError: ")
+
+
+def test_an_environment_that_was_asked_for_and_cannot_be_used_is_an_error(lwd, tmp_path):
+    """One that is merely registered is listed with what is wrong with it."""
+    for name in ("environment.yaml", "contract.yaml"):
+        (tmp_path / name).write_text((PENDULUM / name).read_text())
+    file = tmp_path / "environment.yaml"
+    file.write_text(file.read_text() + "id: Moon-v0\n")
+    status, printed, said = lwd("environments", "--environment", file)
+    assert status == 2 and not printed
+    assert said.startswith(f"lwd: {file}: key 'id': found 2 times") and len(said.splitlines()) == 1
