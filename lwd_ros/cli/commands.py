@@ -296,11 +296,12 @@ def describe(model, folder) -> None:
         click.echo(json.dumps(_run_described(folder=folder), indent=1))
         return
     from lwd_ros.generator import PolicyGenerator, open_session
+    from lwd_ros.generator.model_file import content_of
 
     session, digest = open_session(model)
     metadata = session.get_modelmeta().custom_metadata_map
     others = [key for key in metadata if key.startswith("lwd_ros_")]  # of a method with a model file of its own kind
-    content = json.loads(metadata[others[0]]) if others else PolicyGenerator(model).metadata
+    content = content_of(metadata, str(model), others[0]) if others else PolicyGenerator(model).metadata
     click.echo(json.dumps({"sha256": digest, **content}, indent=1))
 
 

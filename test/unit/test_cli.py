@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lwd_ros.cli import main, plugins
+from lwd_ros.resources import share_path
 
 PENDULUM = Path(__file__).resolve().parents[2] / "examples" / "inverted_pendulum"
 
@@ -44,3 +45,16 @@ def test_an_environment_that_was_asked_for_and_cannot_be_used_is_an_error(lwd, t
     status, printed, said = lwd("environments", "--environment", file)
     assert status == 2 and not printed
     assert said.startswith(f"lwd: {file}: key 'id': found 2 times") and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["lwd_ros", "lwd_ros_of_another_method"])
+@pytest.mark.parametrize("text", ["{broken", "[" * 100_000, "[1]"])
+def test_a_model_file_whose_metadata_are_broken_is_one_sentence(lwd, tmp_path, key, text):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(share_path("models", "metaworld_mt10_tiny.onnx"))
+    del model.metadata_props[:]
+    model.metadata_props.add(key=key, value=text)
+    onnx.save(model, tmp_path / "m.onnx")
+    status, printed, said = lwd("describe", "--model", tmp_path / "m.onnx")
+    assert status == 2 and not printed and len(said.splitlines()) == 1
+    assert said.startswith(f"lwd: {tmp_path / 'm.onnx'}: its metadata is broken (")
