@@ -381,6 +381,23 @@ def test_what_a_user_can_mend_ends_a_running_node_in_one_sentence():
     assert "Traceback" not in done.stderr and "shutdown done" in done.stderr
 
 
+WITHOUT_PHYSICS = """
+import sys
+sys.modules["mujoco"] = None
+from lwd_ros.nodes import metaworld_bridge
+
+sys.exit(metaworld_bridge.main())
+"""
+
+
+def test_a_bridge_without_its_simulator_ends_and_says_how_to_get_it():
+    command = [sys.executable, "-c", WITHOUT_PHYSICS]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "environment 'metaworld': needs the package 'mujoco'; " in done.stderr and "lwd_ros[sim]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 IMPORTS_FOR_EVER = """
 import importlib, time
 from lwd_ros.nodes import start
