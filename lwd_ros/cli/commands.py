@@ -268,10 +268,12 @@ def environments(environment) -> None:
         try:
             found = simulator(name)
             built = found.make(found.spec.tasks[0], found.spec.contract())
-        except LwdError as error:
+        except (LwdError, ModuleNotFoundError) as error:
             if environment:
                 raise
-            click.echo(f"{name}: cannot be used: {error}")
+            is_package = isinstance(error, ModuleNotFoundError)
+            reason = f"needs the package '{error.name}': pip install 'lwd_ros[sim]'" if is_package else error
+            click.echo(f"{name}: cannot be used: {reason}")
             continue
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]

@@ -47,6 +47,24 @@ def test_an_environment_that_was_asked_for_and_cannot_be_used_is_an_error(lwd, t
     assert said.startswith(f"lwd: {file}: key 'id': found 2 times") and len(said.splitlines()) == 1
 
 
+def test_an_environment_without_its_packages_harms_no_other(lwd, monkeypatch):
+    from lwd_ros.environments import registry
+
+    class Bare:
+        spec = registry.simulator("metaworld").spec
+
+        def make(self, task, contract):
+            raise ModuleNotFoundError("No module named 'physics'", name="physics")
+
+    monkeypatch.setattr(registry, "names", lambda: ("first", "second"))
+    monkeypatch.setattr(registry, "simulator", lambda name: Bare())
+    status, printed, _ = lwd("environments")
+    hint = "cannot be used: needs the package 'physics': pip install 'lwd_ros[sim]'"
+    assert status == 0 and printed.splitlines() == [f"first: {hint}", f"second: {hint}"]
+    status, printed, said = lwd("environments", "--environment", "first")
+    assert status == 2 and not printed and said.startswith("lwd: 'lwd environments' needs the package 'physics': ")
+
+
 @pytest.mark.parametrize("key", ["lwd_ros", "lwd_ros_of_another_method"])
 @pytest.mark.parametrize("text", ["{broken", "[" * 100_000, "[1]"])
 def test_a_model_file_whose_metadata_are_broken_is_one_sentence(lwd, tmp_path, key, text):
