@@ -25,7 +25,8 @@ class WithPlugins(click.Group):
             try:
                 return entry.load()
             except Exception as error:  # whatever another distribution raises; all other commands must go on
-                return _unloadable(name, f"{entry.value} cannot be loaded ({type(error).__name__}: {error})")
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                return _unloadable(name, f"{entry.value} cannot be loaded ({problem})")
         if name in BENCHMARKS:
             raise click.UsageError(
                 f"'lwd {name}' is a command of the benchmarks, which are not installed: run 'pip install ./benchmarks' "

@@ -36,6 +36,16 @@ def test_a_command_that_cannot_be_loaded_is_named_and_harms_no_other(lwd, monkey
         assert said.startswith("lwd: 'lwd gone': nowhere.at_all:command cannot be loaded (ModuleNotFoundError: ")
 
 
+def test_a_command_whose_error_has_several_lines_is_one_sentence(lwd, monkeypatch, tmp_path):
+    (tmp_path / "talkative_command.py").write_text("raise RuntimeError('first\\nsecond')")
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = EntryPoints([EntryPoint("gone", "talkative_command:command", plugins.GROUP)])
+    monkeypatch.setattr(plugins, "entry_points", lambda **which: entries.select(**which))
+    status, printed, said = lwd("gone")
+    assert (status, printed) == (2, "")
+    assert said == "lwd: 'lwd gone': talkative_command:command cannot be loaded (RuntimeError: first second)\n"
+
+
 def test_an_environment_that_was_asked_for_and_cannot_be_used_is_an_error(lwd, tmp_path):
     """One that is merely registered is listed with what is wrong with it."""
     for name in ("environment.yaml", "contract.yaml"):
