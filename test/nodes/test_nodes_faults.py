@@ -252,8 +252,8 @@ def test_lifecycle_goes_round_and_the_latched_policy_comes_back(tmp_path):
 
 def test_the_command_names_a_missing_extra(tmp_path):
     """`lwd` names the missing extra in one sentence."""
-    code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect', '--out', 'x']; "
-    code += "from lwd_ros.cli import main; main()"
+    code = "import sys; sys.modules['mujoco'] = None; sys.argv = ['lwd', 'collect']; "
+    code += "sys.argv += ['--tasks', 'metaworld/mt10', '--out', 'x']; from lwd_ros.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=isolated_environment(),
