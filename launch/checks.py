@@ -1,4 +1,4 @@
-"""What both launch files check, before they start anything and when a node ends.
+"""What every launch file checks, before they start anything and when a node ends.
 
 Plain Python, loaded from the launch files' own folder: the Python of `ros2 launch` need not be the one that lwd_ros is
 installed in.

@@ -270,10 +270,12 @@ def environments(environment) -> None:
         try:
             found = simulator(name)
             built = found.make(found.spec.tasks[0], found.spec.contract())
-        except LwdError as error:
+        except (LwdError, ModuleNotFoundError) as error:
             if environment:
                 raise
-            click.echo(f"{name}: cannot be used: {error}")
+            is_package = isinstance(error, ModuleNotFoundError)
+            reason = f"needs the package '{error.name}': pip install 'lwd_ros[sim]'" if is_package else error
+            click.echo(f"{name}: cannot be used: {reason}")
             continue
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
@@ -298,11 +300,12 @@ def describe(model, folder) -> None:
         click.echo(json.dumps(_run_described(folder=folder), indent=1))
         return
     from lwd_ros.generator import PolicyGenerator, open_session
+    from lwd_ros.generator.model_file import content_of
 
     session, digest = open_session(model)
     metadata = session.get_modelmeta().custom_metadata_map
     others = [key for key in metadata if key.startswith("lwd_ros_")]  # of a method with a model file of its own kind
-    content = json.loads(metadata[others[0]]) if others else PolicyGenerator(model).metadata
+    content = content_of(metadata, str(model), others[0]) if others else PolicyGenerator(model).metadata
     click.echo(json.dumps({"sha256": digest, **content}, indent=1))
 
 

@@ -22,10 +22,27 @@ class WithPlugins(click.Group):
         if command is not None:
             return command
         for entry in entry_points(group=GROUP, name=name):
-            return entry.load()
+            try:
+                return entry.load()
+            except Exception as error:  # whatever another distribution raises; all other commands must go on
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                return _unloadable(name, f"{entry.value} cannot be loaded ({problem})")
         if name in BENCHMARKS:
             raise click.UsageError(
                 f"'lwd {name}' is a command of the benchmarks, which are not installed: run 'pip install ./benchmarks' "
                 "in the repository"
             )
         return None
+
+
+def _unloadable(name: str, reason: str) -> click.Command:
+    """A command that says why there is none."""
+
+    def refuse(**_arguments) -> None:
+        raise click.UsageError(f"'lwd {name}': {reason}")
+
+    rest = click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED)
+    settings = {"ignore_unknown_options": True}
+    return click.Command(
+        name, callback=refuse, params=[rest], help=reason, add_help_option=False, context_settings=settings
+    )

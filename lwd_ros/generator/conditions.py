@@ -83,7 +83,7 @@ class Condition:
             return np.array([self.names.index(value)], dtype=np.int64)
         try:
             numbers = np.empty(0) if value is None else np.asarray(value, dtype=np.float32)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # of an integer beyond floats
             numbers = np.empty(0)
         finite, size = np.count_nonzero(np.isfinite(numbers)), len(self.names)
         if numbers.shape != (size,) or finite < size:
@@ -100,7 +100,7 @@ class Condition:
             return text
         try:
             return np.array(json.loads(text), dtype=np.float64)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
             shown = text if len(text) < 60 else f"{text[:60]}..."
             raise ModelError(
                 f"condition '{self.name}': found '{shown}', expected {len(self.names)} numbers as [0.1, 0.2]"

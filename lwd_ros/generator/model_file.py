@@ -130,11 +130,20 @@ class ModelDescription:
         return description
 
 
-def content_of(metadata: Mapping[str, str], where: str) -> dict:
-    """The metadata of a model file as it stands there; ModelError where the file is not ours."""
-    if METADATA_KEY not in metadata:
-        raise ModelError(f"{where}: found no '{METADATA_KEY}' metadata, expected a file made by 'lwd export'")
-    return json.loads(metadata[METADATA_KEY])
+def content_of(metadata: Mapping[str, str], where: str, key: str = METADATA_KEY) -> dict:
+    """The metadata of a model file as it stands there; ModelError where the file is not ours, or `key` holds no JSON.
+
+    Another method may have a model file of its own kind, with a `key` of its own.
+    """
+    if key not in metadata:
+        raise ModelError(f"{where}: found no '{key}' metadata, expected a file made by 'lwd export'")
+    try:
+        content = json.loads(metadata[key])
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{where}: its metadata is broken ({type(error).__name__}: {error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{where}: its metadata is broken (found {type(content).__name__}, expected a mapping)")
+    return content
 
 
 def _conditions(content: dict, contract: Contract, where: str) -> tuple[Condition, ...]:

@@ -110,7 +110,8 @@ def load(folder: Path, data: Path | None = None) -> TrainedRun:
     if method := content.get("method"):
         raise ConfigError(f"{folder}: found a run of the method '{method}', expected one of 'lwd train'")
     config = TrainConfig.from_dict(content["config"], where=f"{folder}/run.json")
-    if any(steps_of(folder, stage) < steps for stage, steps in stages_of(folder, content).items()):
+    # A stage of no steps has no checkpoint: its networks are made anew, as they were.
+    if any(steps_of(folder, stage) < max(steps, 1) for stage, steps in stages_of(folder, content).items()):
         return train(config, Demonstrations(data or content["data"]), folder)
     torch.set_num_threads(1)
     summary, identity = DataSummary.load(folder), identity_of(content)

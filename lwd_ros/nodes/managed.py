@@ -280,6 +280,9 @@ def run(node_class, args=None) -> int:
         node.spin(executor, stop)
     except ExternalShutdownException:
         node.get_logger().info("the ROS context was shut down from outside")
+    except LwdError as error:
+        node.get_logger().fatal(f"ended: {_sentence(error)}")
+        status = 1
     except Exception:
         node.get_logger().fatal(f"ended by an error that is ours: {traceback.format_exc()}")
         status = _BUG

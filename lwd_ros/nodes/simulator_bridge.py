@@ -65,10 +65,14 @@ class SimulatorBridge(ManagedNode):
             text = "found a delay in mode 'lockstep', expected 0: each step waits for the answer to its observation"
             raise ParameterError(f"parameter 'observation_delay_s': {text}")
         settings = Settings(lockstep, self.get_parameter("command_timeout_s").value, self._asked_only, delay)
-        self._robot = SimulatedRobot(simulator, contract, settings, self, self._new_recorder())
-        task = self.get_parameter("task").value
-        if task:
-            self._robot.load(task, self.get_parameter("layout").value)
+        recorder, task = self._new_recorder(), self.get_parameter("task").value
+        try:
+            self._robot = SimulatedRobot(simulator, contract, settings, self, recorder)
+            if task:
+                self._robot.load(task, self.get_parameter("layout").value)
+        except ModuleNotFoundError as error:  # the physics are imported here first
+            text = f"needs the package '{error.name}'; those of the environments here: pip install 'lwd_ros[sim]'"
+            raise SimulationError(f"environment '{self._spec.name}': {text}") from error
         self._observations = StreamPublisher(self, binding.observation_streams, self.warn)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._status = self.create_publisher(TaskStatus, "~/task_status", 10)

@@ -335,7 +335,7 @@ def test_a_recording_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-CRASHES = """
+CRASHES = f"""
 import sys
 from lwd_ros.nodes import managed, policy_generator
 
@@ -343,7 +343,7 @@ class Generator(policy_generator.PolicyGeneratorNode):
     def activate(self):
         self.create_timer(0.1, lambda: 1 / 0, clock=self.steady)
 
-sys.exit(managed.run(Generator))
+sys.exit(managed.run(Generator, ["generator", "--ros-args", "-p", "model_file:={MODEL}"]))
 """
 
 
@@ -355,6 +355,48 @@ def test_a_crash_has_an_exit_status_of_its_own():
     assert done.returncode == 70
     assert "ended by an error that is ours" in done.stderr and "ZeroDivisionError" in done.stderr
     assert "shutdown done" in done.stderr  # through the lifecycle, as ever
+
+
+MISGIVEN = """
+import sys
+from lwd_ros.errors import LwdError
+from lwd_ros.nodes import managed
+
+class Node(managed.ManagedNode):
+    def __init__(self):
+        super().__init__("misgiven")
+
+    def spin(self, executor, stop):
+        raise LwdError("toy.yaml: key 'success.info': found 'there', expected one of reward")
+
+sys.exit(managed.run(Node))
+"""
+
+
+def test_what_a_user_can_mend_ends_a_running_node_in_one_sentence():
+    """Such as an entry of `info` that an environment does not have, which its first step shows."""
+    command = [sys.executable, "-c", MISGIVEN]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "ended: toy.yaml: key 'success.info': found 'there', expected one of reward" in done.stderr
+    assert "Traceback" not in done.stderr and "shutdown done" in done.stderr
+
+
+WITHOUT_PHYSICS = """
+import sys
+sys.modules["mujoco"] = None
+from lwd_ros.nodes import metaworld_bridge
+
+sys.exit(metaworld_bridge.main())
+"""
+
+
+def test_a_bridge_without_its_simulator_ends_and_says_how_to_get_it():
+    command = [sys.executable, "-c", WITHOUT_PHYSICS]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "environment 'metaworld': needs the package 'mujoco'; " in done.stderr and "lwd_ros[sim]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 IMPORTS_FOR_EVER = """

@@ -289,3 +289,11 @@ def test_make_says_in_one_line_what_is_wrong(tmp_path, argument, names):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode != 0 and names in done.stderr.splitlines()[0], done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_nothing_that_git_ignores_is_in_the_repository():
+    """As a type checker's cache of 25 MB once was."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == ""

@@ -154,6 +154,11 @@ def test_an_element_of_a_vector_may_have_a_place_of_its_own(write):
     assert environment.reset(7)[1:4].tolist() == [1.0, 100.0, 3.0]  # the others stand where they did
 
 
+def test_an_element_of_a_vector_with_a_place_of_its_own_moves_no_other(write):
+    path = write(**{"observation__scan[1]": {"key": "robot", "index": 0, "scale": 0.01}})
+    assert make(path).reset(7)[1:4].tolist() == pytest.approx([2.0, 1.0, 4.0])
+
+
 def test_commands_become_actions_within_the_space(write):
     environment = make(write())
     environment.step(np.array([1.5, 0.2]))

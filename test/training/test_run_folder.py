@@ -198,6 +198,13 @@ def _edited(folder, key, value):
     (folder / "run.json").write_text(json.dumps(content))
 
 
+def test_a_run_of_a_stage_without_steps_is_opened(demonstrations, tmp_path, contract):
+    """A stage of no steps leaves no checkpoint; its networks are those that training would have begun with."""
+    config = TrainConfig.from_dict(CONFIG | {"autoencoder": CONFIG["autoencoder"] | {"steps": 0}})
+    run = train(config, Demonstrations(demonstrations, contract), tmp_path / "run")
+    assert run_digest(load(tmp_path / "run")) == run_digest(run)
+
+
 @pytest.mark.parametrize("number", [None, 1, RUN_FORMAT + 1, "two"])
 def test_a_run_of_another_version_is_one_sentence(moved, tmp_path, number):
     shutil.copytree(moved[0] / "elsewhere", tmp_path / "run")

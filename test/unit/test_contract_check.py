@@ -375,7 +375,8 @@ def test_a_contract_without_binding_and_one_with_an_age_have_a_table():
 
 
 def test_stand_ins_are_as_the_messages_that_they_stand_for():
-    pytest.importorskip("trajectory_msgs.msg")
+    for package in ("trajectory_msgs", "sensor_msgs", "nav_msgs"):
+        pytest.importorskip(f"{package}.msg")
     from lwd_ros.contract.definitions import class_of, fields_of
     from lwd_ros.dataset.definitions import offline
 

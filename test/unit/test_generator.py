@@ -333,7 +333,7 @@ def test_a_request_names_its_conditions_in_texts():
         (["seen", "seen"], ["[1]", "[2]"], "condition 'seen': found two values, expected one"),
         *(
             (["seen"], [text], f"condition 'seen': found '{text[:60]}")
-            for text in ("", "far", "[1, [2]]", '{"x": 1}', "[" * 20_000, "[1, null, {}]")
+            for text in ("", "far", "[1, [2]]", '{"x": 1}', "[" * 20_000, "[1, null, {}]", f"[1{'0' * 400}, 2]")
         ),
     ],
 )

@@ -263,6 +263,7 @@ def test_live_and_recorded_classes_give_the_same():
     """rclpy's classes, rosbags' of ROS 1 and 2 (through their bytes), and stand-ins; tf2_msgs itself has no wheel."""
     from importlib import import_module
 
+    pytest.importorskip("geometry_msgs.msg")
     shape = [
         ("base", "arm", (1.0, 2.0, 3.0), (0.5, 0.5, -0.5, 0.5)),
         ("arm", "tool", (0.1, 0.0, 0.7), (0.6, 0.0, 0.8, 0.0)),
