@@ -14,7 +14,14 @@ from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import DatasetError, Episode, TaskFile, write_meta
 from lwd_ros.environments.actors import ExpertActor
 from lwd_ros.environments.disturbance import action_noise
-from lwd_ros.environments.environment import Environment, Left, Simulator, StatesExperts, require_capability
+from lwd_ros.environments.environment import (
+    Environment,
+    Left,
+    Simulator,
+    StatesExperts,
+    StatesItself,
+    require_capability,
+)
 from lwd_ros.environments.episode import Record, absolute, run_episode
 from lwd_ros.environments.expert import Given, expert_of, load, name_of
 from lwd_ros.environments.layouts import TRAINING_LAYOUTS
@@ -177,6 +184,8 @@ def _describe(
     """What a task's file says of how it was made; `counts` comes beside it."""
     described = {"task": task, "task_index": index, "contract": contract.digest, **settings.to_dict()}
     described["noise"] = list(settings.noise)  # as it will be read back
+    if isinstance(simulator, StatesItself):
+        described["environment_digest"] = simulator.digest()
     if given:
         return described | {"expert": name_of(given)}
     number = simulator.expert_revision(task, settings.anywhere > 0) if isinstance(simulator, StatesExperts) else 0
@@ -190,7 +199,7 @@ def _require_same_settings(folder: Path, wanted: dict[Path, dict]) -> None:
         expected = wanted.get(path)
         if expected is None:
             raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
-        unstated = {"expert_revision": 0, "anywhere": 0, "expert": None}
+        unstated = {"expert_revision": 0, "anywhere": 0, "expert": None, "environment_digest": ""}
         found, expected = unstated | found, unstated | expected
         for key, value in expected.items():
             if found.get(key) != value:

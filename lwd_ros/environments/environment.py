@@ -228,6 +228,15 @@ class StatesExperts(Protocol):
 
 
 @runtime_checkable
+class StatesItself(Protocol):
+    """Capability `digest`, of a simulator that users describe: its datasets say which description they are of."""
+
+    def digest(self) -> str:
+        """SHA-256 of all that its tasks' physics, observations and successes depend on, 64 hex digits."""
+        ...
+
+
+@runtime_checkable
 class Disturbable(Protocol):
     """Capability `disturb`: an environment whose physics can be pushed about."""
 

@@ -3,8 +3,10 @@
 docs/reference/environments.md has the keys.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,11 @@ class GymSimulator:
     observation: Mapping[str, Channel]
     command: Mapping[str, Channel]
     success: Success | None
+
+    def digest(self) -> str:
+        """SHA-256 of the file's content but for its name and its contract, 64 hex digits; see `StatesItself`."""
+        content = asdict(replace(self, spec=replace(self.spec, name="", contract_file=Path())))
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def require_contract(self, contract: Contract) -> None:
         """As `Simulator.require_contract`."""

@@ -76,7 +76,10 @@ class Listener(Protocol):
         """Something worth a line happened."""
 
     def warn(self, sentence: str) -> None:
-        """Something is not as it should be."""
+        """Something is not as it should be, and may be so many times a second."""
+
+    def warn_once(self, sentence: str) -> None:
+        """Something is not as it should be, and is said this once: no such sentence may be left out."""
 
     def how_to_ask(self, task: str) -> str:
         """How a user asks for a policy for `task`."""
@@ -121,7 +124,7 @@ class SimulatedRobot:
         self._environments: dict[str, Environment] = {}
         self._environment: Environment | None = None
         self._taken: deque[tuple[np.ndarray, int]] = deque()  # observations that have not left yet, with their stamps
-        self._named: RunningPolicy | None = None  # the last policy that `info` said does not count
+        self._named: RunningPolicy | None = None  # the last policy that the log said does not count
         self._started = self._behind = self._success = False
         self._episode = self._steps = self._first_success = 0
         self._sent_s, self._stepped_s, self._deadline_s = -np.inf, -np.inf, steady_s()
@@ -247,7 +250,7 @@ class SimulatedRobot:
         if refused is not None and refused != self._named:
             self._named = refused
             ask = self._listener.how_to_ask(self.waits_for)
-            self._listener.warn(f"{self._gate.why_held(self._steady_s())}; ask for one: {ask}")
+            self._listener.warn_once(f"{self._gate.why_held(self._steady_s())}; ask for one: {ask}")
 
     def _answered(self) -> None:
         if self._settings.lockstep and self._started and self._environment is not None and self._gate.fresh:

@@ -148,6 +148,10 @@ class SimulatorBridge(ManagedNode):
         """As `Listener.info`."""
         self.get_logger().info(sentence)
 
+    def warn_once(self, sentence: str) -> None:
+        """As `Listener.warn_once`."""
+        self.get_logger().warning(sentence)
+
     def how_to_ask(self, task: str) -> str:
         """As `Listener.how_to_ask`."""
         service = self.resolve_service_name("policy_generator/generate_policy")

@@ -11,7 +11,9 @@ import yaml
 from gymnasium import spaces
 
 from lwd_ros.contract import Contract, ContractError
+from lwd_ros.dataset import DatasetError
 from lwd_ros.environments import registry
+from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.environments.environment import SimulationError, require_capability
 from lwd_ros.environments.gym_file import KEYS
 from lwd_ros.environments.rendering import RenderError
@@ -364,3 +366,26 @@ def test_the_pendulum_falls_by_itself_and_its_force_is_in_newtons():
     environment.reset(3)
     environment.step(np.array([150.0]))
     assert environment.unwrapped.data.ctrl.tolist() == [1.5]
+
+
+def push(observation):
+    """A regulator of the pole."""
+    return 100.0 * np.array([[0.741, 6.023, 0.868, 1.012]]) @ observation
+
+
+def test_a_dataset_knows_the_file_that_its_environment_was_described_by(tmp_path):
+    """The same file elsewhere goes on with it; another description is refused, for what is there would be lost."""
+    for name in ("environment.yaml", "contract.yaml"):
+        (tmp_path / name).write_text((PENDULUM.parent / name).read_text(encoding="utf-8"), encoding="utf-8")
+    moved, given = tmp_path / "environment.yaml", {"workers": 1, "expert": push}
+
+    def run(path):
+        contract = registry.simulator(path).spec.contract()
+        settings = CollectSettings(episodes=1, noise=(0.0, 0.0))
+        return collect(tmp_path / "data", ("balance",), contract, settings, environment=path, **given)
+
+    digest = run(PENDULUM)["digest"]
+    assert run(moved)["digest"] == digest
+    moved.write_text(moved.read_text(encoding="utf-8") + "kwargs: {reset_noise_scale: 0.02}\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"'environment_digest' of balance: found '[0-9a-f]{64}', asked for"):
+        run(moved)

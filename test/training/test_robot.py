@@ -120,6 +120,7 @@ class Cell:
 
     def __init__(self, recorder=None, **settings):
         self.now, self.moments, self.said, self.warned, self.callbacks = 50.0, [], [], [], []
+        self.warned_once = []
         self.simulator = ToySimulator()
         self.robot = SimulatedRobot(
             self.simulator,
@@ -139,6 +140,9 @@ class Cell:
 
     def warn(self, sentence):
         self.warned.append(sentence)
+
+    def warn_once(self, sentence):
+        self.warned_once.append(sentence)
 
     def how_to_ask(self, task):
         return f"ASK {task}"
@@ -379,12 +383,12 @@ def test_a_held_arm_waits_for_a_policy_of_its_task_and_says_how_to_ask():
     assert cell.robot.complaint().endswith("no policy runs; ask for one: ASK go")
     asked(cell, task="back")
     assert cell.robot.waits_for == "go"
-    assert cell.warned == [
+    assert cell.warned_once == [
         "'go' is loaded, and the arm is held until a policy for it commands: the policy that runs is for 'back'; "
         "ask for one: ASK go"
     ]
     asked(cell, task="back")
-    assert len(cell.warned) == 1  # each policy is named once
+    assert len(cell.warned_once) == 1  # each policy is named once
     asked(cell)
     assert cell.robot.waits_for == "" and "policy p for 'go' commands: the arm is held no more" in cell.said
     cell.command(speed=3.0)
