@@ -273,8 +273,9 @@ def environments(environment) -> None:
         except (LwdError, ModuleNotFoundError) as error:
             if environment:
                 raise
-            is_package = isinstance(error, ModuleNotFoundError)
-            reason = f"needs the package '{error.name}': pip install 'lwd_ros[sim]'" if is_package else error
+            reason = str(error)
+            if isinstance(error, ModuleNotFoundError):
+                reason = f"needs the package '{error.name}': pip install 'lwd_ros[sim]'"
             click.echo(f"{name}: cannot be used: {reason}")
             continue
         spec = found.spec
