@@ -45,7 +45,7 @@ class Arm:
     def assert_held(self) -> None:
         """The bridge says that the arm is held, and it stands still once it has swung into its place."""
         step = self.cell.task.step
-        self.cell.wait("the hand to be in its place", lambda: self.cell.task.step > step + 160)
+        self.cell.wait("the hand to be in its place", lambda: self.cell.task.step > step + 240)
         assert self.moved(1.0) < 1e-3
         assert self.cell.task.holding and self.cell.task.missed_ticks == 0
 

@@ -16,6 +16,7 @@ from lwd_ros.generator import PolicyGenerator
 
 ROOT = Path(lwd_ros.__file__).parents[1]
 TASKS = "drawer-open-v3,drawer-close-v3"
+REACH = ["--tasks", "reach-v3"]
 CHAIN = ["evaluate", "--chain", "--model", "{}/model.onnx", "--tasks"]
 SHIPPED_CHAIN = ["evaluate", "--chain", "--model", str(ROOT / "models" / "metaworld_mt10_visible.onnx"), "--tasks"]
 CONFIG = """
@@ -173,7 +174,10 @@ def test_model_file_tells_what_made_it(folder):
             ["train", "--config", "{}/config.yaml", "--data", "{}/data", "--out", "{}/x", "--seed", "9" * 30],
             "key 'seed': found 999999999999999999999999999999, expected a whole number, 0 or more, below 2**63",
         ),
-        (["collect", "--noise", "0.3", "0.1", "--out", "{}/y"], "noise: found (0.3, 0.1), expected two numbers"),
+        (
+            ["collect", *REACH, "--noise", "0.3", "0.1", "--out", "{}/y"],
+            "noise: found (0.3, 0.1), expected two numbers",
+        ),
         (["export", "--run", "{}/data", "--out", "{}/x.onnx"], "'lwd train' made"),
         (["export", "--run", "{}/list", "--out", "{}/x.onnx"], "list/run.json: found no 'config'; expected a folder"),
         (["export", "--run", "{}/other", "--out", "{}/x.onnx"], "other/run.json: found no 'data'; expected a folder"),
@@ -191,7 +195,7 @@ def test_model_file_tells_what_made_it(folder):
         (["collect", "--tasks", "reach-v3,reach-v3", "--out", "{}/y"], "found 'reach-v3' twice"),
         (["demo", "--layout", "-1"], "'--layout': -1 is not in the range x>=0"),
         (["collect", "--tasks", "juggle-v3", "--out", "{}/y"], "'juggle-v3' is unknown"),
-        (["collect", "--first-layout", "200000", "--out", "{}/y"], "kept for validation and reporting"),
+        (["collect", *REACH, "--first-layout", "200000", "--out", "{}/y"], "kept for validation and reporting"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(folder, arguments, sentence):
