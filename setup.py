@@ -9,6 +9,7 @@ NODES = ["policy_generator", "policy_controller", "simulator_bridge", "metaworld
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
 CLUSTER = ["dask[distributed]"]
 TF = ["pytransform3d>=3.5"]
+BAGS = ["rosbags", "mcap", "pyarrow", "tqdm", "matplotlib", *TF]
 
 
 def share(*patterns):
@@ -51,9 +52,10 @@ setup(
         ],
         "cluster": CLUSTER,
         "tf": TF,
-        "bags": ["rosbags"],
+        "bags": BAGS,
+        "record": ["mcap"],
         "dev": [
-            *[*CLUSTER, *TF, "rosbags", "colcon-ros", "colcon-output"],
+            *[*CLUSTER, *TF, *BAGS, "colcon-ros", "colcon-output"],
             *["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML"],
         ],
         "docs": ["sphinx", "myst-parser", "furo", "sphinx-click", "pydantic"],

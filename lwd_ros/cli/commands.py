@@ -318,7 +318,7 @@ def _run_described(folder: Path) -> dict:
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend end in one sentence and status 2, not in a traceback."""
+    """Entry point: what a user can mend ends in one sentence and status 1, wrong usage in 2, Ctrl-C in 130."""
     try:
         sys.exit(cli(standalone_mode=False))
     except click.Abort:
@@ -331,7 +331,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         click.echo(f"lwd: {error.filename}: {error.strerror}" if error.filename else f"lwd: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1)
     except LwdError as error:
         click.echo(f"lwd: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1)

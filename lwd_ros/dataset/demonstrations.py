@@ -31,13 +31,15 @@ class Episode:
     `observation` is float64 [T, observations] and `action` float64 [T, commands], both in the contract's order and
     units; `action` is the expert's clean, limited command, not the disturbed one that was executed. `layout` is the
     seed of the object positions; `after` names the tasks that ran before it in the same scene, and what else
-    happened to the hand, joined by "+", '' for a fresh start.
+    happened to the hand, joined by "+", '' for a fresh start. `source` says where a recorded demonstration comes from
+    (a file and its seconds), '' for one that was collected.
     """
 
     observation: np.ndarray
     action: np.ndarray
     layout: int
     after: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,20 @@ class TaskFile:
         """
         lengths = [len(episode.action) for episode in episodes]
         frame = np.concatenate([np.arange(n) for n in lengths])
-        table = pa.table(
-            {
-                "observation.state": _lists([e.observation for e in episodes]),
-                "action": _lists([e.action for e in episodes]),
-                "episode_index": pa.array(np.repeat(np.arange(len(episodes)), lengths), pa.int64()),
-                "frame_index": pa.array(frame, pa.int64()),
-                "timestamp": pa.array(frame * period_s, pa.float64()),
-                "task_index": pa.array(np.full(len(frame), task_index), pa.int64()),
-                "task": pa.array([task] * len(frame)).dictionary_encode(),
-                "layout": pa.array(np.repeat([e.layout for e in episodes], lengths), pa.int64()),
-                "after": pa.array(np.repeat([e.after for e in episodes], lengths)).dictionary_encode(),
-            }
-        ).replace_schema_metadata({"lwd_ros": json.dumps(settings, sort_keys=True)})
+        columns = {
+            "observation.state": _lists([e.observation for e in episodes]),
+            "action": _lists([e.action for e in episodes]),
+            "episode_index": pa.array(np.repeat(np.arange(len(episodes)), lengths), pa.int64()),
+            "frame_index": pa.array(frame, pa.int64()),
+            "timestamp": pa.array(frame * period_s, pa.float64()),
+            "task_index": pa.array(np.full(len(frame), task_index), pa.int64()),
+            "task": pa.array([task] * len(frame)).dictionary_encode(),
+            "layout": pa.array(np.repeat([e.layout for e in episodes], lengths), pa.int64()),
+            "after": pa.array(np.repeat([e.after for e in episodes], lengths)).dictionary_encode(),
+        }
+        if any(episode.source for episode in episodes):  # collected ones have none, and keep their bytes
+            columns["source"] = pa.array(np.repeat([e.source for e in episodes], lengths)).dictionary_encode()
+        table = pa.table(columns).replace_schema_metadata({"lwd_ros": json.dumps(settings, sort_keys=True)})
         with written_whole(self.path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
@@ -97,6 +100,9 @@ class TaskFile:
             index = _column(table, "episode_index", pa.types.is_integer, "whole numbers").to_numpy()
             layout = _column(table, "layout", pa.types.is_integer, "whole numbers").to_numpy()
             after = _column(table, "after", _is_text, "texts").to_pylist()
+            source = [""] * len(after)
+            if "source" in table.column_names:
+                source = _column(table, "source", _is_text, "texts").to_pylist()
         except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
             raise DatasetError(f"{self.path}: cannot be read as demonstrations: {error}") from error
         if not len(index):
@@ -111,7 +117,8 @@ class TaskFile:
         starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1))
         ends = [*starts[1:], len(index)]
         return [
-            Episode(observation[a:b], action[a:b], int(layout[a]), after[a]) for a, b in zip(starts, ends, strict=True)
+            Episode(observation[a:b], action[a:b], int(layout[a]), after[a], source[a])
+            for a, b in zip(starts, ends, strict=True)
         ]
 
 

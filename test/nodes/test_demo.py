@@ -74,7 +74,7 @@ def test_no_process_outlives_the_demo(tmp_path, number):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     done = subprocess.run([*COMMAND, tmp_path / "file" / "out"], capture_output=True, text=True)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stderr == f"lwd: {tmp_path / 'file' / 'out'}: cannot be written (Not a directory)\n"
 
 

@@ -53,7 +53,7 @@ def test_an_environment_that_was_asked_for_and_cannot_be_used_is_an_error(lwd, t
     file = tmp_path / "environment.yaml"
     file.write_text(file.read_text() + "id: Moon-v0\n")
     status, printed, said = lwd("environments", "--environment", file)
-    assert status == 2 and not printed
+    assert status == 1 and not printed
     assert said.startswith(f"lwd: {file}: key 'id': found 2 times") and len(said.splitlines()) == 1
 
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "environments": {"reading", "contract", "dataset", "policy"},
     "learning": {"reading", "contract", "policy", "dataset", "generator"},
     "evaluation": {"reading", "contract", "policy", "control", "generator", "dataset", "environments", "learning"},
-    "nodes": {"contract", "policy", "control", "generator", "transforms", "environments"},
+    "nodes": {"reading", "contract", "policy", "control", "generator", "transforms", "environments", "dataset"},
     "demo": {
         "reading",
         "contract",
@@ -63,7 +63,7 @@ LIBRARIES = {  # all that these layers may import from outside the standard libr
     "control": {"numpy"},
     "generator": {"numpy", "onnxruntime"},
     "transforms": {"numpy", "pytransform3d"},
-    "dataset": {"numpy", "pyarrow", "rosbags"},
+    "dataset": {"numpy", "pyarrow", "rosbags", "mcap", "zstandard", "tqdm", "matplotlib"},
     "resources": {"ament_index_python"},
     "files": set(),
     "errors": set(),
