@@ -189,3 +189,28 @@ def test_a_study_of_a_run_that_is_not_there_says_so(folder):
 
 def test_the_shipped_study_can_be_loaded():
     assert len(Study.load(Path(__file__).parents[1] / "config/study/metaworld.yaml").jobs) > 100
+
+
+def test_tasks_with_layouts_of_their_own_are_judged_on_those(folder):
+    """The other tasks, validation layouts and the order of tasks stay as they are."""
+    entries = [entry | {"layouts": "reporting"} for entry in _entries(folder) if entry["entry"] == "mlp"]
+    entries = [{**entries[0], "seeds": [0], "entry": "apart"}]
+    moved = {TASKS[0]: 700_000}
+    study = Study.load(_file(folder, entries, first_layout_of=moved))
+    assert list(run_study(study)) == ["apart_seed0"]
+    result = json.loads((folder / "results" / "apart_seed0.json").read_text())
+    assert result["protocol"]["first_layout_of"] == moved and result["protocol"]["first_layout"] == 200_000
+    assert list(result["tasks"]) == list(TASKS)
+    for task, row in result["tasks"].items():
+        first = moved.get(task, 200_000)
+        assert all(first <= layout < first + 2 for layout in row["failed_layouts"])
+    rates = [row["success"] for row in result["tasks"].values()]
+    assert result["mean_success"] == sum(rates) / len(rates)
+    assert run_study(study) == {}
+    with pytest.raises(StudyError, match="first_layout_of"):
+        run_study(Study.load(_file(folder, entries)))
+
+
+def test_layouts_of_their_own_are_reporting_ones(folder):
+    with pytest.raises(StudyError, match="key 'first_layout_of': found"):
+        Study.load(_file(folder, _entries(folder), first_layout_of={TASKS[0]: 700}))

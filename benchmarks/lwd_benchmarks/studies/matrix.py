@@ -3,11 +3,13 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -27,6 +29,7 @@ from lwd_ros.learning.export import export
 from lwd_ros.learning.train import load, train
 from lwd_ros.reading import read_yaml
 
+_TASKS = {"mt10": MT10, "mt50": MT50}
 FIRST_LAYOUT = {"validation": VALIDATION_LAYOUTS.start, "reporting": REPORTING_LAYOUTS.start}
 
 
@@ -71,12 +74,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Study:
-    """A study's file: where data, runs and results lie, and the jobs in the order in which they are done."""
+    """A study's file: where data, runs and results lie, and the jobs in the order in which they are done.
+
+    Attributes:
+        first_layout_of: tasks whose reporting layouts begin elsewhere: their experts were changed after a look at the
+            usual ones.
+    """
 
     data: dict[str, Path]
     results: Path
     runs: Path
     jobs: tuple[Job, ...]
+    first_layout_of: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> "Study":
@@ -95,7 +104,14 @@ class Study:
         if twice:
             raise StudyError(f"{path}: found '{twice[0]}' twice, expected every entry and seed once")
         data = {name: Path(folder) for name, folder in content["data"].items()}
-        return cls(data, Path(content["results"]), Path(content["runs"]), jobs)
+        moved = content.get("first_layout_of", {})
+        reporting = isinstance(moved, dict) and all(
+            isinstance(first, int) and first in REPORTING_LAYOUTS for first in moved.values()
+        )
+        if not reporting:
+            expected = f"layouts from {REPORTING_LAYOUTS.start} on, by task"
+            raise StudyError(f"{path}: key 'first_layout_of': found {moved!r}, expected {expected}")
+        return cls(data, Path(content["results"]), Path(content["runs"]), jobs, moved)
 
 
 def _jobs(entry, sets, path) -> Iterator[Job]:
@@ -187,7 +203,15 @@ def _identity(study: Study, job: Job) -> dict:
     used = study.results / f"{job.run_of}_seed{job.seed}.json"
     if job.run_of and used.exists():
         identity["run_of_digest"] = _read(used)["model_digest"]
+    if (moved := _moved(study, job)) and not job.chain:
+        identity["first_layout_of"] = moved
     return json.loads(json.dumps(identity))
+
+
+def _moved(study: Study, job: Job) -> dict[str, int]:
+    """Tasks of the job that are judged on layouts of their own."""
+    tasks = _TASKS[job.set] if job.layouts == "reporting" else ()
+    return {task: first for task, first in study.first_layout_of.items() if task in tasks}
 
 
 def _read(path: Path) -> dict:
@@ -222,17 +246,17 @@ def _done(study: Study, job: Job) -> bool:
 
 def _run(study: Study, job: Job) -> tuple[str, float]:
     """Train, export, judge and write one result."""
-    first = FIRST_LAYOUT[job.layouts]
     config, seconds, start = None, None, time.perf_counter()
     if job.method == EXPERT:
-        result = evaluate_expert({"mt10": MT10, "mt50": MT50}[job.set], job.episodes, first, 1)
+        result = _judge(study, job, evaluate_expert, _TASKS[job.set])
     else:
         model = study.runs / f"{job.name}.onnx"
         anew = not job.run_of and not (study.runs / job.name).exists()
         config = _train(study, job, model)
         seconds = round(time.perf_counter() - start, 1) if anew else None  # unknown after a stop
-        judge = evaluate_chain if job.chain else evaluate
-        result = judge(model, job.chain or PolicyGenerator(model).tasks, job.episodes, first, 1)
+        result = _judge(
+            study, job, partial(evaluate_chain if job.chain else evaluate, model), PolicyGenerator(model).tasks
+        )
     result["study"] = {
         "entry": job.entry,
         "set": job.set,
@@ -249,6 +273,26 @@ def _run(study: Study, job: Job) -> tuple[str, float]:
     }
     write(ChainResult if job.chain else StudyResult, result, _result(study, job))
     return job.name, result["success" if job.chain else "mean_success"]
+
+
+def _judge(study: Study, job: Job, judge: Callable[..., dict], tasks: Sequence[str]) -> dict:
+    """One result of all tasks, each on its own layouts."""
+    first = FIRST_LAYOUT[job.layouts]
+    if job.chain:
+        return judge(job.chain, job.episodes, first, 1)
+    moved = _moved(study, job)
+    firsts = {task: moved.get(task, first) for task in tasks}
+    parts = {
+        start: judge([task for task in tasks if firsts[task] == start], job.episodes, start, 1)
+        for start in dict.fromkeys(firsts.values())
+    }
+    result = parts[firsts[tasks[0]]]
+    result["tasks"] = {task: parts[firsts[task]]["tasks"][task] for task in tasks}
+    result["mean_success"] = float(np.mean([row["success"] for row in result["tasks"].values()]))
+    result["protocol"]["first_layout"] = first
+    if moved:
+        result["protocol"]["first_layout_of"] = moved
+    return result
 
 
 def _train(study: Study, job: Job, model: Path) -> TrainConfig:
