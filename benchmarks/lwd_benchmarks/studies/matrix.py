@@ -203,8 +203,7 @@ def _identity(study: Study, job: Job) -> dict:
     used = study.results / f"{job.run_of}_seed{job.seed}.json"
     if job.run_of and used.exists():
         identity["run_of_digest"] = _read(used)["model_digest"]
-    if (moved := _moved(study, job)) and not job.chain:
-        identity["first_layout_of"] = moved
+    identity["first_layout_of"] = (not job.chain and _moved(study, job)) or None  # older results lack the key
     return json.loads(json.dumps(identity))
 
 
