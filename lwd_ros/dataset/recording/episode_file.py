@@ -23,9 +23,15 @@ class EpisodeFile:
     def __init__(self, path: Path):
         """Make the file, which must not exist."""
         self.path, self.summary = path, FileSummary(path.name)
-        self._file = open(path, "xb")
+        self._file = path.open("xb")
         self._writer = Writer(self._file, chunk_size=_CHUNK, compression=CompressionType.ZSTD)
-        self._writer.start("ros2", f"lwd_ros {__version__}")
+        try:
+            self._writer.start("ros2", f"lwd_ros {__version__}")
+            self._file.flush()
+        except OSError:
+            self.abandon()
+            path.unlink(missing_ok=True)
+            raise
         self._schemas: dict[str, int] = {}
         self._channels: dict[RecordedTopic, int] = {}
         self._flushed = time.monotonic()
