@@ -112,7 +112,8 @@ class Recorder(ManagedNode):
     def deactivate(self) -> None:
         if self.session.is_open:
             self.interrupted = True
-            self.get_logger().warning(f"the node ends while an episode is open: {self.stop(False)[1]}")
+            self.get_logger().warning("the node ends while an episode is open, which is kept as failed")
+            self.stop(False)
         self._publish_status()
         self._activation.close()
 

@@ -5,9 +5,6 @@ import os
 import time
 from pathlib import Path
 
-from mcap.reader import make_reader
-from mcap.writer import CompressionType, Writer
-
 from lwd_ros import __version__
 from lwd_ros.dataset.recording.metadata import FileSummary
 from lwd_ros.dataset.recording.schemas import schema_of
@@ -22,6 +19,8 @@ class EpisodeFile:
 
     def __init__(self, path: Path):
         """Make the file, which must not exist."""
+        from mcap.writer import CompressionType, Writer
+
         self.path, self.summary = path, FileSummary(path.name)
         self._file = path.open("xb")
         self._writer = Writer(self._file, chunk_size=_CHUNK, compression=CompressionType.ZSTD)
@@ -75,6 +74,8 @@ class EpisodeFile:
 
 def summary_of(path: Path) -> FileSummary | None:
     """What a whole file holds, by its own summary; None of a file that was not finished or is no MCAP."""
+    from mcap.reader import make_reader
+
     try:
         with open(path, "rb") as file:
             summary = make_reader(file).get_summary()

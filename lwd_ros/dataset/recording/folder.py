@@ -1,6 +1,7 @@
 """A recording: a folder that rosbag2 takes for one bag, with one file for each episode that was kept."""
 
 import contextlib
+import importlib.util
 import os
 import re
 from dataclasses import dataclass
@@ -38,9 +39,11 @@ class Recording:
         Where it holds something and is not continued, a new name is chosen beside it; `folder` says which.
 
         Raises:
-            RecordingError: what is continued is no recording; or `folder` is a file.
+            RecordingError: what is continued is no recording; `folder` is a file; or mcap is not installed.
             OSError: naming the folder, where it cannot be made.
         """
+        if importlib.util.find_spec("mcap") is None:
+            raise RecordingError("found no library 'mcap', expected it to record: pip install 'lwd_ros[record]'")
         folder = Path(os.path.abspath(folder))
         if folder.exists() and not folder.is_dir():
             raise RecordingError(f"{folder}: found a file, expected a folder or a new name")
