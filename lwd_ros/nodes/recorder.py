@@ -47,9 +47,9 @@ class Recorder(ManagedNode):
         self.declare("controller", "policy_controller", "policy controller whose status and ticks are recorded")
         self.declare("cache_mb", 100, "what may wait for the disk, MB; what is more is dropped and counted", 1, 100_000)
         self.declare("joy_topic", "joy", "joystick whose buttons start and end episodes, where some are given")
-        for name, what in (("start", "starts, and ends one that succeeded"), ("fail", "ends one that failed")):
-            self.declare(f"joy_{name}", -1, f"number of the button that {what}; -1: none", -1, 1000)
-        self.declare("joy_discard", -1, "number of the button that throws the episode away; -1: none", -1, 1000)
+        self.declare("joy_start", -1, "button that starts, and ends an episode that succeeded; -1: none", -1, 1000)
+        self.declare("joy_fail", -1, "button that ends an episode that failed; -1: none", -1, 1000)
+        self.declare("joy_discard", -1, "button that throws the episode away; -1: none", -1, 1000)
         self.done = False
         """Set to end the node."""
         self.missing: list[str] = []
