@@ -1,8 +1,7 @@
 """Topics that are recorded where they are there: as they are published, with the quality of service that is offered."""
 
-from collections.abc import Callable, Mapping
-
 from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -10,6 +9,7 @@ from lwd_ros.contract import ContractError
 from lwd_ros.dataset.recording import OfferedQos
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.graph import differ, publishers
+from lwd_ros.nodes.streams import Tap, losses
 
 
 def offered_qos(node: Node, topic: str) -> list[OfferedQos]:
@@ -33,7 +33,7 @@ def offered_qos(node: Node, topic: str) -> list[OfferedQos]:
 
 
 class FollowedTopic:
-    """A raw subscription that adapts to the publishers of one topic: `take(topic, type, CDR, info)` for each message.
+    """A raw subscription that adapts to the publishers of one topic; `tap` hears its messages.
 
     `type` is "" where it is that of the first publisher.
     """
@@ -44,12 +44,12 @@ class FollowedTopic:
         topic: str,
         message_type: str,
         usual: QoSProfile,
-        take: Callable[[str, str, bytes, Mapping], None],
+        tap: Tap,
         group: CallbackGroup,
     ):
         """Subscribe at once where the type is known and installed, else as soon as `follow` finds a publisher."""
         self.topic, self.type, self._usual = topic, message_type, usual
-        self._node, self._take, self._group = node, take, group
+        self._node, self._tap, self._group = node, tap, group
         self._profile = usual
         self._subscription = None
         self.problem = ""
@@ -91,11 +91,17 @@ class FollowedTopic:
             return False
 
         def arrived(content: bytes, info) -> None:
-            self._take(self.topic, self.type, content, info)
+            self._tap(self.topic, self.type, content, info)
 
         self._profile = qos
         self._subscription = self._node.create_subscription(
-            kind, self.topic, arrived, qos, callback_group=self._group, raw=True
+            kind,
+            self.topic,
+            arrived,
+            qos,
+            callback_group=self._group,
+            event_callbacks=SubscriptionEventCallbacks(message_lost=losses(self._tap, self.topic)),
+            raw=True,
         )
         return True
 

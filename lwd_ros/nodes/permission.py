@@ -12,7 +12,7 @@ from lwd_ros.contract.fields import reader
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.definitions import require_fields
 from lwd_ros.nodes.graph import node_names, publishers, unreceived
-from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, Tap, profile, qos_of, tapped
+from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, Tap, losses, profile, qos_of, tapped
 
 
 class PermissionSubscriber:
@@ -67,6 +67,11 @@ class PermissionSubscriber:
             if info.current_count_change < 0:  # whose yes it was, of several, nobody knows
                 gone(place)
 
+        events = SubscriptionEventCallbacks(
+            matched=matched,
+            incompatible_qos=incompatible,
+            message_lost=None if self._tap is None else losses(self._tap, stream.topic),
+        )
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
@@ -74,7 +79,7 @@ class PermissionSubscriber:
                 arrived if self._tap is None else tapped(self._tap, stream.topic, stream.type, kind, arrived),
                 profile(stream.qos, BEST_EFFORT),
                 callback_group=group,
-                event_callbacks=SubscriptionEventCallbacks(matched=matched, incompatible_qos=incompatible),
+                event_callbacks=events,
                 raw=self._tap is not None,
             )
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -9,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from lwd_ros.contract import Contract, PermissionStream, Stream
 from lwd_ros.control import ObservationAssembler
 from lwd_ros.nodes.followed import FollowedTopic
+from lwd_ros.nodes.graph import publishers
 from lwd_ros.nodes.managed import ManagedNode
 from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.streams import StreamSubscriber
@@ -55,11 +57,12 @@ class RecordedTopics:
         Raises:
             ContractError: a message type is not installed or lacks a field.
         """
-        binding = contract.require_binding()
+        self._binding = binding = contract.require_binding()
         self._node, self._take, self._group = node, take, group
         self._optional = {node.resolve_topic_name(topic) for topic in optional}
         self._commands_optional = commands_optional
         self._owners: dict[str, object] = {}  # whose messages of a topic are recorded, where several subscribe to it
+        self._lost: dict[str, int] = {}
         self.version = 0
         """Another number whenever a subscription is another one."""
         simulated = node.get_parameter("use_sim_time").value
@@ -67,30 +70,56 @@ class RecordedTopics:
         self._command_streams, self._permission_streams = binding.command_streams, binding.permission_streams
         self._commanded: dict[int, float] = {}  # when a command stream gave something last, s
         self._permitted: dict[int, float] = {}
-        self._parts: list = []
+        self._streams = (binding.observation_streams, binding.command_streams, binding.permission_streams)
+        self._of_streams: list = []
         self._followed: list[FollowedTopic] = []
         try:
-            self._subscribe_to_streams(binding)
+            self._subscribe_to_streams()
             self._follow(controller, further)
         except Exception:
             self.destroy()
             raise
 
-    def _subscribe_to_streams(self, binding) -> None:
+    def _subscribe_to_streams(self) -> None:
         node, group, warn = self._node, self._group, self._node.warn
-        tap = self._tap("observation")
+        observed, commanded, permitting = self._streams
         self._observations = StreamSubscriber(
-            node, binding.observation_streams, self._on_observation, warn, _BEST_EFFORT, group, tap
+            node, observed, self._on_observation, warn, _BEST_EFFORT, group, self._tap("observation")
         )
-        self._parts.append(self._observations)
-        tap = self._tap("command")
-        self._commands = StreamSubscriber(node, binding.command_streams, self._on_command, warn, _RELIABLE, group, tap)
-        self._parts.append(self._commands)
-        tap = self._tap("permission")
+        self._of_streams = [self._observations]
+        self._commands = StreamSubscriber(
+            node, commanded, self._on_command, warn, _RELIABLE, group, self._tap("command")
+        )
+        self._of_streams.append(self._commands)
         self._permissions = PermissionSubscriber(
-            node, binding.permission_streams, self._on_permission, lambda place: None, warn, group, tap
+            node, permitting, self._on_permission, lambda place: None, warn, group, self._tap("permission")
         )
-        self._parts.append(self._permissions)
+        self._of_streams.append(self._permissions)
+
+    def _fitting(self, streams):
+        """Streams whose reliability the contract leaves open, as their publishers offer it: nothing is lost then."""
+        result = []
+        for stream in streams:
+            if stream.topic and stream.qos.reliability is None:
+                offered = {info.qos_profile.reliability for info in publishers(self._node, stream.topic)}
+                if offered:
+                    kind = "reliable" if offered == {ReliabilityPolicy.RELIABLE} else "best_effort"
+                    stream = replace(stream, qos=replace(stream.qos, reliability=kind))
+            result.append(stream)
+        return tuple(result)
+
+    def _fit_streams(self) -> None:
+        """Subscribe anew where publishers offer something else than is asked for."""
+        binding = self._binding
+        bound = (binding.observation_streams, binding.command_streams, binding.permission_streams)
+        fitting = tuple(self._fitting(streams) for streams in bound)
+        if fitting == self._streams:
+            return
+        for each in self._of_streams:
+            each.destroy()
+        self._streams = fitting
+        self._subscribe_to_streams()
+        self.version += 1
 
     def _follow(self, controller: str, further: Sequence[str]) -> None:
         known = [
@@ -114,22 +143,29 @@ class RecordedTopics:
             taken.add(name)
             tap = self._tap(f"followed {name}")
             self._followed.append(FollowedTopic(self._node, topic, message_type, usual, tap, self._group))
-        self._parts += self._followed
         self._further = {self._node.resolve_topic_name(topic) for topic in further}
 
-    def _tap(self, owner: str) -> Callable[[str, str, bytes, Mapping], None]:
-        """What takes the messages of one of the subscribers; a topic that two share is recorded once."""
+    def _tap(self, owner: str) -> "_Tap":
+        return _Tap(self, owner)
 
-        names: dict[str, str] = {}
+    def resolved(self, topic: str) -> str:
+        """What a topic is called in the ROS graph."""
+        return self._node.resolve_topic_name(topic)
 
-        def tap(topic: str, message_type: str, content: bytes, info: Mapping) -> None:
-            name = names.get(topic)
-            if name is None:
-                name = names[topic] = self._node.resolve_topic_name(topic)
-            if self._owners.setdefault(name, owner) == owner:
-                self._take(name, message_type, content, info)
+    def hear(self, owner: str, name: str, message_type: str, content: bytes, info: Mapping) -> None:
+        """A message of the subscriber `owner`; a topic that two subscribe to is recorded once."""
+        if self._owners.setdefault(name, owner) == owner:
+            self._take(name, message_type, content, info)
 
-        return tap
+    def take_lost(self) -> dict[str, int]:
+        """By topic since the last call: messages that the middleware could not deliver."""
+        lost, self._lost = self._lost, {}
+        return lost
+
+    def lose(self, owner: str, topic: str, count: int) -> None:
+        """The middleware lost messages of the subscriber `owner`."""
+        if self._owners.get(self._node.resolve_topic_name(topic), owner) == owner:
+            self._lost[topic] = self._lost.get(topic, 0) + count
 
     def _on_observation(self, place: int, stamp_ns: int, frame_id: str | None, values, _received_ns: int) -> None:
         self._assembler.add(place, stamp_ns, frame_id, values, self._node.now_s())
@@ -140,8 +176,10 @@ class RecordedTopics:
     def _on_permission(self, place: int, _value: float, _received_ns: int) -> None:
         self._permitted[place] = self._node.now_s()
 
-    def follow(self) -> None:
-        """Look at the publishers of the topics that are no streams, now and then."""
+    def follow(self, idle: bool) -> None:
+        """Look at the publishers, now and then. Subscriptions to streams change while no episode is open, `idle`."""
+        if idle:
+            self._fit_streams()
         for each in self._followed:
             self.version += each.follow()
             if each.problem:
@@ -203,5 +241,22 @@ class RecordedTopics:
 
     def destroy(self) -> None:
         """End all subscriptions."""
-        for each in self._parts:
+        for each in (*self._of_streams, *self._followed):
             each.destroy()
+
+
+class _Tap:
+    """What one subscriber, `owner`, gives its messages to."""
+
+    def __init__(self, topics: RecordedTopics, owner: str):
+        self._topics, self._owner = topics, owner
+        self._names: dict[str, str] = {}
+
+    def __call__(self, topic: str, message_type: str, content: bytes, info: Mapping) -> None:
+        name = self._names.get(topic)
+        if name is None:
+            name = self._names[topic] = self._topics.resolved(topic)
+        self._topics.hear(self._owner, name, message_type, content, info)
+
+    def lost(self, topic: str, count: int) -> None:
+        self._topics.lose(self._owner, topic, count)

@@ -56,6 +56,7 @@ class Recorder(ManagedNode):
         """One sentence for each stream that gives nothing now."""
         self.interrupted = False
         """Whether the node's end closed an episode."""
+        self._lost: dict[str, int] = {}  # messages of the open episode that the middleware lost, by topic
         self._group = MutuallyExclusiveCallbackGroup()
         self._configuration = self._activation = contextlib.ExitStack()
 
@@ -143,6 +144,8 @@ class Recorder(ManagedNode):
         except (OSError, RecordingError) as error:
             return False, self._failed("not started", error)
         self.task = task
+        self._topics.take_lost()  # those from before it
+        self._lost = {}
         self._markers.publish(marker)
         self._publish_status()
         sentence = f"episode {self.session.number} of '{task}' is being recorded"
@@ -169,9 +172,15 @@ class Recorder(ManagedNode):
         )
         if dropped:
             sentence += f"; {dropped} messages were dropped, for the disk was slower than the topics"
-            self.get_logger().error(sentence)
+        self._count_lost()
+        if self._lost:
+            counts = ", ".join(f"{count} of {topic}" for topic, count in self._lost.items())
+            sentence += f"; the middleware lost {counts}"
+        log = self.get_logger()
+        if dropped or self._lost:
+            log.warning(sentence)
         else:
-            self.get_logger().info(sentence)
+            log.info(sentence)
         return True, sentence
 
     def discard(self) -> tuple[bool, str]:
@@ -211,6 +220,10 @@ class Recorder(ManagedNode):
                     break
                 subscription.callback(*taken)
 
+    def _count_lost(self) -> None:
+        for topic, count in self._topics.take_lost().items():
+            self._lost[topic] = self._lost.get(topic, 0) + count
+
     def _on_start(self, request, response):
         response.success, response.message = self.start(request.task)
         response.episode = self.session.number
@@ -232,7 +245,7 @@ class Recorder(ManagedNode):
     # What it tells
 
     def _look(self) -> None:
-        self._topics.follow()
+        self._topics.follow(idle=not self.session.is_open)
         self.missing = self._topics.missing()
         if self.session.is_open:
             failure = self.session.failure
@@ -240,6 +253,7 @@ class Recorder(ManagedNode):
                 number = self.session.number
                 self.session.leave()
                 self._failed(f"episode {number} is cut off and not listed", failure)
+            self._count_lost()
             for sentence in self.missing:
                 self.warn(f"recording without it: {sentence}")
             if self.session.dropped:
@@ -288,6 +302,7 @@ class Recorder(ManagedNode):
             "kept": session.recording.kept,
             "discarded": session.discarded,
             "dropped": session.dropped,
+            "lost": sum(self._lost.values()),
         }
         what = f"recording episode {session.number} of '{session.task}'" if session.is_open else "ready"
         if session.dropped:

@@ -1,7 +1,7 @@
 """A contract's streams as subscriptions and publishers."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -28,8 +28,21 @@ OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscrip
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 
-Tap = Callable[[str, str, bytes, Mapping], None]
-"""Takes a message as it came: topic as the contract has it, type, CDR, the middleware's info."""
+
+class Tap(Protocol):
+    """Who hears messages as they came."""
+
+    def __call__(self, topic: str, message_type: str, content: bytes, info: Mapping) -> None:
+        """Take one: topic as the contract has it, type, CDR, the middleware's info."""
+
+    def lost(self, topic: str, count: int) -> None:
+        """The middleware could not deliver so many messages of a topic."""
+
+
+def losses(tap: Tap, topic: str) -> Callable:
+    """What a subscription's event of lost messages calls."""
+    return lambda event: tap.lost(topic, event.total_count_change)
+
 
 _RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 _DURABILITY = {"volatile": DurabilityPolicy.VOLATILE, "transient_local": DurabilityPolicy.TRANSIENT_LOCAL}
@@ -150,7 +163,10 @@ class StreamSubscriber:
         def incompatible(event) -> None:
             self._refuse(f"{first.topic}: a publisher's QoS is incompatible ({qos_of(event)})")
 
-        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=incompatible,
+            message_lost=None if self._tap is None else losses(self._tap, first.topic),
+        )
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
