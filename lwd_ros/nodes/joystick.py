@@ -1,6 +1,7 @@
 """A joystick's buttons as switches."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 
 from sensor_msgs.msg import Joy
@@ -24,9 +25,9 @@ class Joystick:
         self._buttons = {name: number for name, number in buttons.items() if number >= 0}
         self._down: dict[str, bool] | None = None
         self._acted: dict[str, float] = dict.fromkeys(self._buttons, -math.inf)
-        self._subscription = node.create_subscription(Joy, topic, self._on_joy, 10)
+        self.subscription = node.create_subscription(Joy, topic, self._on_joy, 10)
 
-    def _on_joy(self, message: Joy) -> None:
+    def _on_joy(self, message: Joy, info) -> None:
         for name, number in self._buttons.items():
             if number >= len(message.buttons):
                 found = f"{self._topic}: found {len(message.buttons)} buttons"
@@ -34,7 +35,7 @@ class Joystick:
                 return
         down = {name: bool(message.buttons[number]) for name, number in self._buttons.items()}
         before, self._down = self._down, down
-        now = self._node.now_s()
+        now = 1e-9 * (info["received_timestamp"] or time.time_ns())  # what waited meanwhile bounced all the same
         for name in self._buttons:
             if before is None or not down[name] or before[name] or now - self._acted[name] < _BOUNCE_S:
                 continue
@@ -43,4 +44,4 @@ class Joystick:
 
     def destroy(self) -> None:
         """End the subscription."""
-        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_subscription(self.subscription)

@@ -57,6 +57,7 @@ class Recorder(ManagedNode):
         self.interrupted = False
         """Whether the node's end closed an episode."""
         self._lost: dict[str, int] = {}  # messages of the open episode that the middleware lost, by topic
+        self._urgent_too: list = []  # subscriptions that are served as soon as those of the topics
         self._group = MutuallyExclusiveCallbackGroup()
         self._configuration = self._activation = contextlib.ExitStack()
 
@@ -103,11 +104,13 @@ class Recorder(ManagedNode):
             undo.callback(self._topics.destroy)
             timer = self.create_timer(_LOOK_S, self._look, clock=self.steady)
             undo.callback(self.destroy_timer, timer)
+            self._urgent_too = []
             buttons = {name: self.get_parameter(f"joy_{name}").value for name in ("start", "fail", "discard")}
             if any(number >= 0 for number in buttons.values()):
                 acts = {"start": self.toggle, "fail": lambda: self.stop(False), "discard": self.discard}
                 joystick = Joystick(self, self.get_parameter("joy_topic").value, buttons, acts)
                 undo.callback(joystick.destroy)
+                self._urgent_too = [joystick.subscription]
             self._activation = undo.pop_all()
 
     def deactivate(self) -> None:
@@ -288,7 +291,7 @@ class Recorder(ManagedNode):
                 continue
             version = (self._topics, self._topics.version)
             if watched != version:
-                executor.watch(self._group)
+                executor.watch(self._group, self._urgent_too)
                 watched = version
             executor.serve_urgent(_TURN_S)
             if time.monotonic() - served >= _TURN_S:

@@ -27,8 +27,8 @@ class Demonstrator:
 
     def __init__(self, cell: Cell):
         self.cell, self.shows, self.sent = cell, True, 0
-        self._joints = cell.node.create_publisher(JointState, "joint_states", 10)
-        self._commands = cell.node.create_publisher(Float64MultiArray, "command", 10)
+        self._joints = cell.node.create_publisher(JointState, "joint_states", 100)
+        self._commands = cell.node.create_publisher(Float64MultiArray, "command", 100)
         cell.node.create_timer(0.01, self._show)
         self.states: list[RecorderStatus] = []
         cell.subscribe(RecorderStatus, "recorder/status", self.states.append)
