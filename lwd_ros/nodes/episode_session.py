@@ -73,7 +73,7 @@ class EpisodeSession:
         return self._writer.failure if self._writer is not None else None
 
     def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
+        return self._node.clock_ns()
 
     def take(self, topic: str, message_type: str, content: bytes, info: Mapping) -> None:
         """One message of a topic, in CDR, with the middleware's info."""

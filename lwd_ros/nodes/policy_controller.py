@@ -33,7 +33,7 @@ from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.permission import PermissionSubscriber
 from lwd_ros.nodes.policy_delivery import ASK_EVERY_S, PolicyDelivery
-from lwd_ros.nodes.rclpy_private import take_message, write_log
+from lwd_ros.nodes.rclpy_private import write_log
 from lwd_ros.nodes.streams import BEST_EFFORT, StreamPublisher, StreamSubscriber
 from lwd_ros.policy import Policy
 
@@ -65,8 +65,6 @@ class PolicyController(ManagedNode):
         )
         self._core: ControllerCore = None  # there is one from configure to cleanup
         self._urgent = MutuallyExclusiveCallbackGroup()
-        clock = self.resolve_topic_name("/clock")
-        self._clocks = [each for each in self.subscriptions if each.topic_name == clock]  # there with `use_sim_time`
         self._activation = self._configuration = contextlib.ExitStack()
 
     def configure(self) -> None:
@@ -79,7 +77,7 @@ class PolicyController(ManagedNode):
             self.get_parameter("policy_timeout_s").value,
             self.get_parameter("stop_outside_training_range").value,
             simulated_time=self.get_parameter("use_sim_time").value,
-            stamp_clock_ns=self._clock_ns,
+            stamp_clock_ns=self.clock_ns,
         )
         self._interpreter = InterpreterGuard()
         with contextlib.ExitStack() as undo:
@@ -181,13 +179,6 @@ class PolicyController(ManagedNode):
         self._configuration.close()
         self._core = None  # type: ignore[assignment]
 
-    def _clock_ns(self) -> int:
-        """The node's clock, with what waits unread in /clock: an observation may have been read before its time was."""
-        for clock in self._clocks:
-            while (taken := take_message(clock)) is not None:
-                clock.callback(taken[0])
-        return self.get_clock().now().nanoseconds
-
     # The loop
 
     def spin(self, executor: ControlExecutor, stop: threading.Event) -> None:
@@ -201,7 +192,7 @@ class PolicyController(ManagedNode):
                 continue
             turns, core = self._turns, self._core
             if turns is not watched:  # another activation, with other subscriptions and timers
-                executor.watch(self._urgent, self._clocks)  # the clocks move the timers of `use_sim_time`
+                executor.watch(self._urgent, self.clock_subscriptions)  # the clocks move the timers of `use_sim_time`
                 watched = turns
             wait_s = turns.wait_s(self.now_s(), core.incomplete, checks_wait=self._intake.pending > 0)
             executor.serve_urgent(wait_s)

@@ -142,6 +142,7 @@ class Recorder(ManagedNode):
         self.missing = self._topics.missing()
         if self.missing:
             return False, f"not started: {'; '.join(self.missing)}"
+        self._take_waiting()  # what came before the episode is none of it, by whatever clock
         try:
             marker = self.session.begin(task, self._topics.latched())
         except (OSError, RecordingError) as error:
@@ -291,7 +292,7 @@ class Recorder(ManagedNode):
                 continue
             version = (self._topics, self._topics.version)
             if watched != version:
-                executor.watch(self._group, self._urgent_too)
+                executor.watch(self._group, [*self._urgent_too, *self.clock_subscriptions])
                 watched = version
             executor.serve_urgent(_TURN_S)
             if time.monotonic() - served >= _TURN_S:
