@@ -57,6 +57,7 @@ class Recorder(ManagedNode):
         self.interrupted = False
         """Whether the node's end closed an episode."""
         self._lost: dict[str, int] = {}  # messages of the open episode that the middleware lost, by topic
+        self._failure = ""  # what ended the last episode early
         self._urgent_too: list = []  # subscriptions that are served as soon as those of the topics
         self._group = MutuallyExclusiveCallbackGroup()
         self._configuration = self._activation = contextlib.ExitStack()
@@ -147,7 +148,7 @@ class Recorder(ManagedNode):
             marker = self.session.begin(task, self._topics.latched())
         except (OSError, RecordingError) as error:
             return False, self._failed("not started", error)
-        self.task = task
+        self.task, self._failure = task, ""
         self._topics.take_lost()  # those from before it
         self._lost = {}
         self._markers.publish(marker)
@@ -159,7 +160,7 @@ class Recorder(ManagedNode):
     def stop(self, success: bool) -> tuple[bool, str]:
         """End the open episode and keep it; whether it is whole on the disk, and a sentence."""
         if not self.session.is_open:
-            return False, "found no open episode, expected one"
+            return False, self._failure or "found no open episode, expected one"
         self._take_waiting()
         number, task = self.session.number, self.session.task
         try:
@@ -211,6 +212,7 @@ class Recorder(ManagedNode):
             f"{self.session.recording.folder}: {what} ({reason}); {self.session.recording.kept} whole episodes stay"
         )
         self.get_logger().error(sentence)
+        self._failure = sentence
         return sentence
 
     def _take_waiting(self) -> None:
@@ -309,6 +311,8 @@ class Recorder(ManagedNode):
             "lost": sum(self._lost.values()),
         }
         what = f"recording episode {session.number} of '{session.task}'" if session.is_open else "ready"
+        if self._failure:
+            return DiagnosticStatus.ERROR, self._failure, values
         if session.dropped:
             return DiagnosticStatus.ERROR, f"{what}; {session.dropped} messages dropped", values
         if self.missing:
