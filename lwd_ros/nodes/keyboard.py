@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import sys
 import termios
 import tty
@@ -25,8 +26,15 @@ def keys_at_once() -> Iterator[None]:
         tty.setcbreak(descriptor)
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-        print()
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            _write("\n")
+
+
+def _write(text: str) -> None:
+    """Write to the terminal, which may be gone; recording goes on then until its end is told by a signal."""
+    with contextlib.suppress(OSError):
+        print(text, end="", flush=True)
 
 
 class Keyboard:
@@ -37,13 +45,15 @@ class Keyboard:
         self._recorder, self._tasks = recorder, list(tasks)
         recorder.create_timer(_LOOK_S, self._look, clock=recorder.steady)
         recorder.create_timer(_LINE_S, self.show, clock=recorder.steady)
-        print(HELP, flush=True)
+        _write(f"{HELP}\n")
         if len(self._tasks) > 1:
-            print("tasks: " + ", ".join(f"{place} {task}" for place, task in enumerate(self._tasks, 1)), flush=True)
+            _write("tasks: " + ", ".join(f"{place} {task}" for place, task in enumerate(self._tasks, 1)) + "\n")
 
     def _look(self) -> None:
         while select.select([sys.stdin], [], [], 0.0)[0]:
-            keys = os.read(sys.stdin.fileno(), 64).decode(errors="ignore")
+            keys = ""
+            with contextlib.suppress(OSError):
+                keys = os.read(sys.stdin.fileno(), 64).decode(errors="ignore")
             if not keys:  # the terminal is gone
                 self._recorder.done = True
                 return
@@ -54,7 +64,7 @@ class Keyboard:
 
     def _press(self, key: str) -> None:
         recorder = self._recorder
-        print("\r\x1b[K", end="", flush=True)  # what is logged now takes the line
+        _write("\r\x1b[K")  # what is logged now takes the line
         if not recorder.is_active:
             self._tell(f"the recorder is {recorder.state}")
         elif key in " rR":
@@ -96,7 +106,7 @@ class Keyboard:
 
     def _tell(self, sentence: str) -> None:
         """A line of its own, above the status."""
-        print(f"\r\x1b[K{sentence}", flush=True)
+        _write(f"\r\x1b[K{sentence}\n")
         self.show()
 
     def show(self) -> None:
@@ -104,8 +114,8 @@ class Keyboard:
         recorder = self._recorder
         if not recorder.is_active:
             return
-        width = (os.get_terminal_size().columns if sys.stdout.isatty() else 0) or _WIDTH
-        print(f"\r\x1b[K{self.line()[: width - 1]}", end="", flush=True)
+        width = shutil.get_terminal_size((_WIDTH, 0)).columns
+        _write(f"\r\x1b[K{self.line()[: width - 1]}")
 
     def line(self) -> str:
         """The status: task, episode, seconds, messages, what is missing."""

@@ -1,6 +1,7 @@
 """The recorder as a command of a terminal."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ def record_at_terminal(arguments: list[str], tasks: Sequence[str] | None) -> int
             Keyboard(node, tasks)
         return node
 
+    # A terminal that is closed, or a connection that is lost, ends an episode as any signal does.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with keys_at_once() if tasks is not None else contextlib.nullcontext():
         status = run(recorder, arguments)
     interrupted = any(node.interrupted and not node.done for node in nodes)

@@ -158,6 +158,11 @@ def test_a_recording_is_continued_or_gets_another_name(tmp_path):
     assert len(read(tmp_path / "demo")) == 10
 
 
+def test_a_recording_without_an_episode_leaves_its_name_free(tmp_path):
+    Recording(tmp_path / "demo")
+    assert Recording(tmp_path / "demo").folder == tmp_path / "demo"
+
+
 def test_a_topic_keeps_the_qos_of_its_first_message(tmp_path):
     """rosbags and rosbag2 take a topic of two QoS for two: one of them would be read without its messages."""
     record(Recording(tmp_path / "demo"))

@@ -47,7 +47,7 @@ class Recording:
         folder = Path(os.path.abspath(folder))
         if folder.exists() and not folder.is_dir():
             raise RecordingError(f"{folder}: found a file, expected a folder or a new name")
-        taken = folder.is_dir() and any(folder.iterdir())
+        taken = folder.is_dir() and any(folder.iterdir()) and not _is_empty(folder)
         self.folder = folder if append or not taken else _beside(folder)
         self._name = re.compile(re.escape(self.folder.name) + r"_(\d+)\.mcap")
         self._files: dict[int, FileSummary] = {}
@@ -138,6 +138,13 @@ class Recording:
             file.write(metadata_yaml([self._files[number] for number in sorted(self._files)]))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder is a recording without an episode, as one leaves it that was started and ended."""
+    if [path.name for path in folder.iterdir()] != [METADATA]:
+        return False
+    return (folder / METADATA).read_text(encoding="utf-8", errors="replace") == metadata_yaml([])
 
 
 def _beside(folder: Path) -> Path:
