@@ -160,7 +160,7 @@ $(VENV)/stamp-lwd_msgs: $(MSGS) $(VENV)/stamp-ros
 	@touch $@
 
 $(VENV)/stamp-lwd_ros: setup.py setup.cfg pyproject.toml $(VENV)/stamp-lwd_msgs
-	$(call quietly,lwd_ros and the simulator: 1 minute,$(PIP_INSTALL) -e .[demo])
+	$(call quietly,lwd_ros and the simulator: 1 minute,$(PIP_INSTALL) -e .[demo$(comma)record])
 	@touch $@
 
 # PyPI has no tf2_msgs: the one message of it that the nodes read is built from test/tf2_msgs, for the tests alone.

@@ -11,6 +11,7 @@ import click
 from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
+from lwd_ros.cli.record import record
 from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
 from lwd_ros.contract import Contract
 from lwd_ros.demo.command import demo
@@ -26,6 +27,7 @@ def cli() -> None:
 
 
 cli.add_command(contract)
+cli.add_command(record)
 cli.add_command(needing(demo, "demo"))
 
 _OWN = "own"  # what '--expert' without a value stands for

@@ -27,7 +27,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.contract.table import rows, summary, table
 from lwd_ros.errors import LwdError
 from lwd_ros.nodes.executor import ControlExecutor
-from lwd_ros.nodes.rclpy_private import guard_transitions, lifecycle_state, parameter_overrides
+from lwd_ros.nodes.rclpy_private import guard_transitions, lifecycle_state, parameter_overrides, take_message
 
 _WARN_EVERY_S = 2.0
 _WARNINGS_KEPT = 100
@@ -57,6 +57,9 @@ class ManagedNode(LifecycleNode):
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.declare("autostart", True, "configure and activate at start-up, without a lifecycle manager")
         guard_transitions(self, self._refuse_transition)
+        clock = self.resolve_topic_name("/clock")
+        self.clock_subscriptions = [each for each in self.subscriptions if each.topic_name == clock]
+        """There with `use_sim_time`."""
         self._wall = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
@@ -118,6 +121,13 @@ class ManagedNode(LifecycleNode):
     def now_s(self) -> float:
         """Seconds of the steady clock."""
         return time.monotonic()
+
+    def clock_ns(self) -> int:
+        """The node's clock, with what waits unread in /clock: a message may have been read before its time was."""
+        for clock in self.clock_subscriptions:
+            while (taken := take_message(clock)) is not None:
+                clock.callback(taken[0])
+        return self.get_clock().now().nanoseconds
 
     def warn(self, sentence: str, more: Callable[[], str] | None = None) -> None:
         """Log a warning, every two seconds at most; sentences that differ in more than their numbers count apart.

@@ -210,15 +210,15 @@ def test_a_stop_is_not_undone_by_policies_from_before_it(robot_with, make_policy
 CLOCK_AHEAD_AT_STOP = """
 import sys, time
 from types import SimpleNamespace
-from lwd_ros.nodes import policy_controller
+from lwd_ros.nodes import policy_controller, policy_delivery
 
 class Controller(policy_controller.PolicyController):
     def _on_stop(self, request, response):
-        policy_controller.time = SimpleNamespace(time_ns=lambda: time.time_ns() + 3_000_000_000)
+        policy_delivery.time = SimpleNamespace(time_ns=lambda: time.time_ns() + 3_000_000_000)
         try:
             return super()._on_stop(request, response)
         finally:
-            policy_controller.time = time
+            policy_delivery.time = time
 
 sys.exit(policy_controller.run(Controller))
 """

@@ -63,6 +63,20 @@ def test_continue_answers_each_stamp_with_the_limited_command_of_the_policy(make
     assert core.active is policy
 
 
+def test_what_the_policy_said_is_kept_beside_the_command_where_it_is_wanted(make_policy):
+    policy, core = make_policy(3), ControllerCore(control_contract())
+    feeder = Feeder(core)
+    offer(core, policy)
+    vector = np.random.default_rng(0).normal(size=21)
+    assert tick(core, feeder, 1, vector).output is None
+    core.keeps_output = True
+    command = tick(core, feeder, 2, vector)
+    np.testing.assert_array_equal(command.output, policy.forward(vector, np.empty(4)))
+    assert not np.array_equal(command.output, command.vector)
+    np.testing.assert_array_equal(core.answered.vector, vector)
+    assert core.watch(feeder.now + 1.0).output is None  # a safe command is nobody's answer
+
+
 def test_hold_stops_the_hand_and_keeps_the_gripper(start):
     core, feeder = start(on_fault="hold")
     assert core.watch(feeder.now + 0.09) is None
