@@ -60,20 +60,20 @@ class Types:
 
     def _store(self, channel: Channel) -> tuple[Typestore, str]:
         """The store that knows the channel's type, and what the type is called there."""
-        kind, why = channel.type, "the recording has no definition of it"
+        kind, why = _named_in_full(channel.type), "the recording has no definition of it"
         if channel.definition.form:
             try:
                 parsed, name = _parsed(channel.definition, kind)
                 store = self._registered(self._completed(parsed, channel.encoding))
                 store.get_msgdef(name)
-                self._by_type.setdefault(kind, (store, name))
+                self._by_type.setdefault(channel.type, (store, name))
                 return store, name
             except Exception as error:  # rosbags' parser asserts, among others, on what it does not know
                 why = f"its definition in the recording cannot be read: {' '.join(str(error).split())[:200]}"
         store = get_typestore(self._standard[channel.encoding])
         if kind not in store.fielddefs:
             raise BagError(f"{channel.topic}: found the type {kind!r}, expected one that is known here ({why})")
-        self._by_type.setdefault(kind, (store, kind))
+        self._by_type.setdefault(channel.type, (store, kind))
         return store, kind
 
     def _completed(self, parsed: dict, encoding: str) -> dict:
@@ -119,6 +119,11 @@ class Types:
         if id(store) not in self._offline:
             self._offline[id(store)] = offline(store or get_typestore(self._standard["cdr"]))
         return self._offline[id(store)]
+
+
+def _named_in_full(kind: str) -> str:
+    """Early recordings, and those of ROS 1, write "pkg/Name"."""
+    return kind.replace("/", "/msg/") if kind.count("/") == 1 else kind
 
 
 def _named(description) -> str | None:
