@@ -71,16 +71,17 @@ def parse_yaml(text: str, where: str, error: type[LwdError] = LwdError) -> Any:
     try:
         node = loader.get_single_node()
         guesses = [] if node is None else list(dict.fromkeys(_guesses(node, "", set())))
-        if guesses:
-            named = ", ".join(f"'{key}' in line {line}" for key, line in guesses[:_MOST_NAMED])
-            others = f" and {len(guesses) - _MOST_NAMED} more" if len(guesses) > _MOST_NAMED else ""
-            count = "1 guess that nobody has" if len(guesses) == 1 else f"{len(guesses)} guesses that nobody has"
-            raise error(f"{where}: found {count} confirmed, {named}{others}; expected each checked and {GUESS} removed")
-        return None if node is None else loader.construct_document(node)
+        content = None if node is None or guesses else loader.construct_document(node)
     except _Twice as cause:
         raise error(f"{where}: {cause}") from cause
     except (yaml.YAMLError, ValueError, RecursionError) as cause:  # PyYAML lets a bad date's ValueError through
         raise error(f"{where}: is not YAML: {' '.join(str(cause).split())}") from cause
+    if guesses:
+        named = ", ".join(f"'{key}' in line {line}" for key, line in guesses[:_MOST_NAMED])
+        others = f" and {len(guesses) - _MOST_NAMED} more" if len(guesses) > _MOST_NAMED else ""
+        count = f"{len(guesses)} {'guess' if len(guesses) == 1 else 'guesses'} that nobody has confirmed"
+        raise error(f"{where}: found {count}, {named}{others}; expected each checked and its mark {GUESS} removed")
+    return content
 
 
 def _guesses(node: yaml.Node, key: str, seen: set[int]) -> Iterator[tuple[str, int]]:
