@@ -279,6 +279,13 @@ class _Guesser:
         constants = {place.path: series.values[-1] for place, series in each.resting().items() if not place.function}
         if each.type == JOINTS:
             constants = {}
+        if each.type == TRAJECTORY:
+            constants = {"points[0].time_from_start": _rounded(each.reach_s or 2 * period_s, 3)}
+            if each.points > 1:
+                self._doubts.append(
+                    f"{each.topic}: trajectories of up to {each.points} points were seen; a policy commands one point "
+                    "each period, so the first of them is taken: is this a planner's topic?"
+                )
         joints = [scalar for part in observed if part.sighting.type == JOINTS for scalar in part.scalars]
         scalars = []
         for number, (place, series) in enumerate(places.items()):
@@ -440,7 +447,7 @@ class _Text:
             yield f"        stamp: {GUESS} {stamp}    # {why}"
         yield from _qos(each)
         if part.constants:
-            yield "        constants:    # never changed while it was looked at"
+            yield "        constants:    # what the other fields had"
             for path, value in part.constants.items():
                 yield f'          "{path}": {GUESS} {_number(value)}'
         yield "        fields:"

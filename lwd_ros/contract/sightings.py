@@ -113,7 +113,8 @@ class Scan:
 class Sighting:
     """What came on one topic.
 
-    `add` takes its messages, by duck typing. `series` are the values by place; `frame_id` the last header's.
+    `add` takes its messages, by duck typing. `series` are the values by place; `frame_id` the last header's. Of
+    trajectories, `points` is the most that one had and `reach_s` the time of the last one's first point.
     """
 
     def __init__(self, topic: str, kind: str, qos: Qos | None = None, latched: bool = False):
@@ -123,6 +124,7 @@ class Sighting:
         self.frame_id: str | None = None
         self.is_headed, self.zero_stamps = False, 0
         self.scan = Scan()
+        self.reach_s, self.points = 0.0, 0
         self.problem = ""
 
     def add(self, message: Any, arrival_ns: int) -> None:
@@ -185,7 +187,9 @@ class Sighting:
         if self.type == JOINTS:
             yield from _named(message.name, message, "", ("position", "velocity", "effort"))
         elif self.type == TRAJECTORY:
+            self.points = max(self.points, len(message.points))
             for number, point in enumerate(message.points[:1]):
+                self.reach_s = point.time_from_start.sec + point.time_from_start.nanosec * _S
                 parts = ("positions", "velocities", "accelerations", "effort")
                 yield from _named(message.joint_names, point, f"points[{number}].", parts)
         elif self.type in ARRAYS:
