@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
@@ -68,7 +69,6 @@ class McapFile:
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
         self.problems: list[str] = []
-        self.torn = False
         self._bad: set[int] = set()  # offsets of blocks that were said to be damaged
         with self._open() as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -147,7 +147,6 @@ class McapFile:
             if isinstance(error, OSError):
                 raise BagError(f"{self.name}: cannot be read ({error.strerror}); expected an MCAP file") from error
             run.close(content)
-            self.torn = True
             self.problems.append(self._loss(file, content, max(whole, len(MAGIC)), size, bool(data_ended)))
         run.close(content)
         return content
@@ -313,8 +312,6 @@ def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _stream(data: bytes) -> ReadDataStream:
-    from io import BytesIO
-
     return ReadDataStream(BytesIO(data))
 
 

@@ -25,7 +25,6 @@ class SqliteFile:
     def __init__(self, path: Path, name: str, scratch: Path):
         self.path, self.name = path, name
         self.problems: list[str] = []
-        self.torn = False
         log = path.with_name(path.name + "-wal")
         self._uri = f"{path.absolute().as_uri()}?immutable=1"
         if log.is_file() and log.stat().st_size:
