@@ -14,11 +14,12 @@ from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion
 from lwd_ros.contract.sightings import ARRAYS, JOINTS, KNOWN, SCAN, TRAJECTORY, TRANSFORMS, Place, Series, Sighting
 
 COMMANDING = re.compile(
-    r"(^|[/_])(cmd|command|commands|goal|target|setpoint|desired|reference|joint_trajectory)($|[/_])"
+    r"(^|[/_])(cmd|commands?|controll?|ctrl|goal|target|setpoint|desired|reference|joint_trajectory)($|[/_])"
 )
 """What a topic's name says where it is a command; whole words between slashes and underscores."""
 
 _COMMANDS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped", TRAJECTORY, ARRAYS[0])
+_SENSED = re.compile(r"Odometry|Imu|LaserScan|Range|TFMessage|WithCovariance")  # types that nobody is commanded with
 _MACHINERY = re.compile(r"/(rosout|parameter_events|clock|diagnostics(_agg)?|tf_static)$|/_service_event$|^/events/")
 _BEAMS = 24  # numbers of a scan: enough for a wall and a door
 _MARGIN = 0.1  # of what was seen, on each side of the limits
@@ -40,7 +41,7 @@ class Guess:
 def looks_like_command(topic: str, kind: str) -> bool:
     """Whether a topic is probably one that a robot is commanded on."""
     by_type = kind in _COMMANDS and not re.search(r"odom|measured|state|feedback", topic)
-    return by_type or (kind in KNOWN and bool(COMMANDING.search(topic)))
+    return by_type or (kind in KNOWN and not _SENSED.search(kind) and bool(COMMANDING.search(topic)))
 
 
 def is_usable(topic: str, kind: str) -> bool:
@@ -160,7 +161,10 @@ class _Guesser:
         return Guess(text + "\n", self._doubts)
 
     def _listed(self) -> str:
-        topics = [f"{topic} ({each.type.rpartition('/')[2]}, {each.count})" for topic, each in self._all.items()]
+        topics = [
+            f"{topic} ({each.type.rpartition('/')[2]}{f', {each.count}' * bool(each.count)})"
+            for topic, each in self._all.items()
+        ]
         return f" among {', '.join(topics[:12])}{', ...' * (len(topics) > 12)}" if topics else ""
 
     def _period(self) -> tuple[float, str]:

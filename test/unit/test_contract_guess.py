@@ -219,6 +219,8 @@ def test_nothing_to_observe_or_to_command_is_one_sentence(tmp_path):
         ("/joint_states", "sensor_msgs/msg/JointState", False),
         ("/left/joint_command", "sensor_msgs/msg/JointState", True),
         ("/goal_pose", "geometry_msgs/msg/PoseStamped", True),
+        ("/arm_control", "geometry_msgs/msg/Pose", True),
+        ("/control/odom", "nav_msgs/msg/Odometry", False),
         ("/commander/pose", "geometry_msgs/msg/PoseStamped", False),
     ],
 )
@@ -270,3 +272,29 @@ def test_points_are_a_vector(tmp_path):
     contract = confirmed(tmp_path / "c.yaml", guessed(write_mcap(tmp_path / "a.mcap", steps(make))))
     (stream,) = contract.binding.command_streams
     assert dict(stream.constants) == {"z": 2.0} and [field.path for field in stream.fields] == ["x"]
+
+
+def transforms(parent, child):
+    def make(step, ns):
+        turned = T["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
+        pose = T["geometry_msgs/msg/Transform"](translation=vector(wave(step), 0.0, 0.1), rotation=turned)
+        each = T["geometry_msgs/msg/TransformStamped"](header=header(ns, parent), child_frame_id=child, transform=pose)
+        return T["tf2_msgs/msg/TFMessage"](transforms=[each])
+
+    return make
+
+
+def test_poses_of_frames_are_observed_where_nothing_else_is(tmp_path):
+    pytest.importorskip("pytransform3d")
+    make = {"/tf": transforms("base", "tool"), "/cmd_vel": stamped}
+    path = write_mcap(tmp_path / "a.mcap", steps(make))
+    contract = confirmed(tmp_path / "c.yaml", guessed(path))
+    (stream,) = contract.binding.observation_streams
+    assert (stream.type, stream.frame, stream.within) == ("tf", "tool", "base")
+    assert contract.observation_names == ("tool_x",)
+    result = invoke("contract", "check", tmp_path / "c.yaml", "--bag", path)
+    assert result.exit_code == 0 and "50.0 Hz" in result.output, result.output
+    other = write_mcap(tmp_path / "b.mcap", steps({**make, "/tf": transforms("flange", "tool")}))
+    result = invoke("contract", "check", tmp_path / "c.yaml", "--bag", other)  # who joins base and flange is missing
+    assert result.exit_code == 1 and "tool" in result.output.split("problem: ")[1]
+    assert "tool_x" in guessed(path, observe=["/tf"]).text
