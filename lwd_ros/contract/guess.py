@@ -168,7 +168,10 @@ class _Guesser:
         return f" among {', '.join(topics[:12])}{', ...' * (len(topics) > 12)}" if topics else ""
 
     def _period(self) -> tuple[float, str]:
-        """The control period, s: that of the commands, or of the observation that comes about as often."""
+        """The control period, s: that of the commands, or of the observation that comes about as often.
+
+        Where all observations come less often than commands, that of the most frequent: it is what is answered.
+        """
         paces = [each for each in self._commanded if each.interval_s] or [
             each for each in self._observed if each.interval_s
         ]
@@ -176,12 +179,10 @@ class _Guesser:
             return 0.1, "too few messages came to tell a rate"
         first = min(paces, key=lambda each: each.interval_s or 1.0)
         period_s = first.interval_s or 0.1
-        near = [
-            each for each in self._observed if each.interval_s and abs(each.interval_s - period_s) < 0.25 * period_s
-        ]
-        if near:
-            first = min(near, key=lambda each: abs((each.interval_s or 0.0) - period_s))
-            period_s = first.interval_s or period_s
+        timed = [each for each in self._observed if each.interval_s]
+        nearest = min(timed, key=lambda each: abs(math.log((each.interval_s or 1.0) / period_s)), default=first)
+        if (nearest.interval_s or 0.0) > 0.75 * period_s:
+            first, period_s = nearest, nearest.interval_s or period_s
         return rounded(min(max(period_s, 0.001), 1.0), 2), f"{first.topic} came every {period_s * 1e3:.3g} ms"
 
     def _in_pace(self, period_s: float) -> list[Sighting]:
@@ -192,6 +193,8 @@ class _Guesser:
         if each.type == SCAN:
             yield Part(each, [self._scan(each)])
             return
+        for path in each.no_rotations:
+            self._doubts.append(f"{each.topic}: {path} is no rotation in some messages (its norm is not 1): left out")
         places = {place: series for place, series in each.moving().items() if not self._redundant(place, each)}
         if each.type == JOINTS:  # velocities and efforts are mostly noise: positions say where the robot is
             positions = {place: series for place, series in places.items() if place.unit == "rad"}
@@ -210,7 +213,7 @@ class _Guesser:
         if not re.search(r"(orientation|rotation)\.[xyzw]$", place.path):
             return False
         path = place.path.rpartition(".")[0]
-        return any(other.path == path and other.function for other in each.series)
+        return any(other.path == path and other.function for other in each.moving())
 
     def _scan(self, each: Sighting) -> Scalar:
         beams, most = each.scan.beams, rounded(each.scan.most, 4)

@@ -298,3 +298,27 @@ def test_poses_of_frames_are_observed_where_nothing_else_is(tmp_path):
     result = invoke("contract", "check", tmp_path / "c.yaml", "--bag", other)  # who joins base and flange is missing
     assert result.exit_code == 1 and "tool" in result.output.split("problem: ")[1]
     assert "tool_x" in guessed(path, observe=["/tf"]).text
+
+
+def test_a_quaternion_that_is_none_is_left_out(tmp_path):
+    def error(step, ns):
+        turned = T["geometry_msgs/msg/Quaternion"](x=wave(step), y=0.0, z=0.0, w=1.0)
+        return T["geometry_msgs/msg/Pose"](
+            position=T["geometry_msgs/msg/Point"](x=wave(step), y=0.0, z=0.0), orientation=turned
+        )
+
+    path = write_mcap(tmp_path / "a.mcap", steps({"/error": error, "/cmd_vel": stamped}))
+    written = guessed(path)
+    contract = confirmed(tmp_path / "c.yaml", written)
+    assert contract.observation_names == ("position_x",) and "is no rotation in some messages" in written.doubts[0]
+    assert invoke("contract", "check", tmp_path / "c.yaml", "--bag", path).exit_code == 0
+
+
+def test_slow_observations_set_the_period(tmp_path):
+    entries = [
+        each
+        for each in steps({"/scan": scan, "/cmd_vel": stamped})
+        if each[0] != "/scan" or each[2] // PERIOD_NS % 5 == 0
+    ]
+    contract = confirmed(tmp_path / "c.yaml", guessed(write_mcap(tmp_path / "a.mcap", entries)))
+    assert contract.period_s == 0.1
