@@ -342,3 +342,9 @@ def test_what_stands_in_the_log_of_a_database_counts(tmp_path):
     before = sorted(each.name for each in killed.iterdir())
     assert sequence(killed)[0][1] == START_NS - 1 and len(sequence(killed)) == 151
     assert sorted(each.name for each in killed.iterdir()) == before
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path):
+    folder = write_rosbag2(tmp_path / "bag", ENTRIES)
+    assert sequence([folder, *sorted(folder.iterdir())]) == EXPECTED  # as a shell writes BAG BAG/*
+    assert sequence(folder / "metadata.yaml") == EXPECTED

@@ -173,9 +173,12 @@ class McapFile:
         if data is None:
             return
         counts: Counter[int] = Counter()
+        times: list[int] = []  # a chunk's own head may be wrong about them
         for code, at, end in _records(data):
             if code == _MESSAGE_CODE:
-                counts[_MESSAGE.unpack_from(data, at)[0]] += 1
+                number, _, log_ns, _ = _MESSAGE.unpack_from(data, at)
+                counts[number] += 1
+                times.append(log_ns)
             elif code == _SCHEMA_CODE:
                 schema = Schema.read(_stream(data[at:end]))
                 content.schemas[schema.id] = schema
@@ -185,7 +188,7 @@ class McapFile:
         assert content.counts is not None
         content.counts += counts
         if counts:
-            content.blocks.append(_Block(block.start_ns, block.end_ns, offset, size, True, frozenset(counts)))
+            content.blocks.append(_Block(min(times), max(times), offset, size, True, frozenset(counts)))
 
     def _loss(self, file: IO[bytes], content: _Content, whole: int, size: int, data_ended: bool) -> str:
         """The sentence of a torn file."""
