@@ -10,7 +10,7 @@ SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "jobl
 CLUSTER = ["dask[distributed]"]
 TF = ["pytransform3d>=3.5"]
 RECORD = ["mcap"]
-BAGS = ["rosbags", *RECORD, "pyarrow", "tqdm", "matplotlib", *TF]
+BAGS = ["rosbags", *RECORD, "zstandard", "pyarrow", "tqdm", "matplotlib", *TF]
 
 
 def share(*patterns):
