@@ -9,6 +9,7 @@ import numpy as np
 from lwd_ros.contract import TF, Contract, ContractError, Stream
 from lwd_ros.contract.fields import Unaddressed, reader
 from lwd_ros.dataset.demonstrations import DatasetError
+from lwd_ros.dataset.importing.layout import QuickMessages
 from lwd_ros.dataset.importing.names import Names, require_topic
 from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series, ordered
 from lwd_ros.errors import LwdError
@@ -52,9 +53,10 @@ class Extracted:
 class _Collector:
     """Gathers the messages of one stream."""
 
-    def __init__(self, stream: Stream, topic: str, is_command: bool, stale_after_s: float):
+    def __init__(self, bag, stream: Stream, topic: str, is_command: bool, stale_after_s: float):
         self.stream, self.topic, self._is_command, self._stale_after_s = stream, topic, is_command, stale_after_s
         self._read = reader(stream.fields)
+        self._content = QuickMessages(stream.type, stream.fields, bag.definitions).of
         self._by_header: bool | None = None
         self._stamps: list[int] = []
         self._logs: list[int] = []
@@ -65,7 +67,7 @@ class _Collector:
         """One recorded message."""
         self._seen += 1
         try:
-            content = message.message
+            content = self._content(message)
             if self._by_header is None:
                 self._by_header = self._decide(hasattr(content, "header"))
             values = self._read(content)
@@ -211,13 +213,13 @@ def extract(bag, contract: Contract, wanted: Wanted, progress: Callable[[int], N
             continue
         topic = names.resolve(stream.topic)
         require_topic(bag, topic, stream.type, where)
-        order.append(_Collector(stream, topic, False, stream.stale_after_s))
+        order.append(_Collector(bag, stream, topic, False, stream.stale_after_s))
         collectors.setdefault(topic, []).append(order[-1])
     commands = []
     for stream in wanted.commands:
         topic = wanted.topics.get(stream.topic) or names.resolve(stream.topic)
         require_topic(bag, topic, stream.type, where)
-        commands.append(_Collector(stream, topic, True, wanted.held_s))
+        commands.append(_Collector(bag, stream, topic, True, wanted.held_s))
         collectors.setdefault(topic, []).append(commands[-1])
     handlers: dict[str, list[Handler]] = {
         topic: [each.take for each in members] for topic, members in collectors.items()

@@ -299,14 +299,17 @@ class _Made:
             label, ms = cut.late
             result.reports.append(self._report(span, why=f"no row is whole: {ms:,.0f} ms without {label}"))
             return
-        edges = [f"{ms:,.0f} ms without {label} at its {side}" for side, (label, ms) in (
-            ("beginning", cut.late), ("end", cut.early)) if ms > 1.5e3 * self.contract.period_s]  # fmt: skip
+        late, early = (
+            [f"{ms:,.0f} ms without {label} at its {side}"] if ms > 1.5e3 * self.contract.period_s else []
+            for side, (label, ms) in (("beginning", cut.late), ("end", cut.early))
+        )
         least = max(2, round(self.settings.least_s / self.contract.period_s))
         for number, part in enumerate(cut.slices):
             length = part.stop - part.start
             name = f"part {number + 1} of {len(cut.slices)}" if len(cut.slices) > 1 else ""
             begin, end = int(table.log_ns[part.start]), int(table.log_ns[part.stop - 1])
-            said = [name, *holes[max(number - 1, 0) : number + 1], *edges]
+            is_last = number == len(cut.slices) - 1
+            said = [name, *([] if number else late), *holes[max(number - 1, 0) : number + 1], *(early if is_last else [])]
             if length < least:
                 why = f"{length} rows are fewer than {least} (--least-s)"
                 result.reports.append(self._report(span, begin, end, length, why, said))

@@ -117,7 +117,7 @@ def limited(contract: Contract, episodes: dict[str, list[Episode]], clip: bool) 
             sentences.append(
                 f"{scalar.name} {values.min():.4g} to {values.max():.4g} {scalar.unit}, expected {low[place]:g} to "
                 f"{high[place]:g} ({100 * outside[:, place].mean():.2g} % of the rows"
-                + (f"; {doubt.rpartition(': ')[0].rpartition(': ')[2] or doubt}" if doubt else "")
+                + (f"; {doubt.partition(': ')[2]}" if doubt else "")
                 + ")"
             )
         raise DatasetError(

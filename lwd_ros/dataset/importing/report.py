@@ -1,10 +1,11 @@
 """What an import found and did, as text and as plain data."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from lwd_ros.contract import Contract
+from lwd_ros.contract.contract import vector_name
 from lwd_ros.dataset.demonstrations import Episode
 from lwd_ros.dataset.importing.quality import Scalar
 from lwd_ros.dataset.importing.series import Series
@@ -119,7 +120,7 @@ class Report:
             [
                 (each.name, each.unit, f"{each.minimum:.4g}", f"{each.maximum:.4g}",
                  f"[{each.limits[0]:g}, {each.limits[1]:g}]", _remarks(each))
-                for each in self.scalars
+                for each in _vectors_as_one(self.scalars)
             ],
         )  # fmt: skip
         yield ""
@@ -136,6 +137,24 @@ class Report:
         yield ""
         counts = self.meta["counts"]
         yield ", ".join(f"{task}: {n['episodes']} episodes, {n['frames']:,} rows" for task, n in counts.items())
+
+
+def _vectors_as_one(members: list[Scalar]) -> Iterator[Scalar]:
+    """Scalars, and in the place of a vector's elements one over all of them."""
+    groups: dict[tuple[str, str], list[Scalar]] = {}
+    for each in members:
+        groups.setdefault((each.kind, vector_name(each.name) or each.name), []).append(each)
+    for (_, name), parts in groups.items():
+        yield replace(
+            parts[0],
+            name=name if len(parts) == 1 else f"{name}[{len(parts)}]",
+            minimum=min(each.minimum for each in parts),
+            maximum=max(each.maximum for each in parts),
+            outside=sum(each.outside for each in parts) / len(parts),
+            spikes=sum(each.spikes for each in parts),
+            still=all(each.still for each in parts),
+            doubt=next((each.doubt for each in parts if each.doubt), ""),
+        )
 
 
 def _remarks(each: Scalar) -> str:
