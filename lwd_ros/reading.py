@@ -16,6 +16,12 @@ class _Twice(yaml.YAMLError):
     """A key stands more than once in one mapping."""
 
 
+GUESS = "!guess"
+"""The tag of a value that a program guessed and nobody has confirmed: `limits: !guess [-1.2, 1.3]`."""
+
+_MOST_NAMED = 3  # guesses that a sentence names
+
+
 class _Loader(yaml.SafeLoader):
     """YAML's own safe loader keeps the last of two equal keys in silence; this one refuses them.
 
@@ -57,13 +63,42 @@ def read_yaml(path: str | Path, expected: str, error: type[LwdError] = LwdError)
 
 
 def parse_yaml(text: str, where: str, error: type[LwdError] = LwdError) -> Any:
-    """As `read_yaml`, of a text; `where` names its source in the error."""
+    """As `read_yaml`, of a text; `where` names its source in the error.
+
+    Values that are marked as guesses (GUESS) are refused: a person looks at each and removes its mark.
+    """
+    loader = _Loader(text)
     try:
-        return yaml.load(text, _Loader)
+        node = loader.get_single_node()
+        guesses = [] if node is None else list(dict.fromkeys(_guesses(node, "", set())))
+        content = None if node is None or guesses else loader.construct_document(node)
     except _Twice as cause:
         raise error(f"{where}: {cause}") from cause
     except (yaml.YAMLError, ValueError, RecursionError) as cause:  # PyYAML lets a bad date's ValueError through
         raise error(f"{where}: is not YAML: {' '.join(str(cause).split())}") from cause
+    if guesses:
+        named = ", ".join(f"'{key}' in line {line}" for key, line in guesses[:_MOST_NAMED])
+        others = f" and {len(guesses) - _MOST_NAMED} more" if len(guesses) > _MOST_NAMED else ""
+        count = f"{len(guesses)} {'guess' if len(guesses) == 1 else 'guesses'} that nobody has confirmed"
+        raise error(f"{where}: found {count}, {named}{others}; expected each checked and its mark {GUESS} removed")
+    return content
+
+
+def _guesses(node: yaml.Node, key: str, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """The full keys and lines of what is marked as a guess, in the order of the file."""
+    if id(node) in seen:  # an alias may stand inside of what it names
+        return
+    seen.add(id(node))
+    if node.tag == GUESS:
+        yield key or "(the whole file)", node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            text = name.value if isinstance(name, yaml.ScalarNode) else ""
+            yield from _guesses(name, f"{key}.{text}".lstrip("."), seen)
+            yield from _guesses(value, f"{key}.{text}".lstrip("."), seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            yield from _guesses(value, f"{key}[{place}]", seen)
 
 
 def read_json(path: str | Path, expected: str, error: type[LwdError] = LwdError) -> Any:

@@ -1,6 +1,8 @@
 """The commands of `lwd contract`: what a contract says, and whether a robot's topics are as it says."""
 
+import re
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -11,6 +13,8 @@ from lwd_ros.contract.checking import check as check_types
 from lwd_ros.contract.checking import doubts
 from lwd_ros.contract.definitions import live as live_definitions
 from lwd_ros.contract.table import rows, summary, table
+from lwd_ros.files import written_whole
+from lwd_ros.reading import GUESS
 
 _LIVE_S = 3.0
 
@@ -36,6 +40,71 @@ def contract() -> None:
 
 
 @contract.command()
+@click.option("--from", "bags", multiple=True, type=click.Path(), metavar="BAG", help="A recording; its parts in turn.")
+@click.option(
+    "--live",
+    is_flag=False,
+    flag_value=_LIVE_S,
+    type=_Seconds(),
+    metavar="[SECONDS]",
+    help=f"Look at the topics that there are, for so long, without a number {_LIVE_S:g} s. Move the robot meanwhile. "
+    "Needs ROS; publishes nothing.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write, a new one.  [default: the terminal]")
+@click.option("--name", default="", help="The contract's name.  [default: that of the recording]")
+@click.option(
+    "--observe", multiple=True, metavar="TOPIC", help="Observe this one; may be repeated.  [default: a guess]"
+)
+@click.option(
+    "--command", multiple=True, metavar="TOPIC", help="Command this one; may be repeated.  [default: a guess]"
+)
+@click.option("--leave-out", multiple=True, metavar="TOPIC", help="Do neither with this one; may be repeated.")
+@needs("bags")
+def new(bags, live, out, name, observe, command, leave_out) -> None:
+    """Write a first contract from what is there: a recording, or the topics of a robot.
+
+    Topics, types, joints, units, rates and ranges are those that were seen, ranges with a margin. Each guess is marked
+    `!guess` and says in a comment what it rests on; whatever reads contracts refuses them until the marks are removed.
+    """
+    if bool(bags) == (live is not None):
+        raise click.UsageError("found both or neither of --from and --live, expected one of them")
+    from lwd_ros.contract.guess import guess
+
+    if out is not None and out.exists():
+        raise ContractError(f"{out}: found a file there, expected a new one: --out names another")
+    if bags:
+        from lwd_ros.dataset.bags import open_bags
+        from lwd_ros.dataset.bags.looking import sightings
+
+        with open_bags(bags) as bag:
+            seen = sightings(bag, (*observe, *command))
+            source, first = f"the recording {bag.name}", bag.name
+            for sentence in bag.problems:
+                click.echo(f"warning: {sentence}", err=True)
+    else:
+        from lwd_ros.nodes.contract_guess import survey  # needs rclpy
+
+        seen = survey(live, (*observe, *command))
+        source, first = f"{live:g} s of a robot's topics", "robot"
+    written = guess(seen, name or _plain(first), source, observe, command, leave_out)
+    for sentence in written.doubts:
+        click.echo(f"doubtful: {sentence}", err=True)
+    if out is None:
+        click.echo(written.text, nl=False)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as file:
+        file.write_text(written.text, encoding="utf-8")
+    count = written.text.count(f": {GUESS} ")
+    click.echo(f"{out}: {count} guesses to look at, each marked {GUESS}; then: lwd contract check {out}")
+
+
+def _plain(name: str) -> str:
+    """A contract's name from that of a file."""
+    return re.sub(r"\W+", "_", name.partition(".")[0]).strip("_") or "robot"
+
+
+@contract.command()
 @click.argument("file", type=click.Path())
 @click.option(
     "--live",
@@ -46,12 +115,15 @@ def contract() -> None:
     help=f"Look at the robot's topics, for so long once all are heard, without a number {_LIVE_S:g} s. Needs ROS; "
     "publishes nothing.",
 )
+@click.option(
+    "--bag", "bags", multiple=True, type=click.Path(), help="Look at a recording; several are its parts in turn."
+)
 @click.option("--joint-prefix", help="In front of the joints' names; replaces that of the file.")
 @click.option("--namespace", default="", help="With --live: namespace of the controller, before relative topics.")
 @click.option("--remap", multiple=True, metavar="FROM:=TO", help="With --live: as the controller's; may be repeated.")
 @click.option("--sim-time", is_flag=True, help="With --live: the time is that of /clock, as with use_sim_time.")
 @needs()
-def check(file, live, joint_prefix, namespace, remap, sim_time) -> None:
+def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
     """Check a contract and print it as a table.
 
     Every stream is compared with the definition of its message type: fields, vectors, headers, and what a command's
@@ -61,8 +133,13 @@ def check(file, live, joint_prefix, namespace, remap, sim_time) -> None:
     ranges, ages and the other ends of each topic; what is missing, outside its limits or not as the controller needs it
     is said in sentences.
 
+    With --bag they are read from a recording instead, all of it: rates, recorded ranges, ages by the stamps, gaps,
+    other types, topics that are not there. ROS is not needed.
+
     Exit status: 0 without problems, warnings or not; 1 with problems.
     """
+    if bags and live is not None:
+        raise click.UsageError("--bag and --live: found both, expected one of them")
     if live is None and (namespace or remap or sim_time):
         raise click.UsageError("--namespace, --remap and --sim-time: found without --live, expected with it")
     try:
@@ -71,6 +148,8 @@ def check(file, live, joint_prefix, namespace, remap, sim_time) -> None:
             raise ContractError(f"{file}: key 'binding': found nothing, expected topics and fields")
     except ContractError as error:
         _end([str(error)])
+    if bags:
+        _check_recorded(loaded, file, bags)
     if live is None:
         _print(loaded, rows(loaded))
         _end(_offline(loaded, file))
@@ -88,6 +167,20 @@ def check(file, live, joint_prefix, namespace, remap, sim_time) -> None:
     for sentence in seen.warnings:
         click.echo(f"warning: {sentence}", err=True)
     _end(seen.problems)
+
+
+def _check_recorded(contract: Contract, file: str, bags) -> NoReturn:
+    """Print the contract with what a recording has of it."""
+    from lwd_ros.dataset.bags import open_bags
+    from lwd_ros.dataset.bags.checking import look
+
+    with open_bags(bags) as bag:
+        findings = check_types(contract, file, bag.definitions)
+        seen = look(contract, bag)
+    _print(contract, seen.rows)
+    for sentence in seen.warnings:
+        click.echo(f"warning: {sentence}", err=True)
+    _end([*findings.problems, *seen.problems])
 
 
 def _offline(contract: Contract, file: str) -> list[str]:

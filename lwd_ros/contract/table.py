@@ -16,6 +16,7 @@ class Seen:
     """What a look at a stream's topic showed; None and "" where there was nothing to see.
 
     `observed` is the range of values in the scalar's unit; `age_s` how old messages were on arrival, by their stamps.
+    `messages` is how many of a recording could be used.
     `others` are the other ends: publishers of what is observed, subscribers of what is commanded, and their QoS.
     """
 
@@ -24,6 +25,7 @@ class Seen:
     age_s: float | None = None
     others: str = ""
     verdict: str = ""
+    messages: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def _columns(part: str, members: Sequence[Row]) -> list[tuple[str, list[str]]]:
         ("permits where" if part == "permission" else "field", [row.field for row in members]),
         ("rate", [_hz(row.seen.rate_hz) for row in members]),
         ("observed", [_range(row.seen.observed) for row in members]),
+        ("messages", ["" if row.seen.messages is None else f"{row.seen.messages:,}" for row in members]),
         ("age", [_age(row.seen.age_s) for row in members]),
         ("subscribers" if part == "command" else "publishers", [row.seen.others for row in members]),
         ("now", [row.seen.verdict for row in members]),

@@ -13,6 +13,7 @@ from lwd_ros.dataset.definitions import offline
 
 _LINE = "=" * 80 + "\n"
 _EVENT = "_Event"
+_EARLIER = (Stores.ROS2_HUMBLE, Stores.ROS2_FOXY, Stores.ROS2_DASHING)
 _INFO = """MSG: service_msgs/msg/ServiceEventInfo
 uint8 event_type
 builtin_interfaces/Time stamp
@@ -30,6 +31,7 @@ class Types:
         known = Stores.__members__.get(f"ROS2_{distribution.upper()}", Stores.ROS2_JAZZY)
         self._standard = {"cdr": known, "ros1": Stores.ROS1_NOETIC}
         self._stores: list[Typestore] = []
+        self._known: dict[Stores, Typestore] = {}
         self._decoders: dict[tuple[str, str, Definition], Decode] = {}
         self._by_type: dict[str, tuple[Typestore, str]] = {}
         self._offline: dict[int, Definitions] = {}
@@ -47,38 +49,67 @@ class Types:
             raise BagError(f"{channel.topic}: found {found}, expected cdr")
         store, name = self._store(channel)
         read = store.deserialize_ros1 if channel.encoding == "ros1" else store.deserialize_cdr
+        others = self._earlier(store, name) if self._is_undefined(channel) else []
 
         def decode(message: Message) -> Any:
+            nonlocal read
             try:
                 return read(message.raw, name)
             except Exception as error:  # random bytes raise anything: SerdeError, struct.error, UnicodeDecodeError
+                while others:
+                    try:
+                        result = others[0].deserialize_cdr(message.raw, name)
+                    except Exception:
+                        others.pop(0)
+                    else:
+                        read = others[0].deserialize_cdr
+                        return result
                 why = f" ({' '.join(str(error).split())})" if str(error) else ""
                 found = f"{len(message.raw)} bytes at {message.log_ns * 1e-9:.3f} s that are no {channel.type}{why}"
                 raise BagError(f"{channel.topic}: found {found}, expected messages of the topic's type") from error
 
         return decode
 
+    @staticmethod
+    def _is_undefined(channel: Channel) -> bool:
+        """Whether the recording does not define the type; an empty definition is one of a message without fields."""
+        return not channel.definition.text.strip() and not channel.type.endswith("Empty")
+
+    def _earlier(self, store: Typestore, name: str) -> list[Typestore]:
+        """Stores of earlier distributions where the type had other fields: old recordings do not define their types."""
+        return [
+            other
+            for distribution in _EARLIER
+            if name in (other := self._standard_store(distribution)).fielddefs
+            and other.fielddefs[name] != store.fielddefs[name]
+        ]
+
+    def _standard_store(self, name: Stores) -> Typestore:
+        if name not in self._known:
+            self._known[name] = get_typestore(name)
+        return self._known[name]
+
     def _store(self, channel: Channel) -> tuple[Typestore, str]:
         """The store that knows the channel's type, and what the type is called there."""
-        kind, why = channel.type, "the recording has no definition of it"
-        if channel.definition.form:
+        kind, why = _named_in_full(channel.type), "the recording has no definition of it"
+        if not self._is_undefined(channel):
             try:
                 parsed, name = _parsed(channel.definition, kind)
                 store = self._registered(self._completed(parsed, channel.encoding))
                 store.get_msgdef(name)
-                self._by_type.setdefault(kind, (store, name))
+                self._by_type.setdefault(channel.type, (store, name))
                 return store, name
             except Exception as error:  # rosbags' parser asserts, among others, on what it does not know
                 why = f"its definition in the recording cannot be read: {' '.join(str(error).split())[:200]}"
-        store = get_typestore(self._standard[channel.encoding])
+        store = self._standard_store(self._standard[channel.encoding])
         if kind not in store.fielddefs:
             raise BagError(f"{channel.topic}: found the type {kind!r}, expected one that is known here ({why})")
-        self._by_type.setdefault(kind, (store, kind))
+        self._by_type.setdefault(channel.type, (store, kind))
         return store, kind
 
     def _completed(self, parsed: dict, encoding: str) -> dict:
         """Types that a definition names and does not define, from the standard ones."""
-        standard = get_typestore(self._standard[encoding]).fielddefs
+        standard = self._standard_store(self._standard[encoding]).fielddefs
         open_names = list(parsed)
         while open_names:
             for _, description in parsed[open_names.pop()][1]:
@@ -117,8 +148,13 @@ class Types:
 
     def _of(self, store: Typestore | None) -> Definitions:
         if id(store) not in self._offline:
-            self._offline[id(store)] = offline(store or get_typestore(self._standard["cdr"]))
+            self._offline[id(store)] = offline(store or self._standard_store(self._standard["cdr"]))
         return self._offline[id(store)]
+
+
+def _named_in_full(kind: str) -> str:
+    """Early recordings, and those of ROS 1, write "pkg/Name"."""
+    return kind.replace("/", "/msg/") if kind.count("/") == 1 else kind
 
 
 def _named(description) -> str | None:

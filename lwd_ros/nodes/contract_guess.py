@@ -1,0 +1,86 @@
+"""A look at all topics of a robot whose types a contract can be guessed from."""
+
+import time
+from collections.abc import Collection
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from lwd_ros.contract import ContractError
+from lwd_ros.contract.guess import is_usable
+from lwd_ros.contract.sightings import Sighting
+from lwd_ros.contract.streams import Qos
+from lwd_ros.nodes.conversions import message_class
+from lwd_ros.nodes.graph import publishers
+
+_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # which every publisher can serve
+_LOOK_S = 0.2  # between looks at the graph: topics appear while nodes discover each other
+_DISCOVERY_S = 5.0
+_RELIABILITY = {ReliabilityPolicy.RELIABLE: "reliable", ReliabilityPolicy.BEST_EFFORT: "best_effort"}
+_DURABILITY = {DurabilityPolicy.TRANSIENT_LOCAL: "transient_local", DurabilityPolicy.VOLATILE: "volatile"}
+
+
+def survey(seconds: float, topics: Collection[str] = ()) -> list[Sighting]:
+    """Listen for some seconds, from the first message on; one sighting of each topic that somebody publishes.
+
+    Messages are received of those that a contract can be guessed from, and of `topics`. Nothing is published.
+
+    Raises:
+        ContractError: no topic of a usable type appeared.
+    """
+    context = Context()
+    rclpy.init(
+        context=context, args=["--ros-args", "--disable-rosout-logs"], signal_handler_options=SignalHandlerOptions.NO
+    )
+    node = Node("contract_guess", context=context, start_parameter_services=False)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    seen: dict[str, Sighting] = {}
+    try:
+        looked, end = 0.0, time.monotonic() + _DISCOVERY_S + seconds
+        began = False
+        while (now := time.monotonic()) < end:
+            if now - looked > _LOOK_S:
+                looked = now
+                _subscribe(node, seen, topics)
+            executor.spin_once(timeout_sec=min(_LOOK_S, end - now))
+            if not began and any(each.count for each in seen.values()):
+                began, end = True, time.monotonic() + seconds
+    finally:
+        node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown(context=context)
+    if not began:
+        found = f"no message on {', '.join(sorted(seen)[:8])}" if seen else "no topic that anybody publishes"
+        raise ContractError(f"--live: found {found}, expected a robot that publishes its state")
+    return list(seen.values())
+
+
+def _subscribe(node: Node, seen: dict[str, Sighting], topics: Collection[str]) -> None:
+    """Subscribe to what is new in the graph."""
+    for topic, kinds in node.get_topic_names_and_types():
+        ends = publishers(node, topic)
+        if topic in seen or not ends:
+            continue
+        offered = ends[0].qos_profile
+        qos = Qos(_RELIABILITY.get(offered.reliability), _DURABILITY.get(offered.durability))
+        sighting = seen[topic] = Sighting(topic, kinds[0], qos, qos.durability == "transient_local")
+        if not (is_usable(topic, kinds[0]) or topic in topics):
+            continue
+        try:
+            kind = message_class(kinds[0], topic)
+        except ContractError as error:
+            sighting.problem = str(error)
+            continue
+        node.create_subscription(kind, topic, _taker(sighting), _QOS)
+
+
+def _taker(sighting: Sighting):
+    def take(message, info) -> None:
+        sighting.add(message, info["received_timestamp"] or time.time_ns())
+
+    return take
