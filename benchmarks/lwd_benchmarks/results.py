@@ -396,7 +396,9 @@ class ControllerResult(Stored):
 
     @model_validator(mode="after")
     def _measured(self):
-        needed = {"soak": "memory_mb", "swap": "at_normal_priority", "handover": "trials", "import": "import_s"}.get(self.benchmark, "runs")
+        needed = {"soak": "memory_mb", "swap": "at_normal_priority", "handover": "trials", "import": "import_s"}.get(
+            self.benchmark, "runs"
+        )
         if needed not in self.figures:
             raise ValueError(f"found no '{needed}'")
         return self

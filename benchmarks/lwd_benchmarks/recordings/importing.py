@@ -30,7 +30,8 @@ def measure(seconds: float, rounds: int) -> dict:
         rows = report.meta["counts"]["drive"]["frames"]
     median = sorted(taken)[len(taken) // 2]
     return {
-        "recorded_s": seconds, "streams": RATES_HZ, "messages": messages, "megabytes": round(size / 1e6, 1), "rows": rows,
+        "recorded_s": seconds, "streams": RATES_HZ, "messages": messages, "rows": rows,
+        "megabytes": round(size / 1e6, 1),
         "import_s": [round(each, 3) for each in taken], "processor_s": [round(each, 3) for each in used],
         "median_s": round(median, 3),
         "over_real_time": round(seconds / median, 1), "us_per_message": round(1e6 * median / messages, 2),

@@ -91,7 +91,7 @@ class Markers:
 
 
 class Switch:
-    """Spans from any topic that says what is shown: a String names the task ("" ends it), a Bool or Int is on or off."""
+    """Spans from any topic that says what is shown: a String names the task ("" ends it), a Bool or Int is on."""
 
     def __init__(self, topic: str, kind: str, task: str):
         """Raises DatasetError for a topic of another type."""
@@ -159,9 +159,7 @@ def moving_spans(
     cuts = np.flatnonzero(np.diff(moments) > round(1e9 * rest_s))
     starts, ends = np.r_[0, cuts + 1], np.r_[cuts, len(moments) - 1]
     margin = round(1e9 * min(2 * contract.period_s, 0.25 * rest_s))
-    return [
-        Span(task, int(moments[a]) - margin, int(moments[b]) + margin) for a, b in zip(starts, ends, strict=True)
-    ]
+    return [Span(task, int(moments[a]) - margin, int(moments[b]) + margin) for a, b in zip(starts, ends, strict=True)]
 
 
 def observed_commands(contract: Contract, observation: Sequence[Series], sources: dict[int, int]) -> list[Series]:
@@ -192,7 +190,9 @@ def table_spans(path: Path, bag_name: str, first_ns: int, several: bool) -> list
             entries = [({(k or "").strip(): (v or "") for k, v in row.items()}, reader.line_num) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(f"{path}: cannot be read as CSV ({reason}); expected task,start_s,end_s[,success]") from error
+        raise DatasetError(
+            f"{path}: cannot be read as CSV ({reason}); expected task,start_s,end_s[,success]"
+        ) from error
     for column in ("task", "start_s", "end_s", *(("bag",) if several else ())):
         if column not in columns:
             hint = ", for there are several recordings" if column == "bag" else ""

@@ -1,4 +1,4 @@
-"""From a recording to series: the contract's fields, units, functions and transforms, read by the code that runs live."""
+"""From a recording to series: fields, units, functions and transforms, read by the code that runs live."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series, ordered
 from lwd_ros.errors import LwdError
 
 COMMAND_HELD_S = 0.5
-"""How long a command holds after its message, s: what drive controllers of ROS 2 wait before they stop by themselves."""
+"""How long a command holds after its message, s: what drive controllers of ROS 2 wait before they stop."""
 
 _TF, _TF_STATIC = "/tf", "/tf_static"
 _TRANSFORMS = "tf2_msgs/msg/TFMessage"
@@ -84,7 +84,7 @@ class _Collector:
             self._refuse(f"found {found}, expected frame_id '{frame}'; frames are not transformed")
             return
         if self._by_header:
-            stamp = header.stamp
+            stamp = content.header.stamp
             self._stamps.append(stamp.sec * 1_000_000_000 + stamp.nanosec)
         self._logs.append(message.log_ns)
         self._values.append(values)
@@ -213,8 +213,9 @@ def extract(bag, contract: Contract, wanted: Wanted, progress: Callable[[int], N
             continue
         topic = names.resolve(stream.topic)
         require_topic(bag, topic, stream.type, where)
-        order.append(_Collector(bag, stream, topic, False, stream.stale_after_s))
-        collectors.setdefault(topic, []).append(order[-1])
+        collector = _Collector(bag, stream, topic, False, stream.stale_after_s)
+        order.append(collector)
+        collectors.setdefault(topic, []).append(collector)
     commands = []
     for stream in wanted.commands:
         topic = wanted.topics.get(stream.topic) or names.resolve(stream.topic)

@@ -11,7 +11,7 @@ from lwd_ros.dataset.bags import open_bags
 from lwd_ros.dataset.demonstrations import DatasetError, Episode
 from lwd_ros.dataset.importing import episodes as marks
 from lwd_ros.dataset.importing.episodes import MARKER, Span
-from lwd_ros.dataset.importing.extraction import COMMAND_HELD_S, Extracted, Wanted, extract, with_fields
+from lwd_ros.dataset.importing.extraction import COMMAND_HELD_S, Extracted, Handler, Wanted, extract, with_fields
 from lwd_ros.dataset.importing.names import Names, require_topic
 from lwd_ros.dataset.importing.quality import limited, scalars
 from lwd_ros.dataset.importing.report import EpisodeReport, Report, StreamReport
@@ -39,7 +39,7 @@ class Settings:
     actions: str = BOUND
     observed: dict[str, str] = field(default_factory=dict)
     command_topics: dict[str, str] = field(default_factory=dict)
-    names: Names = Names()
+    names: Names = field(default_factory=Names)
     holes: str = CUT
     least_s: float = 1.0
     rest_s: float = 1.0
@@ -117,7 +117,10 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
     method = settings.episodes or _method(bag, settings, task)
     ticks = _ticks(bag, contract) if settings.actions == TICK_ACTIONS else None
     wanted, marking = _wanted(bag, contract, settings, task, method, ticks)
-    topics = {*wanted.handlers, *(wanted.names.resolve(s.topic) for s in contract.require_binding().observation_streams)}
+    topics = {
+        *wanted.handlers,
+        *(wanted.names.resolve(s.topic) for s in contract.require_binding().observation_streams),
+    }
     counts = [bag.topics[topic].count for topic in topics if topic in bag.topics]
     extracted = extract(bag, contract, wanted, progress(bag.name, None if None in counts else sum(counts)))
     warnings = [f"{bag.name}: {note}" for note in extracted.notes]
@@ -130,9 +133,12 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
     spans = _spans(bag, contract, settings, method, marking, extracted, commands, task, several)
     marks.require_tasks([span for span in spans if not span.left_out], bag.name)
     first_ns = bag.start_ns if bag.start_ns is not None else extracted.first_ns
-    made = _Made(bag.name, contract, settings, extracted, commands, sources, clock, ticks[1] if ticks else None, first_ns)
-    result = _Imported([], [], [StreamReport.of(bag.name, each, part) for part, members in (
-        ("observation", extracted.observation), ("command", extracted.command)) for each in members], warnings)  # fmt: skip
+    made = _Made(
+        bag.name, contract, settings, extracted, commands, sources, clock, ticks[1] if ticks else None, first_ns
+    )
+    result = _Imported([], [], [], warnings)
+    for part, members in (("observation", extracted.observation), ("command", extracted.command)):
+        result.streams += [StreamReport.of(bag.name, each, part) for each in members]
     for span in spans:
         made.add(span, result)
     return result
@@ -165,7 +171,8 @@ def _ticks(bag, contract: Contract) -> tuple[str, Ticks]:
 
 def _wanted(bag, contract: Contract, settings: Settings, task: str, method, ticks):
     """What to read, and who learns from it where episodes are."""
-    handlers, marking = {}, None
+    handlers: dict[str, Handler] = {}
+    marking: marks.Switch | marks.Markers | None = None
     if settings.marker:
         topic = settings.names.resolve(settings.marker)
         if topic not in bag.topics:
@@ -173,18 +180,19 @@ def _wanted(bag, contract: Contract, settings: Settings, task: str, method, tick
         marking = marks.Switch(topic, bag.topics[topic].type, task)
         handlers[topic] = marking.take
     elif method in (MARKS, SERVICES):
-        marking = marks.Markers(task)
+        marking = marker = marks.Markers(task)
         topics = marks.of_type(bag, MARKER) if method == MARKS else marks.event_topics(bag)
         if not topics:
             expected = MARKER if method == MARKS else "events of lwd_msgs/srv/StartEpisode"
             raise DatasetError(f"{bag.name}: found no {method} of episodes, expected a topic of {expected}")
-        handlers.update(dict.fromkeys(topics, marking.take if method == MARKS else marking.take_event))
+        handlers.update(dict.fromkeys(topics, marker.take if method == MARKS else marker.take_event))
     if ticks is not None:
         handlers[ticks[0]] = ticks[1].take
-    commands, topics = (), {}
+    commands: list[Stream] = []
+    others: dict[str, str] = {}
     if settings.actions == BOUND:
-        commands, topics = _command_streams(bag, contract, settings)
-    wanted = Wanted(settings.names, ticks is None, commands, topics, settings.held_s, handlers)
+        commands, others = _command_streams(bag, contract, settings)
+    wanted = Wanted(settings.names, ticks is None, commands, others, settings.held_s, handlers)
     return wanted, marking
 
 
@@ -309,7 +317,12 @@ class _Made:
             name = f"part {number + 1} of {len(cut.slices)}" if len(cut.slices) > 1 else ""
             begin, end = int(table.log_ns[part.start]), int(table.log_ns[part.stop - 1])
             is_last = number == len(cut.slices) - 1
-            said = [name, *([] if number else late), *holes[max(number - 1, 0) : number + 1], *(early if is_last else [])]
+            said = [
+                name,
+                *([] if number else late),
+                *holes[max(number - 1, 0) : number + 1],
+                *(early if is_last else []),
+            ]
             if length < least:
                 why = f"{length} rows are fewer than {least} (--least-s)"
                 result.reports.append(self._report(span, begin, end, length, why, said))

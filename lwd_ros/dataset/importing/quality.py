@@ -1,4 +1,4 @@
-"""What the numbers of imported episodes look like: ranges, spikes, units that are probably wrong. Nothing is changed."""
+"""What the numbers of imported episodes look like: ranges, spikes, units that are probably wrong."""
 
 import math
 from collections.abc import Sequence
@@ -126,9 +126,7 @@ def limited(contract: Contract, episodes: dict[str, list[Episode]], clip: bool) 
         )
     mended = {
         task: [
-            Episode(
-                each.observation, np.clip(each.action, low, high), each.layout, each.after, each.source
-            )
+            Episode(each.observation, np.clip(each.action, low, high), each.layout, each.after, each.source)
             for each in rows
         ]
         for task, rows in episodes.items()

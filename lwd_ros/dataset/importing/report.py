@@ -32,9 +32,7 @@ class StreamReport:
         """What is said of a series."""
         stamps = "none" if series.timeless else "header" if series.by_header else "arrival"
         gap, rate = round(series.longest_gap_ms, 1), round(series.rate_hz, 3)
-        return cls(
-            recording, part, series.label, len(series.stamps_ns), rate, gap, stamps, series.left_out, series.why
-        )
+        return cls(recording, part, series.label, len(series.stamps_ns), rate, gap, stamps, series.left_out, series.why)
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,11 @@ class Report:
         return {
             "dataset": str(self.out),
             "digest": self.meta.get("digest"),
-            "contract": {"name": self.contract.name, "digest": self.contract.digest, "period_s": self.contract.period_s},
+            "contract": {
+                "name": self.contract.name,
+                "digest": self.contract.digest,
+                "period_s": self.contract.period_s,
+            },
             "counts": self.meta.get("counts"),
             "recordings": [{"name": name, "problems": problems} for name, problems in self.recordings],
             "streams": [asdict(each) for each in self.streams],

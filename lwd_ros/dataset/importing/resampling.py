@@ -5,6 +5,7 @@ that is fresh enough is a hole, and no row bridges one.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,9 +67,7 @@ def pacing(where: str, contract: Contract, observation: list[Series]) -> Clock:
                 f"one clock; {STAMP_ARRIVAL}"
             )
     if contract.require_binding().sync == "latest" or len(observation) == 1:
-        return Clock(
-            first.label, first.stamps_ns, first.log_ns, first.by_header, first.stale_after_s, first.rate_hz
-        )
+        return Clock(first.label, first.stamps_ns, first.log_ns, first.by_header, first.stale_after_s, first.rate_hz)
     common = first.stamps_ns
     for series in observation[1:]:
         common = common if series.timeless else np.intersect1d(common, series.stamps_ns)
@@ -105,7 +104,7 @@ def rate_problem(contract: Contract, clock: Clock) -> tuple[str, bool]:
 
 
 def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: int, end_ns: int) -> Rows | None:
-    """Rows of what was recorded from `start_ns` to `end_ns` (recorder's clock); None where the pacing stream was silent.
+    """Rows of what was recorded from `start_ns` to `end_ns` (recorder's clock); None where nothing paced.
 
     The pacing stream's stamps are the rows where it runs at the contract's rate, else a grid from its first stamp on.
     """
@@ -206,7 +205,7 @@ def pieces(found: Rows, usable: np.ndarray, silent: np.ndarray, clock_label: str
     end = len(usable) - 1
     early = (silent[end], _ms(found.log_ns, places[-1], end)) if places[-1] < end else ("", 0.0)
     slices, holes, begin = [], [], int(places[0])
-    for previous, place in zip(places[:-1], places[1:], strict=True):
+    for previous, place in pairwise(places):
         is_hole = place != previous + 1
         if is_hole or found.breaks[place]:
             slices.append(slice(begin, int(previous) + 1))
