@@ -205,14 +205,14 @@ def pieces(found: Rows, usable: np.ndarray, silent: np.ndarray, clock_label: str
     end = len(usable) - 1
     early = (silent[end], _ms(found.log_ns, places[-1], end)) if places[-1] < end else ("", 0.0)
     slices, holes, begin = [], [], int(places[0])
-    for previous, place in pairwise(places):
+    for previous, place in pairwise(places.tolist()):
         is_hole = place != previous + 1
         if is_hole or found.breaks[place]:
-            slices.append(slice(begin, int(previous) + 1))
+            slices.append(slice(begin, previous + 1))
             label = silent[previous + 1] if is_hole else clock_label
             at_s = 1e-9 * float(found.log_ns[previous] - found.log_ns[0])
             holes.append(Hole(label, _ms(found.stamps_ns, previous, place), at_s))
-            begin = int(place)
+            begin = place
     slices.append(slice(begin, int(places[-1]) + 1))
     return Pieces(slices, holes, late, early)
 
