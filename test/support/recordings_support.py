@@ -144,8 +144,11 @@ class Recording:
             kind = message.__msgtype__
             yield topic, kind, START_NS + after_ns, bytes(STORE.serialize_cdr(message, kind))
 
-    def mcap(self, path: Path, compression=CompressionType.ZSTD, kinds=None) -> Path:
-        """As one MCAP file; `kinds` gives some topics a type of another name, which nobody knows."""
+    def mcap(self, path: Path, compression=CompressionType.ZSTD, kinds=None, also=None) -> Path:
+        """As one MCAP file; `kinds` gives some topics a type of another name, which nobody knows.
+
+        `also` adds what it wants to the writer.
+        """
         with path.open("wb") as file:
             writer = Writer(file, compression=compression, chunk_size=4096)
             writer.start("ros2", "test")
@@ -157,6 +160,8 @@ class Recording:
                     schema = writer.register_schema(strange or kind, "ros2msg", definition.encode())
                     channels[topic] = writer.register_channel(topic, "cdr", schema)
                 writer.add_message(channels[topic], at_ns, data, at_ns)
+            if also is not None:
+                also(writer)
             writer.finish()
         return path
 

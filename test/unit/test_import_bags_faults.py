@@ -1,7 +1,9 @@
 """Bags to datasets: clocks, rates, names, limits, ways to find episodes, and what is refused in one sentence."""
 
 import re
+import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from recordings_support import (
     text,
 )
 
+import lwd_ros
 from lwd_ros.dataset.importing import Names, Settings, import_bags
 from lwd_ros.dataset.importing.report_plot import plot
 
@@ -289,3 +292,43 @@ def test_the_report_is_plain_data_text_and_a_picture(tmp_path):
     assert "reach: 1 episodes, 100 rows" in lines
     plot(report, tmp_path / "page.png")
     assert (tmp_path / "page.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def _event(kind: int, sequence: int, request: bytes | None, response: bytes | None) -> bytes:
+    """A service's event in CDR; `request` and `response` begin at a multiple of 4."""
+    body = struct.pack("<B3xiI16s", kind, 7, 8, bytes(16))
+    body += bytes(-len(body) % 8) + struct.pack("<q", sequence)
+    for part in (request, response):
+        body += struct.pack("<I", part is not None) + (part or b"")
+        body += bytes(-len(body) % 4)
+    return b"\x00\x01\x00\x00" + body
+
+
+def test_events_of_the_recorders_services_divide_episodes(tmp_path):
+    definitions = {
+        each: (Path(lwd_ros.__file__).parents[1] / "lwd_msgs" / "srv" / f"{each}.srv").read_text()
+        for each in ("StartEpisode", "StopEpisode")
+    }
+    made = with_rest()
+    path = tmp_path / "a.mcap"
+    task = struct.pack("<I", 5) + b"pick\x00"
+    accepted = struct.pack("<B3xI4xI", 1, 1, 0)
+    kept = accepted + struct.pack("<dQ", 2.0, 200)
+
+    def add(writer):
+        channels = {}
+        for name, definition in definitions.items():
+            schema = writer.register_schema(f"lwd_msgs/srv/{name}_Event", "ros2msg", definition.encode())
+            channels[name] = writer.register_channel(f"/recorder/{name}/_service_event", "cdr", schema)
+        for at_s, name, data in (
+            (1.0, "StartEpisode", _event(1, 1, task, None)),
+            (1.0, "StartEpisode", _event(2, 1, None, accepted)),
+            (3.0, "StopEpisode", _event(1, 2, b"\x01", None)),
+            (3.0, "StopEpisode", _event(2, 2, None, kept)),
+        ):
+            at_ns = START_NS + round(1e9 * at_s) - 1
+            writer.add_message(channels[name], at_ns, data, at_ns)
+
+    made.mcap(path, also=add)
+    _, episodes = imported(tmp_path, path, Settings())
+    assert {task: [len(each.action) for each in rows] for task, rows in episodes.items()} == {"pick": [100]}

@@ -12,7 +12,10 @@ from lwd_ros.contract import Contract
 
 
 def measure(seconds: float, rounds: int) -> dict:
-    """Import one recording `rounds` times; seconds of each, the median, and how many times real time that is."""
+    """Import one recording `rounds` times: seconds of each, by the clock and of the processor.
+
+    One thread does all of it, so on an idle core both are nearly the same; on a shared one the processor's count.
+    """
     from lwd_ros.dataset.importing import Settings, import_bags
 
     contract = Contract.from_dict(CONTRACT)
@@ -28,13 +31,13 @@ def measure(seconds: float, rounds: int) -> dict:
             taken.append(time.perf_counter() - began)
             used.append(time.process_time() - busy)
         rows = report.meta["counts"]["drive"]["frames"]
-    median = sorted(taken)[len(taken) // 2]
+    busy_s, wall_s = (sorted(each)[len(each) // 2] for each in (used, taken))
     return {
         "recorded_s": seconds, "streams": RATES_HZ, "messages": messages, "rows": rows,
-        "megabytes": round(size / 1e6, 1),
-        "import_s": [round(each, 3) for each in taken], "processor_s": [round(each, 3) for each in used],
-        "median_s": round(median, 3),
-        "over_real_time": round(seconds / median, 1), "us_per_message": round(1e6 * median / messages, 2),
+        "megabytes": round(size / 1e6, 1), "import_s": [round(each, 3) for each in taken],
+        "processor_s": [round(each, 3) for each in used], "statistic": "median of the rounds, processor time",
+        "over_real_time": round(seconds / busy_s, 1), "over_real_time_by_the_clock": round(seconds / wall_s, 1),
+        "us_per_message": round(1e6 * busy_s / messages, 2),
     }  # fmt: skip
 
 
@@ -45,7 +48,8 @@ def measure(seconds: float, rounds: int) -> dict:
 def main(path: Path | None, seconds: float, rounds: int) -> None:
     """A recording of five streams at 50 to 100 Hz, a lidar among them, to a dataset."""
     figures = measure(seconds, rounds)
-    click.echo(f"{figures['over_real_time']:g} times real time: {figures['messages']:,} messages of "
-               f"{seconds:g} s in {figures['median_s']:.2f} s")  # fmt: skip
+    click.echo(f"{figures['over_real_time']:g} times real time by processor time, one thread; "
+               f"{figures['over_real_time_by_the_clock']:g} times by the clock of this machine: "
+               f"{figures['messages']:,} messages of {seconds:g} s")  # fmt: skip
     if path is not None:
         write_result(path, {"benchmark": "import", **machine(), **figures})

@@ -85,7 +85,7 @@ def of_controller(results: dict[str, ControllerResult]) -> Figures:
 
 
 def of_recordings(folder: Path) -> Figures:
-    """`own.import_over_real_time`, where `lwd bench import` has written its result to `own/import.json` in the folder."""
+    """`own.import_over_real_time`, where `lwd bench import` has written `own/import.json` in the folder."""
     path = folder / "own" / "import.json"
     if path.exists():
         yield "own.import_over_real_time", read(ControllerResult, path).figures["over_real_time"]

@@ -50,13 +50,18 @@ class Extracted:
     notes: list[str]
 
 
+def _whole(message) -> Any:
+    return message.message
+
+
 class _Collector:
     """Gathers the messages of one stream."""
 
     def __init__(self, bag, stream: Stream, topic: str, is_command: bool, stale_after_s: float):
         self.stream, self.topic, self._is_command, self._stale_after_s = stream, topic, is_command, stale_after_s
         self._read = reader(stream.fields)
-        self._content = QuickMessages(stream.type, stream.fields, bag.definitions).of
+        is_cdr = bag.topics[topic].encoding == "cdr"
+        self._content = QuickMessages(stream.type, stream.fields, bag.definitions).of if is_cdr else _whole
         self._by_header: bool | None = None
         self._stamps: list[int] = []
         self._logs: list[int] = []

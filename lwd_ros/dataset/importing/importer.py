@@ -15,7 +15,7 @@ from lwd_ros.dataset.importing.extraction import COMMAND_HELD_S, Extracted, Hand
 from lwd_ros.dataset.importing.names import Names, require_topic
 from lwd_ros.dataset.importing.quality import limited, scalars
 from lwd_ros.dataset.importing.report import EpisodeReport, Report, StreamReport
-from lwd_ros.dataset.importing.resampling import Clock, Rows, answers, pacing, pieces, rate_problem, rows
+from lwd_ros.dataset.importing.resampling import Clock, Rows, answers, one_clock, pacing, pieces, rate_problem, rows
 from lwd_ros.dataset.importing.series import Series
 from lwd_ros.dataset.importing.ticks import TICK, Ticks
 from lwd_ros.dataset.writing import require_room, write_dataset
@@ -90,9 +90,9 @@ def import_bags(
     by_task: dict[str, list[Episode]] = {}
     recordings = [list(paths)] if settings.joined else [[path] for path in paths]
     for parts in recordings:
-        bag = open_bags(parts)
-        imported = _import(bag, parts[0], contract, settings, len(recordings) > 1, progress)
-        report.recordings.append((bag.name, list(bag.problems)))
+        with open_bags(parts) as bag:
+            imported = _import(bag, parts[0], contract, settings, len(recordings) > 1, progress)
+            report.recordings.append((bag.name, list(bag.problems)))
         report.episodes += imported.reports
         report.streams += imported.streams
         report.warnings += [each for each in imported.warnings if each not in report.warnings]
@@ -126,6 +126,10 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
     warnings = [f"{bag.name}: {note}" for note in extracted.notes]
     clock = ticks[1].clock if ticks else pacing(bag.name, contract, extracted.observation)
     _require_rate(bag.name, contract, clock, settings, warnings)
+    for series in extracted.command:
+        if clock.by_header and series.by_header and not one_clock(series, clock):
+            text = f"found stamps of another clock than {clock.label}'s"
+            warnings.append(f"{bag.name}: {series.label}: {text}; its commands count by when they were recorded")
     sources = marks.sources_of(contract, settings.observed) if settings.actions == OBSERVED else None
     commands = extracted.command
     if sources is not None:

@@ -57,6 +57,8 @@ def pacing(where: str, contract: Contract, observation: list[Series]) -> Clock:
         DatasetError: the stamps of two streams are of two clocks, or never agree.
     """
     first = observation[0]
+    if first.timeless:
+        raise DatasetError(f"{where}: {first.label}: found a pose that never moves, expected a first stream that paces")
     headed = [series for series in observation if series.by_header and not series.timeless]
     for series in headed:
         off_s = apart_s(series, headed[0])
@@ -153,7 +155,7 @@ def answers(contract: Contract, command: Series, clock: Clock, found: Rows) -> t
     That is the one that carries the row's stamp, where commands carry the observations' stamps; else the first within
     one period after it, a demonstrator's answer; else the last one before it, while it holds.
     """
-    by_header = clock.by_header and command.by_header and _one_clock(command, clock)
+    by_header = clock.by_header and command.by_header and one_clock(command, clock)
     times = command.clock(by_header)
     at = found.stamps_ns if by_header else found.log_ns
     after = np.searchsorted(times, at, side="left")
@@ -168,7 +170,8 @@ def answers(contract: Contract, command: Series, clock: Clock, found: Rows) -> t
     return command.values[places], soon | fresh
 
 
-def _one_clock(command: Series, clock: Clock) -> bool:
+def one_clock(command: Series, clock: Clock) -> bool:
+    """Whether a command's header stamps are of the clock that stamps the rows."""
     pacing_series = Series(clock.label, (), clock.stamps_ns, clock.log_ns, np.empty((0, 0)), True)
     return abs(apart_s(command, pacing_series)) <= CLOCKS_APART_S
 
