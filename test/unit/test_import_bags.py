@@ -41,6 +41,30 @@ def test_rows_are_what_was_measured_and_actions_the_answers_to_it(tmp_path):
     assert episode.source == "a.mcap, 0.00 to 1.98 s"
 
 
+def answered(late_ns: int, stops: int = 0) -> tuple[Recording, object]:
+    """Joints that a controller answers with their stamp, `late_ns` later; at the end it stops with stamp 0."""
+    made = Recording()
+    for step in range(100):
+        after_ns, places = step * PERIOD_NS, position(step)
+        made.add(after_ns, "/joint_states", joints(START_NS + after_ns, places))
+        made.add(after_ns + late_ns, "/sent", joints(START_NS + after_ns, [each + 0.1 for each in places]))
+    for step in range(stops):
+        made.add(1_000_000_000 + step, "/sent", joints(0, [0.0, 0.0]))
+    stream = {"topic": "sent", "type": "sensor_msgs/msg/JointState", "frame_id": "", "stamp": "observation",
+              "constants": {"name": ["elbow", "wrist"]},
+              "fields": {"elbow_to": "position[elbow]", "wrist_to": "position[wrist]"}}  # fmt: skip
+    return made, contract(binding__command__streams=[stream])
+
+
+@pytest.mark.parametrize("late_ns", [1_000_000, 19_999_999, 65_000_000])
+def test_a_command_that_carries_an_observations_stamp_answers_that_one_however_late(tmp_path, late_ns):
+    made, of = answered(late_ns, stops=3)
+    report, episodes = imported(tmp_path, made.mcap(tmp_path / "a.mcap"), of=of)
+    assert (episodes["reach"][0].observation == expected()[0]).all()
+    assert (episodes["reach"][0].action == expected()[1]).all()
+    assert any("3 of 103 commands have stamp 0" in each for each in report.all_warnings())
+
+
 def test_row_20_a_truncated_file_gives_what_it_holds_and_says_what_is_lost(tmp_path):
     whole = recording(300).mcap(tmp_path / "whole.mcap", CompressionType.NONE)
     torn = tmp_path / "torn.mcap"

@@ -125,9 +125,14 @@ class _Collector:
         by_header = bool(self._by_header)
         zeros = usable & (stamps == 0) if by_header else np.zeros(len(stamps), bool)
         if zeros.any() and self._is_command:
-            # A controller stamps what it sends at a stop 0; a demonstrator's driver that does not stamp, everything.
-            notes.append(f"{label}: {int(zeros.sum())} of {len(stamps)} commands have stamp 0: all count as recorded")
-            stamps, by_header = logs, False
+            # A controller stamps what it sends at a stop 0, for it answers no observation; others stamp nothing at all.
+            found = f"{label}: {int(zeros.sum())} of {len(stamps)} commands have stamp 0"
+            if 2 * zeros.sum() < usable.sum():
+                notes.append(f"{found}, as those that a controller sends at a stop: they are left out")
+                usable &= ~zeros
+            else:
+                notes.append(f"{found}: all count by when they were recorded")
+                stamps, by_header = logs, False
         elif zeros.any():
             if zeros.sum() == usable.sum():
                 raise DatasetError(
@@ -216,14 +221,14 @@ def extract(bag, contract: Contract, wanted: Wanted, progress: Callable[[int], N
             assert transforms is not None
             order.append((transforms, transforms.streams.index(stream)))
             continue
-        topic = names.resolve(stream.topic)
+        topic = names.recorded(bag, stream.topic)
         require_topic(bag, topic, stream.type, where)
         collector = _Collector(bag, stream, topic, False, stream.stale_after_s)
         order.append(collector)
         collectors.setdefault(topic, []).append(collector)
     commands = []
     for stream in wanted.commands:
-        topic = wanted.topics.get(stream.topic) or names.resolve(stream.topic)
+        topic = wanted.topics.get(stream.topic) or names.recorded(bag, stream.topic)
         require_topic(bag, topic, stream.type, where)
         commands.append(_Collector(bag, stream, topic, True, wanted.held_s))
         collectors.setdefault(topic, []).append(commands[-1])
@@ -248,7 +253,7 @@ def extract(bag, contract: Contract, wanted: Wanted, progress: Callable[[int], N
 
 def _with_transforms(bag, transforms: _Transforms, names: Names, handlers: dict[str, list[Handler]]) -> None:
     """Take static transforms now, for their recording time may be anything, and moving ones as they were recorded."""
-    static, moving = names.resolve(_TF_STATIC), names.resolve(_TF)
+    static, moving = names.recorded(bag, _TF_STATIC), names.recorded(bag, _TF)
     found = [topic for topic in (static, moving) if topic in bag.topics]
     if not found:
         pairs = ", ".join(f"{each.frame} in {each.within}" for each in transforms.streams)

@@ -119,7 +119,7 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
     wanted, marking = _wanted(bag, contract, settings, task, method, ticks)
     topics = {
         *wanted.handlers,
-        *(wanted.names.resolve(s.topic) for s in contract.require_binding().observation_streams),
+        *(wanted.names.recorded(bag, s.topic) for s in contract.require_binding().observation_streams),
     }
     counts = [bag.topics[topic].count for topic in topics if topic in bag.topics]
     extracted = extract(bag, contract, wanted, progress(bag.name, None if None in counts else sum(counts)))
@@ -178,7 +178,7 @@ def _wanted(bag, contract: Contract, settings: Settings, task: str, method, tick
     handlers: dict[str, Handler] = {}
     marking: marks.Switch | marks.Markers | None = None
     if settings.marker:
-        topic = settings.names.resolve(settings.marker)
+        topic = settings.names.recorded(bag, settings.marker)
         if topic not in bag.topics:
             require_topic(bag, topic, "std_msgs/msg/String, Bool or Int", "--marker")
         marking = marks.Switch(topic, bag.topics[topic].type, task)
@@ -215,7 +215,7 @@ def _command_streams(bag, contract: Contract, settings: Settings) -> tuple[list[
         if stream.topic not in settings.command_topics:
             streams.append(stream)
             continue
-        topic = settings.names.resolve(settings.command_topics[stream.topic])
+        topic = settings.names.recorded(bag, settings.command_topics[stream.topic])
         kind = bag.topics[topic].type if topic in bag.topics else ""
         if kind in ("", stream.type):
             streams.append(stream)

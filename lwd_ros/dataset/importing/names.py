@@ -33,6 +33,11 @@ class Names:
                 return self._whole(target)
         return whole
 
+    def recorded(self, bag, topic: str) -> str:
+        """The name under which a recording has a topic of the contract: the whole one, or that without its slash."""
+        whole = self.resolve(topic)
+        return whole[1:] if whole not in bag.topics and whole[1:] in bag.topics else whole
+
     def _whole(self, topic: str) -> str:
         if topic.startswith("/"):
             return topic
