@@ -61,6 +61,8 @@ def test_row_34_degrees_and_percent_are_said_and_a_scale_in_the_binding_mends_th
     wrist_to = {"unit": "1", "limits": [-1.0, 1.0], "slew_per_s": 9.0, "rest": "zero"}
     doubtful = contract(observation__wrist=gripper, command__wrist_to=wrist_to)
     report, _ = imported(tmp_path, bag, of=doubtful)
+    assert "100 % outside" not in "\n".join(report.text())
+    assert re.search(r"elbow .* outside, degrees\?", "\n".join(report.text()))
     said = " ".join(report.all_warnings())
     assert "elbow: found -57.29 to 57.28 under limits [-3.2, 3.2] rad: degrees?" in said
     assert "wrist: found 0" in said

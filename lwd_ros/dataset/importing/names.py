@@ -67,7 +67,10 @@ def require_topic(bag, topic: str, kind: str, where: str) -> None:
         known = sorted(topics)
         listed = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} others" if len(known) > _SHOWN else "")
         ends = [name for name in known if name.endswith(topic)]
-        hint = f"; '{ends[0]}'? --remap {topic}:={ends[0]}" if len(ends) == 1 else closest(topic, known)
+        hint = closest(topic, known)
+        if len(ends) == 1:
+            namespace = ends[0].removesuffix(topic).strip("/")
+            hint = f"; '{ends[0]}'? --remap {topic}:={ends[0]}, or --namespace {namespace} for all relative topics"
         raise DatasetError(f"{bag.name}: found no topic {topic}, expected it for {where} ({kind}), in {listed}{hint}")
     found = topics[topic].type
     if found != kind:

@@ -116,7 +116,7 @@ def limited(contract: Contract, episodes: dict[str, list[Episode]], clip: bool) 
             doubt = doubt_of(scalar.unit, low[place], high[place], float(values.min()), float(values.max()))
             sentences.append(
                 f"{scalar.name} {values.min():.4g} to {values.max():.4g} {scalar.unit}, expected {low[place]:g} to "
-                f"{high[place]:g} ({100 * outside[:, place].mean():.2g} % of the rows"
+                f"{high[place]:g} ({100 * outside[:, place].mean():.3g} % of the rows"
                 + (f"; {doubt.partition(': ')[2]}" if doubt else "")
                 + ")"
             )

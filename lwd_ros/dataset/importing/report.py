@@ -98,7 +98,7 @@ class Report:
         ]
         doubts = [f"{each.name}: {each.doubt}" for each in self.scalars if each.doubt]
         outside = [
-            f"{each.name}: {100 * each.outside:.2g} % of what was observed is outside its limits "
+            f"{each.name}: {100 * each.outside:.3g} % of what was observed is outside its limits "
             f"[{each.limits[0]:g}, {each.limits[1]:g}] {each.unit} ({each.minimum:.4g} to {each.maximum:.4g})"
             for each in self.scalars
             if each.outside and not each.doubt
@@ -162,15 +162,15 @@ def _vectors_as_one(members: list[Scalar]) -> Iterator[Scalar]:
 def _remarks(each: Scalar) -> str:
     remarks = []
     if each.outside:
-        remarks.append(f"{100 * each.outside:.2g} % outside")
+        remarks.append(f"{100 * each.outside:.3g} % outside")
     if each.clipped:
-        remarks.append(f"{100 * each.clipped:.2g} % clipped")
+        remarks.append(f"{100 * each.clipped:.3g} % clipped")
     if each.spikes:
         remarks.append(f"{each.spikes} spikes")
     if each.still:
         remarks.append("never moves")
     if each.doubt:
-        remarks.append(each.doubt.rpartition(": ")[2].split("?")[0] + "?")
+        remarks.append(each.doubt.partition("?")[0].rpartition(": ")[2] + "?")
     return ", ".join(remarks)
 
 
