@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import click
 
-from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+from lwd_ros.cli.support import FROM_ZERO, WORKERS, needing, needs, tasks_of, workers_of
 
 
 @click.command()
@@ -94,6 +94,7 @@ class Benchmarks(click.Group):
     NAMES: ClassVar = {
         "fields": "Reading messages by the contract's paths.",
         "handover": "A second skill, seconds after its task, through the real nodes.",
+        "import": "Recordings to a dataset, over real time.",
         "latency": "From observation to command, beside a bare echo.",
         "report": "The page of all of them.",
         "soak": "Memory and processor time over long runs.",
@@ -112,6 +113,8 @@ class Benchmarks(click.Group):
             return None
         if name == "report":
             return bench_report
+        if name == "import":
+            return needing(import_module("lwd_benchmarks.recordings.importing").main, "bags")
         try:
             return import_module(f"lwd_benchmarks.controller.{name}").main
         except ModuleNotFoundError as error:

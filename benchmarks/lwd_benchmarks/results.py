@@ -383,7 +383,7 @@ class ControllerResult(Stored):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     benchmark: Literal[
-        "latency", "swap", "swap_before_after", "swap_profile", "step", "fields", "soak", "handover"
+        "latency", "swap", "swap_before_after", "swap_profile", "step", "fields", "soak", "handover", "import"
     ]  # fmt: skip
     machine: str
     python: str
@@ -396,7 +396,9 @@ class ControllerResult(Stored):
 
     @model_validator(mode="after")
     def _measured(self):
-        needed = {"soak": "memory_mb", "swap": "at_normal_priority", "handover": "trials"}.get(self.benchmark, "runs")
+        needed = {"soak": "memory_mb", "swap": "at_normal_priority", "handover": "trials", "import": "import_s"}.get(
+            self.benchmark, "runs"
+        )
         if needed not in self.figures:
             raise ValueError(f"found no '{needed}'")
         return self

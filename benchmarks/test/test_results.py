@@ -17,16 +17,19 @@ OF_STUDIES = {
     "latents": results.LatentsResult,
     "handover": results.HandoverResult,
 }
+OF_OWN = {"import": results.ControllerResult}
 
 
 def _kind(path: Path):
+    if path.parent.name == "own":
+        return OF_OWN[path.stem]
     other = results.Evaluation if path.parent.name == "handover" else StudyResult
     return KINDS.get(path.parent.name) or OF_STUDIES.get(path.stem.partition("_")[0], other)
 
 
 def test_every_committed_result_is_of_its_kind():
     paths = sorted(RESULTS.glob("*/*.json"))
-    assert len(paths) > 150 and {path.parent.name for path in paths} == set(pages.PAGES)
+    assert len(paths) > 150 and {path.parent.name for path in paths} == {*pages.PAGES, "own"}
     for path in paths:
         read(_kind(path), path)
 

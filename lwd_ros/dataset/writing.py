@@ -52,7 +52,12 @@ def write_dataset(folder: Path, contract: Contract, episodes: Mapping[str, Seque
             folder.rmdir()
         os.replace(partial, folder)
     except OSError as error:
-        raise OSError(error.errno, f"cannot be written ({error.strerror or error})", str(folder)) from error
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno,
+            reason if reason.startswith("cannot be written") else f"cannot be written ({reason})",
+            str(folder),
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return meta

@@ -10,7 +10,7 @@ from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.entries import Entry, Study
 from lwd_benchmarks.report.metaworld import visible_spread
 from lwd_benchmarks.report.ratios import ratios
-from lwd_benchmarks.results import GOALS, SETS, ControllerResult
+from lwd_benchmarks.results import GOALS, SETS, ControllerResult, read
 from lwd_benchmarks.statistics import Pooled
 
 Figures = Iterator[tuple[str, float | None]]
@@ -82,6 +82,13 @@ def of_controller(results: dict[str, ControllerResult]) -> Figures:
         yield f"controller.step.parameters_{run['parameters']}.ratio", run["ratio"]
     for key in ("memory_growth_mb", "processor_share", "swaps", "minutes"):
         yield f"controller.soak.{key}", results["soak"].figures[key]
+
+
+def of_recordings(folder: Path) -> Figures:
+    """`own.import_over_real_time`, where `lwd bench import` has written `own/import.json` in the folder."""
+    path = folder / "own" / "import.json"
+    if path.exists():
+        yield "own.import_over_real_time", read(ControllerResult, path).figures["over_real_time"]
 
 
 def joined(*parts: Figures) -> dict[str, float]:

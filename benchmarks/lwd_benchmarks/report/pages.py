@@ -61,6 +61,7 @@ class Report:
             comparison.figures(results["diffusion_policy"]),
             handover.figures(results["handover"]),
             headlines.of_controller(results["controller"]),
+            headlines.of_recordings(folder),
         )
         return cls(results, figures)
 

@@ -1,0 +1,1 @@
+"""Benchmarks of recordings: how fast they become a dataset."""
