@@ -47,16 +47,17 @@ class Range:
         if not self.outside:
             return ""
         largest, limit = max(abs(self.minimum), abs(self.maximum)), max(map(abs, self.limits))
+        guesses = []
         if self.unit in ("rad", "rad/s") and largest > 2 * math.pi and largest > 4 * limit:
-            return f"probably degrees, for {self.unit} is expected: scale: degrees"
+            guesses.append("degrees (scale: degrees)")
         if 40 < largest <= 100.5 and limit < 25:
             span = "0 to 100" if self.minimum > -1 else "-100 to 100"
-            return f"probably {span}, as lerobot normalises: scale {limit / 100:.4g}"
-        return ""
+            guesses.append(f"{span} as lerobot normalises (scale: {limit / 100:.4g})")
+        return f"probably {', or '.join(guesses)}" if guesses else ""
 
     def __str__(self) -> str:
         low, high = self.limits
-        said = f" ({self.suspicion})" if self.suspicion else ""
+        said = f", {self.suspicion}" if self.suspicion else ""
         return (
             f"{self.kind} '{self.name}' is {self.minimum:.6g} to {self.maximum:.6g}, expected {low:g} to {high:g} "
             f"{self.unit}, {100 * self.outside:.3g} % of its frames outside{said}"
