@@ -52,12 +52,20 @@ class LeRobotCheckError(LwdError):
     """lerobot and we do not agree on a dataset: says on what."""
 
 
+def clean_environment() -> dict[str, str]:
+    """The variables for a process of lerobot's environment: nothing of ours on its paths, offline, one thread."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    return kept | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
 def inside(python: Path, script: str, *words: object) -> None:
     """Run a script in lerobot's environment, offline and on one thread; LeRobotCheckError with its last lines."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [python, INSIDE / script, *map(str, words)], env=environment, capture_output=True, text=True, check=False
+        [python, INSIDE / script, *map(str, words)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last = "; ".join(done.stderr.strip().splitlines()[-3:])
