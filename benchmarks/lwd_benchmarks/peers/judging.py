@@ -77,10 +77,10 @@ def cost_of_lwd(folder: Path) -> dict:
     steps = 200
     step = _median_ms(lambda: [policy.forward(vector, output) for _ in range(steps)]) / steps
     code = (
-        "import sys, resource, numpy as np; from lwd_ros.generator import PolicyGenerator; "
+        "import sys, numpy as np; from lwd_ros.generator import PolicyGenerator; "
         "g = PolicyGenerator(sys.argv[1]); "
         "g.generate(g.tasks[0], 1, np.zeros(g.description.contract.frame_size)); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
     )
     model = folder / "model.onnx"
     memory = subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, check=True).stdout
