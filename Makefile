@@ -1,4 +1,4 @@
-# make setup, setup-test, demo, test, test-unit, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in
+# make setup, setup-test, demo, test, test-unit, test-lerobot, reproduce, lint, docs, clean. Each sets up what it needs first; a second run starts in
 # seconds. setup: what the demo needs, with the command .venv/bin/lwd. setup-test: PyTorch as well, for training and the tests.
 #
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
@@ -6,6 +6,7 @@
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (from `make setup-test` on)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
 #   COVERAGE=1         `make test` prints which lines the tests without nodes leave untested
+#   LEROBOT=FOLDER, LEROBOT_PYTHON=python3.12   environment of lerobot 0.6.1 for `make test-lerobot`, and the Python to make it of
 #   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)
 #
 # Where a ROS 2 is sourced, its rclpy is used and no ROS wheels are installed.
@@ -39,6 +40,8 @@ endif
 
 BIN := $(VENV)/bin
 DOCS := .venv-docs
+LEROBOT ?= .venv-lerobot
+LEROBOT_PYTHON ?= python3.12
 LOG := $(VENV)/setup.log
 PINS := $(VENV)/constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c $(PINS)
@@ -49,7 +52,7 @@ quietly = @echo "[setup] $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 25 $(LOG); ec
 
 MODELS ?= $(basename $(notdir $(wildcard config/train/*.yaml)))
 
-.PHONY: help setup setup-test demo test test-unit reproduce lint docs docs-links clean
+.PHONY: help setup setup-test demo test test-unit test-lerobot reproduce lint docs docs-links clean
 .PRECIOUS: data/%/meta.json out/reproduce/%.onnx
 .DELETE_ON_ERROR:
 
@@ -105,6 +108,20 @@ out/reproduce/%.json: out/reproduce/%.onnx
 
 part = $(word $(1),$(subst _, ,$(2)))
 dataset = $(subst $(space),_,$(wordlist 1,$(if $(STARTS_$(call part,3,$(1))),3,2),$(subst _, ,$(1))))
+
+# LeRobot datasets opened by lerobot itself and its own opened by us, all numbers compared. Not in CI: torch with its CUDA
+# libraries is 5.5 GB where PyPI is the only index (TORCH_INDEX=https://download.pytorch.org/whl/cpu makes it small).
+test-lerobot: setup-test $(LEROBOT)/bin/lerobot-train
+	$(BIN)/python -m lwd_benchmarks.peers.roundtrip --python $(LEROBOT)/bin/python --json benchmarks/results/peers/lerobot.json
+
+$(LEROBOT)/bin/lerobot-train: constraints/lerobot.txt
+	@echo "[setup] lerobot 0.6.1 in $(LEROBOT), of $$($(LEROBOT_PYTHON) --version): minutes"
+	@$(LEROBOT_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 12) and "lerobot 0.6.1 needs Python 3.12: LEROBOT_PYTHON=...")'
+	@$(LEROBOT_PYTHON) -m venv $(LEROBOT)
+	@$(if $(TORCH_INDEX),$(LEROBOT)/bin/python -m pip install --disable-pip-version-check -q --index-url $(TORCH_INDEX) torch==2.14.1 torchvision==0.29.1)
+	@$(LEROBOT)/bin/python -m pip install --disable-pip-version-check -q -r $<
+	@$(LEROBOT)/bin/python -m pip install --disable-pip-version-check -q --no-deps lerobot==0.6.1
+	@touch $@
 
 # Style and types; needs no ROS 2, no simulator and no PyTorch.
 lint: $(VENV)/stamp-lint

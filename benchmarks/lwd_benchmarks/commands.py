@@ -369,3 +369,42 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
             click.echo(f"{row['task']:16} after {row['pause_s']:4g} s, {row['meanwhile']:52} {counts}")
         write(HandoverResult, merged(path, {model.stem: result}, rules), path)
     click.echo(f"written to {path}")
+
+
+@study.command()
+@click.option(
+    "--study",
+    "file",
+    type=click.Path(),
+    help="What to train and judge.  [default: benchmarks/config/study/peers.yaml of the repository]",
+)
+@click.option("--data", type=click.Path(path_type=Path), default="data/metaworld_mt10", help="Dataset of MT10.")
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    default=".venv-lerobot/bin/python",
+    help="Of lerobot's environment, as 'make test-lerobot' makes it.",
+)
+@click.option("--state", type=click.Path(path_type=Path), default="out/peers", help="Folder of runs to go on with.")
+@click.option("--only", default="", help="Entries, comma-separated.  [default: all]")
+@click.option("--minutes", type=click.FloatRange(min=0), default=1e9, help="At most so many of training an entry.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Write it here.  [default: benchmarks/results/peers/mt10.json of the repository]",
+)
+@needs("sim,train")
+def peers(file, data, python, state, only, minutes, path) -> None:
+    """LWD beside ACT and Diffusion Policy as lerobot trains them: success by minutes; goes on with what is missing."""
+    from lwd_benchmarks.paths import in_checkout
+    from lwd_benchmarks.peers.study import Study, run
+
+    if not python.exists():
+        raise click.UsageError(f"--python: found no {python}, expected lerobot's environment: 'make test-lerobot'")
+    loaded = Study.load(file or in_checkout("benchmarks/config/study/peers.yaml"))
+    path = path or in_checkout("benchmarks/results") / "peers/mt10.json"
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    # Another process starts in another folder, and its Python is found by its own path: links are kept.
+    run(loaded, data, state.resolve(), python.absolute(), path, names, minutes)
+    click.echo(f"written to {path}")
