@@ -12,7 +12,7 @@ from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
 from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
-from lwd_ros.cli.training import export, train
+from lwd_ros.cli.training import export, train, validate
 from lwd_ros.contract import Contract
 from lwd_ros.demo.command import demo
 from lwd_ros.errors import LwdError
@@ -29,6 +29,7 @@ def cli() -> None:
 cli.add_command(contract)
 cli.add_command(needing(demo, "demo"))
 cli.add_command(train)
+cli.add_command(validate)
 cli.add_command(export)
 
 _OWN = "own"  # what '--expert' without a value stands for

@@ -101,3 +101,72 @@ def export(folder, out, data) -> None:
         "next: ros2 service call /policy_generator/generate_policy lwd_msgs/srv/GeneratePolicy "
         f"\"{{task: '{generator.tasks[0]}'}}\""
     )
+
+
+@click.command()
+@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The run's dataset, where that was moved, or another one: of that, every demonstration.",
+)
+@click.option("--seed", type=click.IntRange(min=1), default=1, help="Of the first sampled policy.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all numbers here.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write predicted against recorded commands here, a PNG.")
+@needs("train")
+def validate(folder, data, seed, json_path, plot) -> None:
+    """Compare a run's policies with demonstrations that training never saw, one step at a time."""
+    import json
+
+    from lwd_ros.evaluation.validation import replayed, unseen, validate
+    from lwd_ros.files import written_whole
+    from lwd_ros.learning.config import ConfigError
+    from lwd_ros.learning.run_folder import describe_run
+    from lwd_ros.learning.train import load
+
+    if not describe_run(folder)["finished"]:
+        raise ConfigError(f"{folder}: holds a run that is not finished; 'lwd train' with this --out goes on with it")
+    run = load(folder)
+    demonstrations, notes = unseen(run, folder, data)
+    replays = replayed(run, demonstrations, seed)
+    result = validate(run, replays, notes)
+    for line in _table(result):
+        click.echo(line)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(json_path) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"written to {json_path}")
+    if plot:
+        from lwd_ros.evaluation.validation_plot import draw
+
+        draw(run.data.contract, replays, plot)
+        click.echo(f"drawn in {plot}")
+
+
+def _table(result: dict):
+    """Lines for a terminal: a block for each task, worst moments, sentences."""
+    titles = {"decoded": "decoded from it", "sampled": "sampled", "rest": "standing still", "mean": "mean command"}
+    for task, entry in result["tasks"].items():
+        yield f"{task}: {len(entry['demonstrations'])} demonstrations, {entry['frames']} frames"
+        for name, found in entry["commands"].items():
+            yield f"  {name} [{found['unit']}], at rest in {100 * found['rest_share']:.0f} % of the frames"
+            columns = (f"{when + ': mean':>16}{'95 %':>10}{'max':>10}" for when in ("in motion", "at rest"))
+            yield f"    {'error':16}{''.join(columns)}"
+            for kind, title in titles.items():
+                yield f"    {title:16}{_cells(found[kind]['motion'])}{_cells(found[kind]['rest'])}"
+    yield "worst moments of sampled policies:"
+    for moment in result["worst"]:
+        seen = ", ".join(f"{name} {value:g}" for name, value in moment["most_unusual_seen"].items())
+        yield (
+            f"  {moment['task']}, demonstration {moment['demonstration']}, second {moment['second']:.2f}: "
+            f"{moment['command']} recorded {moment['recorded']:g} {moment['unit']}, predicted {moment['predicted']:g}; "
+            f"most unusual of what was seen: {seen}"
+        )
+    yield from result["sentences"]
+
+
+def _cells(errors: dict | None) -> str:
+    """Mean, 95th percentile and maximum in their columns; dashes where there is no such frame."""
+    values = ["-"] * 3 if errors is None else [f"{errors[key]:.3g}" for key in ("mean", "p95", "max")]
+    return f"{values[0]:>16}{values[1]:>10}{values[2]:>10}"

@@ -89,7 +89,7 @@ def facts_of(contract: Contract, tasks: Sequence[Sequence[Episode]]) -> DataFact
     action = np.concatenate([e.action for e in episodes])
     limits = np.array([[s.minimum, s.maximum] for s in contract.observation])
     still = np.ptp(observation, axis=0) <= _NEVER * (limits[:, 1] - limits[:, 0])
-    resting = np.stack([_resting(contract, place, observation, action) for place in range(len(contract.command))])
+    resting = np.stack([resting_frames(contract, place, observation, action) for place in range(len(contract.command))])
     return DataFacts(
         contract=contract,
         counts=tuple(len(rows) for rows in tasks),
@@ -113,8 +113,8 @@ def rest_values(contract: Contract, place: int, observation: np.ndarray, action:
     return np.zeros(len(action))
 
 
-def _resting(contract: Contract, place: int, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """bool [frames]: where a command is at rest."""
+def resting_frames(contract: Contract, place: int, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """bool [frames]: where a command is at rest, within 1 % of its demonstrated width."""
     width = np.ptp(action[:, place])
     away = np.abs(action[:, place] - rest_values(contract, place, observation, action))
     return away <= _STILL * width + 1e-12
