@@ -98,6 +98,8 @@ def replayed(run: TrainedRun, demonstrations: Mapping[str, Mapping[int, Episode]
     """Replay demonstrations of the run's tasks; seeds of sampled policies count up from `seed`."""
     contract, limits = run.data.contract, run.data.contract.command_limits
     replays: list[Replay] = []
+    everything = np.concatenate([e.action for episodes in demonstrations.values() for e in episodes.values()])
+    widths = np.ptp(everything, axis=0)
     for task, episodes in demonstrations.items():
         rows = list(episodes.values())
         first = np.stack([e.observation[0] for e in rows])
@@ -111,7 +113,7 @@ def replayed(run: TrainedRun, demonstrations: Mapping[str, Mapping[int, Episode]
         action = np.concatenate([e.action for e in rows])
         observation = np.concatenate([e.observation for e in rows])
         places = range(len(contract.command))
-        resting = np.stack([resting_frames(contract, place, observation, action) for place in places], axis=1)
+        resting = np.stack([resting_frames(contract, p, observation, action, widths[p]) for p in places], axis=1)
         ends = np.cumsum([len(e.action) for e in rows])
         for row, (number, episode) in enumerate(episodes.items()):
             commands = {kind: commanded(run, made[row], episode) for kind, made in policies.items()}
@@ -197,7 +199,11 @@ def _against_baselines(tasks: Mapping[str, dict]) -> list[str]:
         for name, found in entry["commands"].items():
             mine = found["sampled"]["motion"]
             others = [found[kind]["motion"] for kind in ("rest", "mean")]
-            if mine is not None and mine["mean"] >= 0.8 * min(each["mean"] for each in others):
+            if (
+                mine is not None
+                and others[1]["mean"] > 0
+                and mine["mean"] >= 0.8 * min(each["mean"] for each in others)
+            ):
                 lost.append(f"{name} of '{task}'")
     if not lost:
         return ["In motion, sampled policies are nearer to every command than standing still and the mean command."]

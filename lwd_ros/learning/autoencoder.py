@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.layout, self.config = layout, config
         self.encoder = TrajectoryEncoder(data.tokens.shape[1], config.encoder_layers, config.latent_size)
-        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
+        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout, data.passes)
         self.normalisation = None
         if smallest_std is not None:
             mean, std = (torch.tensor(v, dtype=torch.float32) for v in (data.token_scale.mean, data.token_scale.std))

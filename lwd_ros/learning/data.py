@@ -10,7 +10,7 @@ from lwd_ros.contract import AGE, Contract, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
 from lwd_ros.learning.facts import facts_of
-from lwd_ros.learning.summary import DataSummary, TaskNormalisation, TokenScale
+from lwd_ros.learning.summary import DataSummary, Pass, TaskNormalisation, TokenScale
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class TrainingData(DataSummary):
         ages = [i for i in kept if i in contract.age_places]
         self._ages = [kept.index(i) for i in ages]
         self._ages_back = torch.tensor([contract.history - 1 - i // contract.frame_size for i in ages])
+        if config.action_loss == "motion":
+            self.passes = self._positions([e for _, e in episodes], np.concatenate(per_task), config)
         if ages:
             longest_s = _longest_age_s(demonstrations, used, config.sensing)
             for values, value in zip(
@@ -174,6 +176,22 @@ class TrainingData(DataSummary):
         if sensing.noise_m:
             observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
         return observation
+
+    def _positions(self, episodes: list[Episode], observed: np.ndarray, config: TrainConfig) -> tuple[Pass, ...]:
+        """The commands that target an observed position, whose normalisation becomes that of all tasks together."""
+        contract, passes = self.contract, []
+        for output, command in enumerate(facts_of(contract, [episodes]).commands):
+            if command.motion is None or command.relative or command.levels:
+                continue
+            place = (contract.history - 1) * contract.frame_size + contract.places(command.rest)[0]
+            if place not in self.indices.tolist():
+                continue  # hidden
+            number = self.indices.tolist().index(place)
+            mean, std = observed[:, number].mean(), max(observed[:, number].std(), config.smallest_std)
+            self.normalisation.mean[:, number], self.normalisation.std[:, number] = mean, std
+            scale, offset = float(self.action_scale[output]), float(self.action_offset[output])
+            passes.append(Pass(output, number, float(std) / scale, (float(mean) - offset) / scale))
+        return tuple(passes)
 
     def _motion_weight(self, episodes: list[Episode]) -> torch.Tensor:
         """Squared errors of positions in units of the motion that they ask for, float32 [commands].

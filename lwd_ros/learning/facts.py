@@ -113,9 +113,11 @@ def rest_values(contract: Contract, place: int, observation: np.ndarray, action:
     return np.zeros(len(action))
 
 
-def resting_frames(contract: Contract, place: int, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """bool [frames]: where a command is at rest, within 1 % of its demonstrated width."""
-    width = np.ptp(action[:, place])
+def resting_frames(
+    contract: Contract, place: int, observation: np.ndarray, action: np.ndarray, width: float | None = None
+) -> np.ndarray:
+    """bool [frames]: where a command is at rest, within 1 % of `width`; None: of its width in these frames."""
+    width = np.ptp(action[:, place]) if width is None else width
     away = np.abs(action[:, place] - rest_values(contract, place, observation, action))
     return away <= _STILL * width + 1e-12
 

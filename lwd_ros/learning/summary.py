@@ -44,6 +44,16 @@ class TokenScale:
     count: int
 
 
+@dataclass(frozen=True)
+class Pass:
+    """A command that targets an observed position, as a policy's numbers see it: output = gain * input + offset."""
+
+    output: int
+    input: int
+    gain: float
+    offset: float
+
+
 @dataclass
 class DataSummary:
     """A dataset as export, decoding and studies need it.
@@ -61,6 +71,7 @@ class DataSummary:
             [tasks, observations], or [1, observations] where that does not depend on the task.
         tokens: what the encoder sees of each demonstration, float32 [demonstrations, tokens x (inputs + commands + 1)].
         task: of each demonstration, int64 [demonstrations].
+        passes: what networks begin with; training alone needs it.
         held_out: by task, the places in the dataset of demonstrations that training never saw.
     """
 
@@ -78,6 +89,7 @@ class DataSummary:
     tokens: torch.Tensor
     task: torch.Tensor
     held_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    passes: tuple[Pass, ...] = ()
 
     def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
         """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
