@@ -103,7 +103,10 @@ def test_one_demonstration_in_ten_is_held_out_and_said_in_the_run(run, data):
         assert not (training.tokens == unseen).all(dim=1).any()
 
 
-@pytest.mark.parametrize(("share", "total", "count"), [(0.1, 9, 0), (0.1, 10, 1), (0.1, 19, 1), (0.1, 20, 2), (1.0, 3, 2), (0.5, 1, 0)])  # fmt: skip
+SHARES = [(0.1, 9, 0), (0.1, 10, 1), (0.1, 19, 1), (0.1, 20, 2), (1.0, 3, 2), (0.5, 1, 0)]
+
+
+@pytest.mark.parametrize(("share", "total", "count"), SHARES)
 def test_how_many_are_held_out(tmp_path, share, total, count):
     data = _dataset(tmp_path / "data", (total,), steps=2)
     config = TrainConfig(name="a", held_out=share)
