@@ -24,6 +24,7 @@ HELD_OUT = 0.1
 """Of each task's demonstrations: of 10 to 19 that is one."""
 
 _WIDEST, _NARROWEST = 24, 8  # units of each of the two hidden layers
+_ENOUGH = 16  # units, for every task that was tried
 _MOST_STEPS, _FEWEST_STEPS, _FEW_STEPS = 20_000, 1_000, 3_000  # of stage 1
 _STAGES = 2  # steps of stage 1 over those of stage 2
 _OVERHEAD_S = 6.0  # reading, timing, writing
@@ -118,16 +119,17 @@ def with_steps(config: TrainConfig, pace: Pace, minutes: float = MINUTES) -> tup
 
     They become part of the config: the same config trains the same weights on a faster or a slower machine.
     """
-    seconds = max(60 * minutes - _OVERHEAD_S, 1.0)
-    fitting = seconds / (pace.autoencoder_s + pace.diffusion_s / _STAGES)
+    cost_s = pace.autoencoder_s + pace.diffusion_s / _STAGES
+    fitting = (60 * minutes - _OVERHEAD_S) / cost_s
     steps = int(min(max(fitting, _FEWEST_STEPS), _MOST_STEPS)) // 100 * 100
     chosen = config.changed({"autoencoder.steps": steps, "diffusion.steps": steps // _STAGES})
-    taken = (steps * (pace.autoencoder_s + pace.diffusion_s / _STAGES) + _OVERHEAD_S) / 60
+    taken = (steps * cost_s + _OVERHEAD_S) / 60
     line = (
         f"{steps} steps of stage 1 and {steps // _STAGES} of stage 2: about {taken:.1f} minutes at this machine's pace"
     )
+    needed = np.ceil((_FEW_STEPS * cost_s + _OVERHEAD_S) / 60)
     if fitting < _FEW_STEPS:
-        line += f". That is little; {_FEW_STEPS} steps need --minutes {_FEW_STEPS / fitting * minutes:.0f}"
+        line += f". That is little; {_FEW_STEPS} steps need --minutes {needed:.0f}"
     elif fitting > _MOST_STEPS:
         line += "; more gained nothing where it was tried"
     return chosen, line + "."
@@ -154,8 +156,8 @@ def _policy_line(facts: DataFacts, layout: PolicyLayout) -> str:
         if vectors:
             text += f" Most inputs are those of {_listed([f'{name} ({size})' for name, size in vectors.items()])}."
         text += " Fewer inputs (a coarser scan, a shorter history) would mend it."
-    elif width < _WIDEST:
-        text += f" The layers are narrower than {_WIDEST}, to stay below {LARGEST_POLICY} with so many inputs."
+    elif width < _ENOUGH:
+        text += f" The layers are narrower than {_ENOUGH}, to stay below {LARGEST_POLICY} with so many inputs."
     return text
 
 
