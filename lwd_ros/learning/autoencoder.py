@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.layout, self.config = layout, config
         self.encoder = TrajectoryEncoder(data.tokens.shape[1], config.encoder_layers, config.latent_size)
-        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
+        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout, data.passes)
         self.normalisation = None
         if smallest_std is not None:
             mean, std = (torch.tensor(v, dtype=torch.float32) for v in (data.token_scale.mean, data.token_scale.std))
@@ -58,7 +58,8 @@ class Autoencoder(nn.Module):
             decoded = normalisation_error(generated, expected)
             observation = _renormalised(observation, expected, generated)
         predicted = policy_forward(self.layout, self.hypernetwork(latent), observation)
-        cloning = cloning_error(predicted, batch.action.to(device)).mean()
+        error = cloning_error(predicted, batch.action.to(device))
+        cloning = (error if data.action_weight is None else error * data.action_weight.to(device)).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         scalars = {
             "loss": cloning + config.kl_weight * divergence,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lwd_ros.learning.summary import TaskNormalisation
+from lwd_ros.learning.summary import Pass, TaskNormalisation
 from lwd_ros.policy import PolicyLayout
 
 
@@ -33,11 +33,34 @@ class TrajectoryEncoder(nn.Module):
         return mean, log_variance.clamp(-20.0, 4.0)
 
 
-def initial_policy(layout: PolicyLayout) -> torch.Tensor:
-    """He-initialised weights of one policy, biases 0, float32 [P]."""
+_BIAS, _SLOPE = 4.0, 0.25
+"""Of units that pass a number on: within 4 standard deviations a rectifier does so exactly, a tanh nearly."""
+
+
+def initial_policy(layout: PolicyLayout, passes: Sequence[Pass] = ()) -> torch.Tensor:
+    """He-initialised weights of one policy, biases 0, float32 [P].
+
+    A command of `passes` begins at its measured position: a unit of each hidden layer passes that on. So policies learn
+    how to move, and what they have not seen leaves them about where they are.
+    """
     weights = torch.zeros(layout.parameters)
     for w, _, (outputs, inputs) in layout.slices():
         weights[w] = torch.randn(outputs * inputs) * math.sqrt(2.0 / inputs)
+    relu, slices = layout.hidden_activation == "relu", layout.slices()
+    slope, bias = (1.0, _BIAS) if relu else (_SLOPE, 0.0)
+    for unit, each in enumerate(passes[: min(layout.layer_sizes[1:-1], default=0) // 2]):
+        for place, (w, b, shape) in enumerate(slices):
+            matrix, row = weights[w].view(shape), unit
+            if place == len(slices) - 1:
+                row = each.output
+                matrix[:, unit] = 0.0
+                matrix[row] *= 0.1
+                matrix[row, unit] = each.gain / slope
+                weights[b][row] = each.offset - each.gain * bias / slope
+                continue
+            matrix[row] = 0.0
+            matrix[row, each.input if place == 0 else unit] = slope if place == 0 else 1.0
+            weights[b][row] = bias if place == 0 else 0.0
     return weights
 
 
@@ -48,11 +71,11 @@ class HyperNetwork(nn.Module):
     latents share; the head's output is divided by the square root of each layer's inputs to keep one scale.
     """
 
-    def __init__(self, latent_size: int, layers: Sequence[int], layout: PolicyLayout):
+    def __init__(self, latent_size: int, layers: Sequence[int], layout: PolicyLayout, passes: Sequence[Pass] = ()):
         super().__init__()
         self.trunk = mlp((latent_size, *layers), norm=True)
         self.head = nn.Linear(layers[-1], layout.parameters)
-        self.base = nn.Parameter(initial_policy(layout))
+        self.base = nn.Parameter(initial_policy(layout, passes))
         scale = torch.empty(layout.parameters)
         for w, b, (_, inputs) in layout.slices():
             scale[w] = scale[b] = 1.0 / math.sqrt(inputs)

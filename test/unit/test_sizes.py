@@ -1,0 +1,140 @@
+"""Pins what training chooses without a config, and what it says about the data."""
+
+import numpy as np
+import pytest
+
+from lwd_ros.contract import Contract
+from lwd_ros.dataset import DatasetError, Episode
+from lwd_ros.learning.config import TrainConfig
+from lwd_ros.learning.facts import facts_of, resting_frames
+from lwd_ros.learning.pace import Pace
+from lwd_ros.learning.sizes import LARGEST_POLICY, choose, hidden_width, tokens, with_steps
+from lwd_ros.policy import PolicyLayout
+
+
+def _contract(observation: dict, command: dict, history: int = 1) -> Contract:
+    content = {"name": "bench", "period_s": 0.1, "history": history, "observation": observation, "command": command}
+    return Contract.from_dict(content)
+
+
+ANGLE = {"unit": "rad", "limits": [-3.0, 3.0]}
+ARM = _contract(
+    {"elbow": ANGLE, "cup": {"unit": "m", "limits": [-1, 1]}, "table": {"unit": "m", "limits": [-1, 1]}},
+    {
+        "elbow_target": {**ANGLE, "slew_per_s": 5.0, "rest": "elbow"},
+        "gripper": {"unit": "1", "limits": [0.0, 1.0], "slew_per_s": 10.0, "rest": "keep"},
+    },
+)
+
+
+def _base(size: int, history: int = 1) -> Contract:
+    return _contract(
+        {"x": {"unit": "m", "limits": [-5, 5]}, "scan": {"unit": "m", "limits": [0, 4], "size": size}},
+        {
+            name: {"unit": "m/s", "limits": [-1, 1], "slew_per_s": 2.0}
+            for name in ("speed", "slide")
+        },
+        history,
+    )  # fmt: skip
+
+
+def _arm_episode(steps: int = 40, seed: int = 0, idle: int = 0) -> Episode:
+    """An elbow that goes from 0 to 1 rad, targets 0.05 rad ahead; a gripper that closes half-way; then nothing."""
+    elbow = np.concatenate([np.linspace(0, 1, steps), np.ones(idle)])
+    cup = np.full(steps + idle, np.random.default_rng(seed).uniform(0.1, 0.5))
+    target = np.where(np.arange(steps + idle) < steps, elbow + 0.05, elbow)
+    gripper = (elbow > 0.5).astype(float)
+    table = np.full(steps + idle, 0.4)
+    return Episode(np.stack([elbow, cup, table], axis=1), np.stack([target, gripper], axis=1), layout=seed)
+
+
+def _arm(episodes: int = 20, **kinds):
+    return facts_of(ARM, [[_arm_episode(seed=seed, **kinds) for seed in range(episodes)]])
+
+
+def _drive(contract: Contract, tasks: int = 2, episodes: int = 12, speed: float = 1.0):
+    random = np.random.default_rng(0)
+
+    def episode() -> Episode:
+        size = len(contract.observation)
+        return Episode(random.uniform(0, 1, (30, size)), random.uniform(-speed, speed, (30, 2)), layout=0)
+
+    return facts_of(contract, [[episode() for _ in range(episodes)] for _ in range(tasks)])
+
+
+def test_a_position_a_switch_and_a_scalar_that_never_changes_are_told_apart():
+    elbow, gripper = _arm().commands
+    assert _arm().constant == ("table",)
+    assert elbow.motion == pytest.approx(0.05, rel=1e-6) and elbow.levels == ()
+    assert gripper.levels == (0.0, 1.0) and gripper.motion is None
+    assert gripper.rest_share > 0.9 and elbow.rest_share == 0.0
+
+
+def test_a_position_rests_where_it_is_measured():
+    episode = _arm_episode(steps=10, idle=5)
+    assert resting_frames(ARM, 0, episode.observation, episode.action).tolist() == [False] * 10 + [True] * 5
+
+
+def test_positions_are_learned_in_units_of_their_motion_and_of_what_was_shown():
+    choice = choose(_arm(), "arm")
+    assert choice.config.action_loss == "motion" and choice.config.action_range == "demonstrated"
+    assert choice.config.hide == ("table",) and not choice.config.condition_on_observation
+    told = " ".join(choice.lines)
+    assert "never change here: table" in told and "elbow_target count in units of their motion" in told
+    assert any("relative_to" in warning for warning in choice.warnings)
+
+
+def test_velocities_that_use_their_limits_are_learned_as_they_are():
+    config = choose(_drive(_base(4)), "base").config
+    assert config.action_loss == "range" and config.action_range == "limits"
+
+
+@pytest.mark.parametrize("size", [4, 24, 36, 60])
+def test_a_lidar_scan_stays_below_a_thousand_parameters(size):
+    facts = _drive(_base(size))
+    width = hidden_width(facts)
+    assert PolicyLayout((size + 1, width, width, 2)).parameters <= LARGEST_POLICY
+    one_more = PolicyLayout((size + 1, width + 1, width + 1, 2)).parameters
+    assert one_more > LARGEST_POLICY or choose(_drive(_base(1)), "base").config.hidden_layers == (width, width)
+
+
+def test_a_vector_that_is_too_large_is_named():
+    line = next(line for line in choose(_drive(_base(60, history=4)), "base").lines if "parameters" in line)
+    assert f"above {LARGEST_POLICY}" in line and "scan (60)" in line
+
+
+@pytest.mark.parametrize(("steps", "count"), [(2, 2), (10, 10), (62, 16), (100, 16), (400, 25), (5000, 32)])
+def test_a_demonstration_has_as_many_tokens_as_its_length_needs(steps, count):
+    assert tokens(np.array([steps])) == count
+
+
+def test_steps_fill_the_minutes_and_are_part_of_the_config():
+    config, line = with_steps(TrainConfig(name="a"), Pace(0.01, 0.01), minutes=2.1)
+    assert (config.autoencoder.steps, config.diffusion.steps) == (8000, 4000)
+    assert "about 2.1 minutes" in line
+
+
+def test_few_minutes_are_said_to_be_few_and_many_are_not_used_up():
+    few, line = with_steps(TrainConfig(name="a"), Pace(0.1, 0.1), minutes=1)
+    assert few.autoencoder.steps == 1000 and "That is little" in line and "--minutes 8" in line
+    many, _ = with_steps(TrainConfig(name="a"), Pace(0.001, 0.001), minutes=60)
+    assert many.autoencoder.steps == 20_000
+
+
+def test_what_may_make_a_robot_fail_is_said():
+    def warnings(facts):
+        return " ".join(choose(facts, "arm").warnings)
+
+    assert "every command is at rest" in warnings(_arm(idle=60))
+    assert "every command is at rest" not in warnings(_arm())
+    assert "3 demonstrations" in warnings(_arm(episodes=3))
+    assert "fewer than 16 steps" in warnings(_arm(steps=6))
+    assert "beyond the contract's limits" in warnings(_drive(_base(4), speed=2.0))
+    still = [Episode(e.observation, np.full_like(e.action, 0.5), 0) for e in (_arm_episode(seed=s) for s in range(12))]
+    assert "Never changes" in warnings(facts_of(ARM, [still]))
+
+
+def test_demonstrations_of_a_robot_that_sees_nothing_change_are_refused():
+    blind = Episode(np.zeros((20, 3)), np.random.default_rng(0).uniform(0, 1, (20, 2)), layout=0)
+    with pytest.raises(DatasetError, match="no observed scalar that ever changes"):
+        choose(facts_of(ARM, [[blind]]), "arm")
