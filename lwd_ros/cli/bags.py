@@ -16,16 +16,28 @@ _COUNT = "{desc}: {n_fmt} messages, {rate_fmt}"
 @click.argument("bags", nargs=-1, required=True, type=_PATH, metavar="BAG...")
 @click.option("--contract", "file", type=click.Path(), required=True, help="Contract file, with its binding.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the dataset: new or empty.")
-@click.option("--task", default="", help="What is shown, where no mark says it; without marks the whole recording.")
+@click.option(
+    "--task",
+    default="",
+    show_default=False,
+    help="What is shown, where no mark says it; without marks the whole recording.",
+)
 @click.option("--task-from", type=click.Choice(["folder"]), help="The task is the folder that a recording lies in.")
 @click.option(
     "--episodes",
     default="",
+    show_default=False,
     metavar="HOW",
     help="marks (of 'lwd record'), services (events of its services), gaps (rests of the command), whole, or a CSV "
     "file: task,start_s,end_s[,success][,bag].  [default: marks, else services, else whole with --task]",
 )
-@click.option("--marker", default="", metavar="TOPIC", help="A String that names the task, '' between; a Bool or Int.")
+@click.option(
+    "--marker",
+    default="",
+    show_default=False,
+    metavar="TOPIC",
+    help="A String that names the task, '' between; a Bool or Int.",
+)
 @click.option("--keep-failed", is_flag=True, help="Import episodes too that were marked as failed.")
 @click.option(
     "--actions",
@@ -47,7 +59,7 @@ _COUNT = "{desc}: {n_fmt} messages, {rate_fmt}"
     help="Another topic for a command topic of the contract, such as a leader arm's joint states; may be repeated.",
 )
 @click.option("--joint-prefix", help="In front of the joints' names; replaces that of the contract.")
-@click.option("--namespace", default="", help="Before relative topics.")
+@click.option("--namespace", default="", show_default=False, help="Before relative topics.")
 @click.option("--remap", multiple=True, metavar="FROM:=TO", help="A topic's name in the recording; may be repeated.")
 @click.option(
     "--holes",

@@ -152,7 +152,9 @@ def collect(
     default="loky",
     help="Of joblib; dask and ray start a cluster on this machine unless --scheduler names one.",
 )
-@click.option("--scheduler", default="", help="Address of a Dask scheduler or a Ray head that runs already.")
+@click.option(
+    "--scheduler", default="", show_default=False, help="Address of a Dask scheduler or a Ray head that runs already."
+)
 @needs("sim")
 def evaluate(
     model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, path, workers, backend,

@@ -51,7 +51,7 @@ def contract() -> None:
     "Needs ROS; publishes nothing.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write, a new one.  [default: the terminal]")
-@click.option("--name", default="", help="The contract's name.  [default: that of the recording]")
+@click.option("--name", default="", show_default=False, help="The contract's name.  [default: that of the recording]")
 @click.option(
     "--observe", multiple=True, metavar="TOPIC", help="Observe this one; may be repeated.  [default: a guess]"
 )
@@ -119,7 +119,12 @@ def _plain(name: str) -> str:
     "--bag", "bags", multiple=True, type=click.Path(), help="Look at a recording; several are its parts in turn."
 )
 @click.option("--joint-prefix", help="In front of the joints' names; replaces that of the file.")
-@click.option("--namespace", default="", help="With --live: namespace of the controller, before relative topics.")
+@click.option(
+    "--namespace",
+    default="",
+    show_default=False,
+    help="With --live: namespace of the controller, before relative topics.",
+)
 @click.option("--remap", multiple=True, metavar="FROM:=TO", help="With --live: as the controller's; may be repeated.")
 @click.option("--sim-time", is_flag=True, help="With --live: the time is that of /clock, as with use_sim_time.")
 @needs("bags")

@@ -18,7 +18,7 @@ def data() -> None:
 
 @data.command()
 @_DATA
-@click.option("--task", default="", help="List this task's episodes one by one.")
+@click.option("--task", default="", show_default=False, help="List this task's episodes one by one.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @needs("bags")
 def show(folder, task, as_json) -> None:
@@ -101,7 +101,7 @@ def split(folder, out, share, count, seed) -> None:
 
 @data.command()
 @_DATA
-@click.option("--task", default="", help="Whose episodes; may be left out where there is one task.")
+@click.option("--task", default="", show_default=False, help="Whose episodes; may be left out where there is one task.")
 @click.option("--episodes", required=True, help="Numbers and ranges as 'lwd data show --task' lists them: 3,7 or 0:5.")
 @_OUT
 @needs("bags")

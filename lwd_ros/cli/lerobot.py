@@ -28,7 +28,9 @@ _MAPPING = click.option(
     metavar="NAME | TEXT=NAME",
     help="One name for all episodes; or a name for a task's text, which may be repeated.  [default: from the texts]",
 )
-@click.option("--episodes", default="", help="Which ones: numbers and ranges, as 0:5,7.  [default: all]")
+@click.option(
+    "--episodes", default="", show_default=False, help="Which ones: numbers and ranges, as 0:5,7.  [default: all]"
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -100,7 +102,7 @@ def import_lerobot(dataset, contract_file, out, rename, mapping, task, episodes,
     default="float64",
     help="Of the numbers: float64 keeps every digit, float32 is what lerobot's own recorder writes.",
 )
-@click.option("--robot-type", default="", help="What the dataset says the robot is.")
+@click.option("--robot-type", default="", show_default=False, help="What the dataset says the robot is.")
 @needs("bags")
 def export_lerobot(data, out, mapping, rename, task_feature, dtype, robot_type) -> None:
     """Write demonstrations as a LeRobot dataset v3.0, as lerobot 0.6.1 writes its own.

@@ -17,14 +17,21 @@ from lwd_ros.cli.support import FROM_ZERO, needs
     help="Folder of the recording, a bag of rosbag2. Where it holds something, a new name beside it is chosen.",
 )
 @click.option("--append", is_flag=True, help="Continue the recording that the folder holds.")
-@click.option("--task", default="", help="What is shown, until another task is chosen.")
-@click.option("--tasks", default="", help="Tasks to choose from by their numbers or n, separated by commas.")
+@click.option("--task", default="", show_default=False, help="What is shown, until another task is chosen.")
+@click.option(
+    "--tasks", default="", show_default=False, help="Tasks to choose from by their numbers or n, separated by commas."
+)
 @click.option("--topic", multiple=True, help="A further topic to record, of any type; may be repeated.")
 @click.option("--optional", multiple=True, help="A topic of the contract that may be missing; may be repeated.")
 @click.option("--no-commands", is_flag=True, help="Commands may be missing: a hand guides the robot.")
 @click.option("--controller", default="policy_controller", help="Policy controller whose status and ticks to record.")
-@click.option("--joint-prefix", default="", help="In front of the joints' names; replaces that of the contract.")
-@click.option("--namespace", default="", help="Namespace of the recorder, before relative topics.")
+@click.option(
+    "--joint-prefix",
+    default="",
+    show_default=False,
+    help="In front of the joints' names; replaces that of the contract.",
+)
+@click.option("--namespace", default="", show_default=False, help="Namespace of the recorder, before relative topics.")
 @click.option("--remap", multiple=True, metavar="FROM:=TO", help="As the controller's; may be repeated.")
 @click.option("--sim-time", is_flag=True, help="The time is that of /clock, as with use_sim_time.")
 @click.option("--no-keyboard", is_flag=True, help="Services and joystick alone.")

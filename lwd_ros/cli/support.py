@@ -82,5 +82,8 @@ COUNT, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
 WORKERS = click.option("--workers", type=FROM_ZERO, default=0, help="Parallel processes; 0: one per core.")
 CONTRACT = click.option("--contract", type=click.Path(), help="Contract file; default: the environment's.")
 ENVIRONMENT = click.option(
-    "--environment", default="", help="Name as 'lwd environments' lists it, or a YAML file; tasks need no prefix then."
+    "--environment",
+    default="",
+    show_default=False,
+    help="Name as 'lwd environments' lists it, or a YAML file; tasks need no prefix then.",
 )
