@@ -1,0 +1,113 @@
+"""Runs docs/tutorial/thirty_minutes.md word for word: real nodes, a real recording, training, and a policy that drives.
+
+Where no ROS 2 is sourced, `ros2` is test/support/bin/ros2: the tutorial's few commands of it over the same rclpy.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lwd_ros.demo.supervisor import isolated_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial" / "thirty_minutes.md"
+BACKGROUND = re.compile(r"# terminal \d+\n")
+_PATIENCE_S = 60.0
+
+
+class Reader:
+    """Somebody who copies commands from the tutorial into terminals."""
+
+    def __init__(self, folder: Path):
+        shutil.copytree(ROOT / "examples" / "mobile_base", folder / "examples" / "mobile_base")
+        self.folder, self.output, self._terminals = folder, {}, []
+        found = [] if shutil.which("ros2") else [str(ROOT / "test" / "support" / "bin")]
+        path = os.pathsep.join([*found, str(Path(sys.executable).parent), os.environ["PATH"]])
+        site = folder / "site"  # what the reader installs must not stay in the environment of the tests
+        modules = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        own = {"PATH": path, "PIP_TARGET": str(site), "PYTHONPATH": modules, "OMP_NUM_THREADS": "1"}
+        self.environment = {**isolated_environment(), **own, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+    def run(self, block: str) -> str:
+        """What a block of commands prints; it must succeed."""
+        if BACKGROUND.match(block):
+            log = (self.folder / f"terminal_{len(self._terminals)}.log").open("w")
+            arguments = {"cwd": self.folder, "env": self.environment, "stdout": log, "stderr": subprocess.STDOUT}
+            command = ["bash", "-c", f"exec {BACKGROUND.sub('', block)}"]
+            self._terminals.append(subprocess.Popen(command, **arguments, start_new_session=True))
+            return ""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{self.logs()}"
+        return done.stdout
+
+    def logs(self) -> str:
+        """The ends of the terminals in the background."""
+        return "\n".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("terminal_*.log")))
+
+    def close(self) -> None:
+        """Ctrl-C in every terminal."""
+        for terminal in reversed(self._terminals):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(terminal.pid, signal.SIGINT)
+        for terminal in self._terminals:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                terminal.wait(15)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(terminal.pid, signal.SIGKILL)
+
+
+def _blocks() -> list[str]:
+    return re.findall(r"^```bash\n(.*?)^```", TUTORIAL.read_text(encoding="utf-8"), re.S | re.M)
+
+
+def _field(text: str, name: str) -> str:
+    return re.search(rf"^{name}: (.*)$", text, re.M)[1].strip()
+
+
+def test_the_tutorial_goes_from_the_list_of_topics_to_a_policy_that_drives(tmp_path):
+    reader = Reader(tmp_path)
+    printed = {}
+    try:
+        for block in _blocks():
+            end = time.monotonic() + _PATIENCE_S
+            printed[block] = reader.run(block)
+            while block == "ros2 topic list\n" and "/scan" not in printed[block] and time.monotonic() < end:
+                printed[block] = reader.run(block)  # the simulator is still starting
+
+        def of(command: str) -> str:
+            return next(text for block, text in printed.items() if command in block)
+
+        assert {"/scan", "/odom", "/cmd_vel"} <= set(of("topic list").split())
+        first, mine = (tmp_path / name for name in ("first_contract.yaml", "my_base.yaml"))
+        assert "!guess" in first.read_text() and mine.exists()
+        assert "20 episodes" in of("import-bag") or "20" in of("import-bag")
+        assert (tmp_path / "data" / "base.png").exists() and (tmp_path / "runs" / "base" / "validation.png").exists()
+        assert re.search(r"success(=|: )True", of("service call"))
+
+        end = time.monotonic() + _PATIENCE_S
+        echo = "ros2 topic echo --once"
+        while time.monotonic() < end:
+            task = reader.run(f"{echo} /simulator_bridge/task_status")
+            if int(_field(task, "first_success_step")) > 0:
+                break
+        assert int(_field(task, "step")) > 0, reader.logs()
+        assert int(_field(task, "first_success_step")) > 0, f"{task}\n{reader.logs()}"
+        status = reader.run(f"{echo} /policy_controller/status")
+        assert _field(status, "task").strip("'") == "dock"
+    finally:
+        reader.close()
