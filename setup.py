@@ -9,7 +9,7 @@ NODES = ["policy_generator", "policy_controller", "simulator_bridge", "metaworld
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
 CLUSTER = ["dask[distributed]"]
 TF = ["pytransform3d>=3.5"]
-BAGS = ["rosbags", "mcap", "pyarrow", "tqdm", "matplotlib", *TF]
+BAGS = ["rosbags", "mcap", "zstandard", "pyarrow", "tqdm", "matplotlib", *TF]
 
 
 def share(*patterns):

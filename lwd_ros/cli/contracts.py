@@ -122,7 +122,7 @@ def _plain(name: str) -> str:
 @click.option("--namespace", default="", help="With --live: namespace of the controller, before relative topics.")
 @click.option("--remap", multiple=True, metavar="FROM:=TO", help="With --live: as the controller's; may be repeated.")
 @click.option("--sim-time", is_flag=True, help="With --live: the time is that of /clock, as with use_sim_time.")
-@needs()
+@needs("bags")
 def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
     """Check a contract and print it as a table.
 

@@ -2,23 +2,24 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lwd_ros.contract.contract import AGE
+from lwd_ros.contract.drafts import Draft, Part, Scalar, rounded
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.contract.functions import ANGLES
 from lwd_ros.contract.picking import closest
 from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion
 from lwd_ros.contract.sightings import ARRAYS, JOINTS, KNOWN, SCAN, TRAJECTORY, TRANSFORMS, Place, Series, Sighting
-from lwd_ros.reading import GUESS
 
 COMMANDING = re.compile(
-    r"(^|[/_])(cmd|command|commands|goal|target|setpoint|desired|reference|joint_trajectory)($|[/_])"
+    r"(^|[/_])(cmd|commands?|controll?|ctrl|goal|target|setpoint|desired|reference|joint_trajectory)($|[/_])"
 )
 """What a topic's name says where it is a command; whole words between slashes and underscores."""
 
 _COMMANDS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped", TRAJECTORY, ARRAYS[0])
+_SENSED = re.compile(r"Odometry|Imu|LaserScan|Range|TFMessage|WithCovariance")  # types that nobody is commanded with
 _MACHINERY = re.compile(r"/(rosout|parameter_events|clock|diagnostics(_agg)?|tf_static)$|/_service_event$|^/events/")
 _BEAMS = 24  # numbers of a scan: enough for a wall and a door
 _MARGIN = 0.1  # of what was seen, on each side of the limits
@@ -27,31 +28,6 @@ _HALF_TURN, _QUARTER_TURN = 3.15, 1.58
 _SLEW_MARGIN = 1.5
 _UNSEEN = "/forward_position_controller/commands"  # of ros2_controllers; where joints were led by hand
 _RESERVED = (ZERO, KEEP, LAST_COMMAND, AGE, "on", "off", "yes", "no", "y", "n", "true", "false", "null")
-
-
-@dataclass
-class Scalar:
-    """A line of the contract: a scalar and the field that carries it."""
-
-    name: str
-    unit: str
-    limits: tuple[float, float]
-    field: str
-    seen: str
-    doubtful_unit: bool = False
-    slew_per_s: float = 0.0
-    rest: str = ""
-    size: int | None = None
-
-
-@dataclass
-class Part:
-    """A topic in the contract."""
-
-    sighting: Sighting
-    scalars: list[Scalar]
-    constants: dict[str, float] = field(default_factory=dict)
-    frames: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,7 @@ class Guess:
 def looks_like_command(topic: str, kind: str) -> bool:
     """Whether a topic is probably one that a robot is commanded on."""
     by_type = kind in _COMMANDS and not re.search(r"odom|measured|state|feedback", topic)
-    return by_type or (kind in KNOWN and bool(COMMANDING.search(topic)))
+    return by_type or (kind in KNOWN and not _SENSED.search(kind) and bool(COMMANDING.search(topic)))
 
 
 def is_usable(topic: str, kind: str) -> bool:
@@ -181,15 +157,21 @@ class _Guesser:
         if not commanded:
             topics = ", ".join(each.topic for each in self._commanded)
             raise ContractError(f"{topics}: found no number that changes, expected a command that moved")
-        text = "\n".join(_Text(name, source, period_s, why, observed, commanded, self._left, self._doubts).lines())
+        text = "\n".join(Draft(name, source, period_s, why, observed, commanded, self._left, self._doubts).lines())
         return Guess(text + "\n", self._doubts)
 
     def _listed(self) -> str:
-        topics = [f"{topic} ({each.type.rpartition('/')[2]}, {each.count})" for topic, each in self._all.items()]
+        topics = [
+            f"{topic} ({each.type.rpartition('/')[2]}{f', {each.count}' * bool(each.count)})"
+            for topic, each in self._all.items()
+        ]
         return f" among {', '.join(topics[:12])}{', ...' * (len(topics) > 12)}" if topics else ""
 
     def _period(self) -> tuple[float, str]:
-        """The control period, s: that of the commands, or of the observation that comes about as often."""
+        """The control period, s: that of the commands, or of the observation that comes about as often.
+
+        Where all observations come less often than commands, that of the most frequent: it is what is answered.
+        """
         paces = [each for each in self._commanded if each.interval_s] or [
             each for each in self._observed if each.interval_s
         ]
@@ -197,13 +179,11 @@ class _Guesser:
             return 0.1, "too few messages came to tell a rate"
         first = min(paces, key=lambda each: each.interval_s or 1.0)
         period_s = first.interval_s or 0.1
-        near = [
-            each for each in self._observed if each.interval_s and abs(each.interval_s - period_s) < 0.25 * period_s
-        ]
-        if near:
-            first = min(near, key=lambda each: abs((each.interval_s or 0.0) - period_s))
-            period_s = first.interval_s or period_s
-        return _rounded(min(max(period_s, 0.001), 1.0), 2), f"{first.topic} came every {period_s * 1e3:.3g} ms"
+        timed = [each for each in self._observed if each.interval_s]
+        nearest = min(timed, key=lambda each: abs(math.log((each.interval_s or 1.0) / period_s)), default=first)
+        if (nearest.interval_s or 0.0) > 0.75 * period_s:
+            first, period_s = nearest, nearest.interval_s or period_s
+        return rounded(min(max(period_s, 0.001), 1.0), 2), f"{first.topic} came every {period_s * 1e3:.3g} ms"
 
     def _in_pace(self, period_s: float) -> list[Sighting]:
         """First the observation whose rate is nearest the contract's: it sets the pace."""
@@ -213,6 +193,8 @@ class _Guesser:
         if each.type == SCAN:
             yield Part(each, [self._scan(each)])
             return
+        for path in each.no_rotations:
+            self._doubts.append(f"{each.topic}: {path} is no rotation in some messages (its norm is not 1): left out")
         places = {place: series for place, series in each.moving().items() if not self._redundant(place, each)}
         if each.type == JOINTS:  # velocities and efforts are mostly noise: positions say where the robot is
             positions = {place: series for place, series in places.items() if place.unit == "rad"}
@@ -231,10 +213,10 @@ class _Guesser:
         if not re.search(r"(orientation|rotation)\.[xyzw]$", place.path):
             return False
         path = place.path.rpartition(".")[0]
-        return any(other.path == path and other.function for other in each.series)
+        return any(other.path == path and other.function for other in each.moving())
 
     def _scan(self, each: Sighting) -> Scalar:
-        beams, most = each.scan.beams, _rounded(each.scan.most, 4)
+        beams, most = each.scan.beams, rounded(each.scan.most, 4)
         step = max(1, beams // _BEAMS)
         size = len(range(0, beams, step))
         text = f'{{field: "ranges[::{step}]", replace: {{.inf: {most:g}, .nan: {most:g}}}, clip: true}}'
@@ -279,6 +261,13 @@ class _Guesser:
         constants = {place.path: series.values[-1] for place, series in each.resting().items() if not place.function}
         if each.type == JOINTS:
             constants = {}
+        if each.type == TRAJECTORY:
+            constants = {"points[0].time_from_start": rounded(each.reach_s or 2 * period_s, 3)}
+            if each.points > 1:
+                self._doubts.append(
+                    f"{each.topic}: trajectories of up to {each.points} points were seen; a policy commands one point "
+                    "each period, so the first of them is taken: is this a planner's topic?"
+                )
         joints = [scalar for part in observed if part.sighting.type == JOINTS for scalar in part.scalars]
         scalars = []
         for number, (place, series) in enumerate(places.items()):
@@ -292,7 +281,7 @@ class _Guesser:
                 scalar.limits = (min(scalar.limits[0], 0.0), max(scalar.limits[1], 0.0))
             width = scalar.limits[1] - scalar.limits[0]
             slew = series.fastest(each.interval_s or period_s) * _SLEW_MARGIN or width
-            scalar.slew_per_s = _rounded(min(slew, 0.99 * width / period_s), 2)
+            scalar.slew_per_s = rounded(min(slew, 0.99 * width / period_s), 2)
             scalars.append(scalar)
         return Part(each, scalars, constants)
 
@@ -315,7 +304,7 @@ class _Guesser:
                 if scalar.field.strip('"') == place.path
             )
             width = scalar.limits[1] - scalar.limits[0]
-            slew = _rounded(min(fastest * _SLEW_MARGIN or width, 0.99 * width / period_s), 2)
+            slew = rounded(min(fastest * _SLEW_MARGIN or width, 0.99 * width / period_s), 2)
             name = self._named(f"{scalar.name}_target", part.sighting)
             text = f'"data[{number}]"'
             seen = f"as {scalar.name} was seen"
@@ -347,124 +336,3 @@ def _limits(low: float, high: float) -> tuple[float, float]:
     unit = 10.0**-digits
     least, most = math.floor((low - margin) / unit) * unit, math.ceil((high + margin) / unit) * unit
     return round(least, max(digits, 0)), round(most, max(digits, 0))
-
-
-def _rounded(number: float, digits: int) -> float:
-    return float(f"{number:.{digits}g}")
-
-
-class _Text:
-    """The contract as a person would write it."""
-
-    def __init__(self, name, source, period_s, why, observed, commanded, left, doubts):
-        self._name, self._source, self._period_s, self._why = name, source, period_s, why
-        self._observed: list[Part] = observed
-        self._commanded: list[Part] = commanded
-        self._left, self._doubts = left, doubts
-
-    def lines(self) -> Iterator[str]:
-        yield f"# A first contract, guessed from {self._source}."
-        yield f"# Each value marked {GUESS} is a guess: compare it with the robot's manual, change it where it is"
-        yield "# wrong, and remove the mark. A contract with marks is refused. Then: lwd contract check FILE"
-        for sentence in self._doubts:
-            yield f"# DOUBTFUL: {sentence}"
-        for sentence in self._left:
-            yield f"# left out: {sentence}"
-        yield f"name: {self._name}"
-        yield f"period_s: {GUESS} {_number(self._period_s)}    # {self._why}"
-        yield "history: 1"
-        yield ""
-        yield "observation:"
-        for part in self._observed:
-            yield from (self._scalar(scalar) for scalar in part.scalars)
-        yield ""
-        yield "command:"
-        for part in self._commanded:
-            yield from (self._scalar(scalar) for scalar in part.scalars)
-        yield ""
-        yield "binding:"
-        yield "  observation:"
-        yield "    sync: latest"
-        yield "    streams:"
-        for part in self._observed:
-            yield from self._observation(part)
-        yield "  command:"
-        yield "    on_fault: hold"
-        yield "    streams:"
-        for part in self._commanded:
-            yield from self._command(part)
-        yield "  # permission:    # a topic that says whether the robot may move, of a dead-man's switch or an e-stop"
-        yield "  #   streams:"
-        yield "  #     - {topic: /enabled, type: std_msgs/msg/Bool, field: data, equals: true, stale_after_s: 0.5}"
-
-    def _scalar(self, scalar: Scalar) -> str:
-        mark = f"{GUESS} " if scalar.doubtful_unit else ""
-        parts = [f'unit: {mark}"1"' if scalar.unit == "1" else f"unit: {mark}{scalar.unit}"]
-        parts.append(f"limits: {GUESS} [{_number(scalar.limits[0])}, {_number(scalar.limits[1])}]")
-        if scalar.size:
-            parts.append(f"size: {GUESS} {scalar.size}")
-        if scalar.rest:
-            parts += [f"slew_per_s: {GUESS} {_number(scalar.slew_per_s)}", f"rest: {GUESS} {scalar.rest}"]
-        return f"  {scalar.name}: {{{', '.join(parts)}}}    # {scalar.seen}"
-
-    def _observation(self, part: Part) -> Iterator[str]:
-        each = part.sighting
-        stale_s = _rounded(max(5 * (each.interval_s or 0.1), 2.5 * self._period_s), 2)
-        gap = f", longest gap {each.longest_gap_s:.3g} s" if each.count > 1 else ""
-        if part.frames != ("", ""):
-            yield "      - type: tf"
-            yield f'        frame: "{part.frames[0]}"'
-            yield f'        in: "{part.frames[1]}"'
-            yield f"        stale_after_s: {GUESS} {_number(stale_s)}    # {_rate(each)}{gap}"
-        else:
-            yield f"      - topic: {each.topic}"
-            yield f"        type: {each.type}"
-            yield f"        stale_after_s: {GUESS} {_number(stale_s)}    # {_rate(each)}{gap}"
-            problem = each.stamp_problem
-            mark = f"{GUESS} " if problem and each.is_headed else ""
-            yield f"        stamp: {mark}{'arrival' if problem else 'header'}{f'    # {problem}' * bool(problem)}"
-            yield from _qos(each)
-        yield "        fields:"
-        for scalar in part.scalars:
-            yield f"          {scalar.name}: {scalar.field}"
-
-    def _command(self, part: Part) -> Iterator[str]:
-        each = part.sighting
-        mark = "" if each.count else f"{GUESS} "
-        yield f"      - topic: {mark}{each.topic}"
-        yield f"        type: {mark}{each.type}    # {_rate(each) if each.count else 'not seen'}"
-        if each.is_headed:
-            yield f'        frame_id: {GUESS} "{each.frame_id}"    # as seen'
-            zero = each.zero_stamps == each.count
-            stamp, why = ("zero", "all stamps were 0") if zero else ("now", "stamps were not 0")
-            yield f"        stamp: {GUESS} {stamp}    # {why}"
-        yield from _qos(each)
-        if part.constants:
-            yield "        constants:    # never changed while it was looked at"
-            for path, value in part.constants.items():
-                yield f'          "{path}": {GUESS} {_number(value)}'
-        yield "        fields:"
-        for scalar in part.scalars:
-            yield f"          {scalar.name}: {scalar.field}"
-
-
-def _rate(each: Sighting) -> str:
-    rate = f", {1 / each.interval_s:.3g} Hz" if each.interval_s else ""
-    return f"{each.count:,} messages{rate}"
-
-
-def _qos(each: Sighting) -> Iterator[str]:
-    said = {} if each.qos is None else {"reliability": each.qos.reliability, "durability": each.qos.durability}
-    words = [f"{key}: {value}" for key, value in _known(said).items()]
-    if words:
-        yield f"        qos: {{{', '.join(words)}}}    # as it was offered"
-
-
-def _known(words: Mapping[str, str | None]) -> dict[str, str]:
-    return {key: value for key, value in words.items() if value}
-
-
-def _number(value: float) -> str:
-    """A number as YAML reads it as one: 1e-05 is a text there."""
-    text = repr(float(value))
-    return text if "e" not in text else f"{value:.12f}".rstrip("0")

@@ -14,6 +14,7 @@ from lwd_ros.contract.streams import Qos
 
 _S = 1e-9
 _OTHER_CLOCK_S = 0.5  # stamps that are further from the arrival are of another clock
+_NORM = 0.01  # a quaternion's norm may differ from 1 by so much
 _STILL = 1e-6  # a number that changes by less, in shares of itself, does not change
 _XYZ, _QUATERNION = ("x", "y", "z"), ("x", "y", "z", "w")
 _POSE = (("position", "m", _XYZ), ("orientation", "1", _QUATERNION))
@@ -113,7 +114,9 @@ class Scan:
 class Sighting:
     """What came on one topic.
 
-    `add` takes its messages, by duck typing. `series` are the values by place; `frame_id` the last header's.
+    `add` takes its messages, by duck typing. `series` are the values by place; `frame_id` the last header's. Of
+    trajectories, `points` is the most that one had and `reach_s` the time of the last one's first point. `no_rotations`
+    are the paths of quaternions that were none.
     """
 
     def __init__(self, topic: str, kind: str, qos: Qos | None = None, latched: bool = False):
@@ -123,7 +126,9 @@ class Sighting:
         self.frame_id: str | None = None
         self.is_headed, self.zero_stamps = False, 0
         self.scan = Scan()
+        self.reach_s, self.points = 0.0, 0
         self.problem = ""
+        self.no_rotations: set[str] = set()
 
     def add(self, message: Any, arrival_ns: int) -> None:
         """Take a message that arrived, or was recorded, at `arrival_ns`."""
@@ -137,6 +142,8 @@ class Sighting:
             self._apart.append((arrival_ns - stamp_ns) * _S)
         try:
             for place, value in self._numbers(message):
+                if place.function and math.isnan(value):  # zeros, or an error's quaternion: not read as an angle then
+                    self.no_rotations.add(place.path)
                 self.series.setdefault(place, Series()).add(value, at_s)
         except (ContractError, AttributeError, IndexError, TypeError) as error:
             self.problem = self.problem or str(error)
@@ -169,7 +176,11 @@ class Sighting:
 
     def moving(self) -> dict[Place, Series]:
         """The places whose values change."""
-        return {place: series for place, series in self.series.items() if series.varies}
+        return {
+            place: series
+            for place, series in self.series.items()
+            if series.varies and not self.no_rotations & {place.path, place.path.rpartition(".")[0]}
+        }
 
     def resting(self) -> dict[Place, Series]:
         """The places whose values are one number other than 0."""
@@ -185,7 +196,9 @@ class Sighting:
         if self.type == JOINTS:
             yield from _named(message.name, message, "", ("position", "velocity", "effort"))
         elif self.type == TRAJECTORY:
+            self.points = max(self.points, len(message.points))
             for number, point in enumerate(message.points[:1]):
+                self.reach_s = point.time_from_start.sec + point.time_from_start.nanosec * _S
                 parts = ("positions", "velocities", "accelerations", "effort")
                 yield from _named(message.joint_names, point, f"points[{number}].", parts)
         elif self.type in ARRAYS:
@@ -243,16 +256,12 @@ def _named(names: Sequence[str], owner: Any, before: str, parts: Sequence[str]) 
 
 
 def _angles(rotation: Any, path: str, base: str) -> Iterator[tuple[Place, float]]:
-    """Yaw, pitch and roll of a rotation; nothing of zeros, which are none."""
-    for function in ANGLES:
-        value = _angle(function, rotation)
-        if value is not None:
-            yield Place(function if base == "orientation" else f"{base}_{function}", "rad", path, function), value
-
-
-def _angle(function: str, rotation: Any) -> float | None:
+    """Yaw, pitch and roll of a rotation; NaN of what is none."""
     parts = [float(getattr(rotation, name)) for name in _QUATERNION]
-    return ANGLE[function](*parts) if 0.9 < math.hypot(*parts) < 1.1 else None
+    is_rotation = abs(math.hypot(*parts) - 1.0) < _NORM
+    for function in ANGLES:
+        name = function if base == "orientation" else f"{base}_{function}"
+        yield Place(name, "rad", path, function), ANGLE[function](*parts) if is_rotation else math.nan
 
 
 def _pose(transform: Any, frames: tuple[str, str]) -> Iterator[tuple[Place, float]]:

@@ -318,3 +318,33 @@ def test_one_topic_of_two_types_is_said(tmp_path):
         assert [each.type for each in bag.messages()] == ["geometry_msgs/msg/Twist", JOINTS]
         assert any("/x: recorded with the types" in each for each in bag.problems)
         assert [path.name for path in bag.files] == ["a.mcap", "b.mcap"]
+
+
+def test_what_stands_in_the_log_of_a_database_counts(tmp_path):
+    """A killed recorder leaves its last messages in the write-ahead log; nothing is written beside the file."""
+    import shutil
+    import sqlite3
+
+    folder = write_rosbag2(tmp_path / "bag", ENTRIES, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=wal")
+    first = database.execute("SELECT topic_id, data FROM messages ORDER BY id LIMIT 1").fetchone()
+    database.execute(
+        "INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)", (first[0], START_NS - 1, first[1])
+    )
+    database.commit()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for each in (file, file.with_name(f"{file.name}-wal")):
+        shutil.copyfile(each, killed / each.name)
+    database.close()
+    before = sorted(each.name for each in killed.iterdir())
+    assert sequence(killed)[0][1] == START_NS - 1 and len(sequence(killed)) == 151
+    assert sorted(each.name for each in killed.iterdir()) == before
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path):
+    folder = write_rosbag2(tmp_path / "bag", ENTRIES)
+    assert sequence([folder, *sorted(folder.iterdir())]) == EXPECTED  # as a shell writes BAG BAG/*
+    assert sequence(folder / "metadata.yaml") == EXPECTED

@@ -143,7 +143,7 @@ def test_row_24_a_hole_that_the_contract_allows_is_not_bridged_either(tmp_path):
     assert "1,020 ms without joint_states" in report.episodes[0].said[1]
     assert report.episodes[0].said[-1] == "5 periods without a message of joint_states (/joint_states)"
     by_hand = replace(REACH, actions="observed")
-    _, episodes = imported(tmp_path, tmp_path / "a.mcap", by_hand, patient, "by_hand")
+    report, episodes = imported(tmp_path, tmp_path / "a.mcap", by_hand, patient, "by_hand")
     assert [len(each.action) for each in episodes["reach"]] == [69, 149]  # 24 rows before 0.5 s are fewer than 50
 
 

@@ -55,11 +55,15 @@ class Bag:
         metadata: list[Metadata] = []
         storages: list[tuple[Storage, Path]] = []
         refused: list[BagError] = []
+        given: set[Path] = set()
         for path in paths:
             files, known, sentences = files_of(path)
             self._said.update(dict.fromkeys(sentences))
             metadata += [known] if known else []
             for file in files:
+                if file.resolve() in given:  # BAG/* names the folder's metadata and its files
+                    continue
+                given.add(file.resolve())
                 try:
                     storages.append((self._storage(file), file))
                 except BagError as error:

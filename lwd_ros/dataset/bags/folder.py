@@ -44,12 +44,12 @@ class Metadata:
 
 
 def kind_of(path: Path) -> str:
-    """What a file is by its first bytes: "MCAP", "SQLite3", "ROS 1", "zstd" or ""; "" of what cannot be read."""
+    """What a file is by its first bytes: "MCAP", "SQLite3", "ROS 1", "zstd" or ""; raises BagError if unreadable."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
-    except OSError:
-        return ""
+    except OSError as cause:
+        raise BagError(f"{path}: cannot be read ({cause.strerror}); expected a recording") from cause
     return next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "")
 
 

@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
@@ -68,7 +69,6 @@ class McapFile:
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
         self.problems: list[str] = []
-        self.torn = False
         self._bad: set[int] = set()  # offsets of blocks that were said to be damaged
         with self._open() as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -147,7 +147,6 @@ class McapFile:
             if isinstance(error, OSError):
                 raise BagError(f"{self.name}: cannot be read ({error.strerror}); expected an MCAP file") from error
             run.close(content)
-            self.torn = True
             self.problems.append(self._loss(file, content, max(whole, len(MAGIC)), size, bool(data_ended)))
         run.close(content)
         return content
@@ -174,9 +173,12 @@ class McapFile:
         if data is None:
             return
         counts: Counter[int] = Counter()
+        times: list[int] = []  # a chunk's own head may be wrong about them
         for code, at, end in _records(data):
             if code == _MESSAGE_CODE:
-                counts[_MESSAGE.unpack_from(data, at)[0]] += 1
+                number, _, log_ns, _ = _MESSAGE.unpack_from(data, at)
+                counts[number] += 1
+                times.append(log_ns)
             elif code == _SCHEMA_CODE:
                 schema = Schema.read(_stream(data[at:end]))
                 content.schemas[schema.id] = schema
@@ -186,7 +188,7 @@ class McapFile:
         assert content.counts is not None
         content.counts += counts
         if counts:
-            content.blocks.append(_Block(block.start_ns, block.end_ns, offset, size, True, frozenset(counts)))
+            content.blocks.append(_Block(min(times), max(times), offset, size, True, frozenset(counts)))
 
     def _loss(self, file: IO[bytes], content: _Content, whole: int, size: int, data_ended: bool) -> str:
         """The sentence of a torn file."""
@@ -313,8 +315,6 @@ def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _stream(data: bytes) -> ReadDataStream:
-    from io import BytesIO
-
     return ReadDataStream(BytesIO(data))
 
 

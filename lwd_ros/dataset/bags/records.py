@@ -106,7 +106,7 @@ class Storage(Protocol):
     """One file of a recording, called `name` in sentences.
 
     `problems` are sentences, known after opening or after reading; `start_ns` and `end_ns` the times of the first and
-    the last message, None where there is none; `torn` whether the file ends before its end.
+    the last message, None where there is none.
     """
 
     name: str
@@ -114,7 +114,6 @@ class Storage(Protocol):
     start_ns: int | None
     end_ns: int | None
     problems: list[str]
-    torn: bool
 
     def read(self, chosen: Set[int]) -> Iterator[Stored]:
         """Messages of some channels, by their places, in the order of their log times; equal times in file order."""

@@ -28,7 +28,7 @@ class Ros1File:
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
         self.problems: list[str] = []
-        self.torn, self._scan = False, False
+        self._scan = False
         try:
             reader = self._opened()
         except _BROKEN as error:
@@ -38,7 +38,6 @@ class Ros1File:
             except _BROKEN:
                 raise BagError(f"{name}: found a damaged ROS 1 bag ({_text(error)}), expected a whole one") from error
             assert isinstance(reader, _Scanned)
-            self.torn = reader.torn
             found = "torn: its end is missing" if reader.torn else "without an index"
             read = count_text(sum(each.msgcount for each in reader.connections))
             self.problems.append(f"{name}: {found}; {read} read by scanning it")

@@ -25,7 +25,6 @@ class SqliteFile:
     def __init__(self, path: Path, name: str, scratch: Path):
         self.path, self.name = path, name
         self.problems: list[str] = []
-        self.torn = False
         log = path.with_name(path.name + "-wal")
         self._uri = f"{path.absolute().as_uri()}?immutable=1"
         if log.is_file() and log.stat().st_size:
@@ -36,13 +35,13 @@ class SqliteFile:
         try:
             with closing(self._connect()) as database:
                 self._look(database)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, TypeError, ValueError) as error:  # a damaged page has numbers where texts should be
             raise self._damaged(error) from error
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._uri, uri=True, check_same_thread=False)
 
-    def _damaged(self, error: sqlite3.Error) -> BagError:
+    def _damaged(self, error: Exception | str) -> BagError:
         mend = f"sqlite3 {self.name} '.recover' | sqlite3 mended.db3 may save some of it"
         return BagError(f"{self.name}: found a damaged database ({error}), expected a recording of rosbag2; {mend}")
 
@@ -64,7 +63,11 @@ class SqliteFile:
             self._ids.append(number)
             known = definitions.get(kind) or definitions.get(kind.removesuffix("_Event"), Definition())
             self.channels.append(Channel(topic, kind, form, known, qos, latched, counts.get(number, 0)))
-        self.start_ns, self.end_ns = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
+        texts = [text for each in self.channels for text in (each.topic, each.type, each.encoding)]
+        times = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(at, int | None) for at in times):
+            raise TypeError("topics or times are no such")
+        self.start_ns, self.end_ns = times
 
     def read(self, chosen: Set[int]) -> Iterator[Stored]:
         """See `Storage`."""
@@ -74,6 +77,8 @@ class SqliteFile:
         try:
             with closing(self._connect()) as database:
                 for log_ns, number, data in database.execute(query, list(places)):
+                    if not isinstance(log_ns, int) or not isinstance(data, bytes):
+                        raise self._damaged("a message is none")
                     yield Stored(log_ns, None, places[number], data)
         except sqlite3.Error as error:
             raise self._damaged(error) from error

@@ -49,7 +49,7 @@ class Types:
             raise BagError(f"{channel.topic}: found {found}, expected cdr")
         store, name = self._store(channel)
         read = store.deserialize_ros1 if channel.encoding == "ros1" else store.deserialize_cdr
-        others = self._earlier(store, name) if self._is_undefined(channel) else []
+        others = self._other(store, name) if channel.encoding == "cdr" else []
 
         def decode(message: Message) -> Any:
             nonlocal read
@@ -75,11 +75,14 @@ class Types:
         """Whether the recording does not define the type; an empty definition is one of a message without fields."""
         return not channel.definition.text.strip() and not channel.type.endswith("Empty")
 
-    def _earlier(self, store: Typestore, name: str) -> list[Typestore]:
-        """Stores of earlier distributions where the type had other fields: old recordings do not define their types."""
+    def _other(self, store: Typestore, name: str) -> list[Typestore]:
+        """Stores of distributions where the type has other fields, for bytes that do not fit.
+
+        Old recordings do not define their types, and converters have written wrong definitions.
+        """
         return [
             other
-            for distribution in _EARLIER
+            for distribution in (self._standard["cdr"], *_EARLIER)
             if name in (other := self._standard_store(distribution)).fielddefs
             and other.fielddefs[name] != store.fielddefs[name]
         ]

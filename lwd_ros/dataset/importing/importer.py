@@ -366,6 +366,7 @@ class _Made:
         assert self.sources is not None
         for command, observed in self.sources.items():
             actions[:-1, command] = table.observation[1:, observed]
+        missing[:-1] = table.silent[1:]
         whole = slice(0, len(actions) - 1)
         far = np.diff(table.stamps_ns, append=table.stamps_ns[-1]) > 1e9 * _LATER_PERIODS * self.contract.period_s
         before_break = np.append(table.breaks[1:], False) | far
