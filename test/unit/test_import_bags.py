@@ -133,6 +133,20 @@ def test_row_24_a_hole_is_cut_with_its_length_and_never_bridged(tmp_path, topic,
     assert "left out for its holes" in refused(tmp_path / "x", bag, replace(REACH, holes="drop", held_s=0.2))
 
 
+def test_row_24_a_hole_that_the_contract_allows_is_not_bridged_either(tmp_path):
+    """Rows further apart than ten periods are two episodes; what is missing inside one is counted."""
+    patient = contract(binding__observation__streams__0__stale_after_s=5.0)
+    made = recording(300).without("/joint_states", 2.0, 3.0)
+    made = made.without("/joint_states", 0.5, 0.6)
+    report, episodes = imported(tmp_path, made.mcap(tmp_path / "a.mcap"), of=patient)
+    assert [len(each.action) for each in episodes["reach"]] == [95, 150]
+    assert "1,020 ms without joint_states" in report.episodes[0].said[1]
+    assert report.episodes[0].said[-1] == "5 periods without a message of joint_states (/joint_states)"
+    by_hand = replace(REACH, actions="observed")
+    report, episodes = imported(tmp_path, tmp_path / "a.mcap", by_hand, patient, "by_hand")
+    assert [len(each.action) for each in episodes["reach"]] == [69, 149]  # 24 rows before 0.5 s are fewer than 50
+
+
 def test_row_24_a_topic_that_begins_late_costs_its_rows_and_is_said(tmp_path):
     bag = recording().without("/commands", 0.0, 0.5).mcap(tmp_path / "a.mcap")
     report, episodes = imported(tmp_path, bag)

@@ -208,6 +208,15 @@ def test_moved_by_hand_the_action_is_what_was_measured_one_period_later(tmp_path
     assert (again.action == episode.action).all()
 
 
+def test_a_hole_of_measured_positions_names_its_stream_on_a_grid_too(tmp_path):
+    made = recording(300).without("/joint_states", 2.0, 3.0)
+    of = contract(period_s=0.05)
+    report, episodes = imported(tmp_path, made.mcap(tmp_path / "a.mcap"), replace(REACH, actions="observed"), of)
+    assert len(episodes["reach"]) == 2
+    hole = next(each for each in report.episodes[0].said if "ms without" in each)
+    assert "ms without joint_states" in hole
+
+
 def test_a_leader_arms_joints_are_read_as_the_followers(tmp_path):
     made = recording()
     for step in range(100):

@@ -24,6 +24,9 @@ BOUND, OBSERVED, TICK_ACTIONS = "bound", "observed", "tick"
 CUT, DROP, REFUSE = "cut", "drop", "refuse"
 GAPS, MARKS, SERVICES, WHOLE = "gaps", "marks", "services", "whole"
 
+_LATER_PERIODS = 3  # a place measured later than this is no answer to where the robot was
+_MISSED_SHARE = 0.02  # of rows, from which it is said that messages are missing
+
 Progress = Callable[[int], None]
 
 
@@ -331,6 +334,10 @@ class _Made:
                 why = f"{length} rows are fewer than {least} (--least-s)"
                 result.reports.append(self._report(span, begin, end, length, why, said))
                 continue
+            missed = round(1e-9 * float(table.stamps_ns[part.stop - 1] - table.stamps_ns[part.start])
+                           / self.contract.period_s) + 1 - length  # fmt: skip
+            if missed > _MISSED_SHARE * length:
+                said.append(f"{missed} periods without a message of {self.clock.label}")
             source = self._source(begin, end)
             episode = Episode(table.observation[part].copy(), actions[part].copy(), 0, "", source)
             result.episodes.append((span.task, episode))
@@ -359,8 +366,10 @@ class _Made:
         assert self.sources is not None
         for command, observed in self.sources.items():
             actions[:-1, command] = table.observation[1:, observed]
+        missing[:-1] = table.silent[1:]
         whole = slice(0, len(actions) - 1)
-        before_break = np.append(table.breaks[1:], False)
+        far = np.diff(table.stamps_ns, append=table.stamps_ns[-1]) > 1e9 * _LATER_PERIODS * self.contract.period_s
+        before_break = np.append(table.breaks[1:], False) | far
         actions[before_break] = np.nan
         missing[before_break] = self.clock.label
         parts = (table.stamps_ns, table.log_ns, table.observation, table.silent, table.breaks)

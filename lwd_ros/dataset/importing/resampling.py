@@ -4,12 +4,13 @@ Nothing is interpolated: a row has the values of the last message before it, as 
 that is fresh enough is a hole, and no row bridges one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from lwd_ros.contract import Contract
+from lwd_ros.contract.frames import GAP_PERIODS
 from lwd_ros.dataset.demonstrations import DatasetError
 from lwd_ros.dataset.importing.series import CLOCKS_APART_S, STAMP_ARRIVAL, Series, apart_s, log_of
 
@@ -109,6 +110,7 @@ def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: 
     """Rows of what was recorded from `start_ns` to `end_ns` (recorder's clock); None where nothing paced.
 
     The pacing stream's stamps are the rows where it runs at the contract's rate, else a grid from its first stamp on.
+    As for a controller, rows that are `GAP_PERIODS` apart do not belong together.
     """
     first, last = np.searchsorted(clock.log_ns, start_ns, "left"), np.searchsorted(clock.log_ns, end_ns, "right")
     stamps, logs = clock.stamps_ns[first:last], clock.log_ns[first:last]
@@ -123,17 +125,27 @@ def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: 
     else:
         kept = np.append(np.diff(stamps) > 0, True)  # of two messages of one stamp the last counts
         stamps, logs = stamps[kept], logs[kept]
-        breaks = np.diff(stamps, prepend=stamps[0]) > 1e9 * clock.stale_after_s
+        longest_s = min(clock.stale_after_s, GAP_PERIODS * contract.period_s)
+        breaks = np.diff(stamps, prepend=stamps[0]) > 1e9 * longest_s
     values = np.full((len(stamps), contract.frame_size), np.nan)
     if contract.age_place is not None:
         values[:, contract.age_place] = 0.0
     silent = np.full(len(stamps), "", dtype=object)
-    for series in observation:
+    for each in observation:
+        series = each if contract.require_binding().sync == "latest" else _complete(each, clock)
         times = stamps if clock.by_header and series.by_header else logs
         places, fresh = asof(series, series.clock(clock.by_header), times)
         values[:, list(series.indices)] = np.where(fresh[:, None], series.values[places], np.nan)
         silent[~fresh & (silent == "")] = series.label
     return Rows(stamps, logs, values, silent, breaks)
+
+
+def _complete(series: Series, clock: Clock) -> Series:
+    """What a stream of `same_stamp` said at the stamps that all streams have."""
+    if series.timeless:
+        return series
+    places, _ = _at(series, clock.stamps_ns)
+    return replace(series, stamps_ns=clock.stamps_ns, log_ns=clock.log_ns, values=series.values[places])
 
 
 def asof(series: Series, times_ns: np.ndarray, at_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
