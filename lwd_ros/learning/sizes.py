@@ -117,7 +117,8 @@ def tokens(lengths: np.ndarray) -> int:
 def with_steps(config: TrainConfig, pace: Pace, minutes: float | None = None) -> tuple[TrainConfig, str]:
     """The config with as many steps as fit into `minutes` at this machine's pace, and a sentence that says so.
 
-    Where nobody asks for `minutes`, they are MINUTES or what _FEW_STEPS need. Steps become part of the config: the same config trains the same weights on a faster or a slower machine.
+    Where nobody asks for `minutes`, they are MINUTES or what _FEW_STEPS need. Steps become part of the config:
+    the same config trains the same weights on a faster or a slower machine.
     """
     fewest, minutes = (_FEW_STEPS, MINUTES) if minutes is None else (_FEWEST_STEPS, minutes)
     cost_s = pace.autoencoder_s + pace.diffusion_s / _STAGES
