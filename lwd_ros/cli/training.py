@@ -61,7 +61,6 @@ def train(config, data, out, seed, minutes, devices) -> None:
 def _unconfigured(demonstrations, out: Path, seed: int | None, minutes: float | None):
     """The config of a run that was begun without one, or a new choice, told and written down."""
     from lwd_ros.learning import unconfigured
-    from lwd_ros.learning.sizes import MINUTES
 
     found = unconfigured.begun(out)
     if found is not None:
@@ -69,7 +68,7 @@ def _unconfigured(demonstrations, out: Path, seed: int | None, minutes: float | 
             raise click.UsageError(f"--minutes: the run in {out} has begun, its steps are chosen; name another folder")
         click.echo(f"The run in {out} goes on with the config that was chosen when it began.", err=True)
         return found if seed is None else found.changed({"seed": seed})
-    choice = unconfigured.chosen(demonstrations, seed or 0, minutes or MINUTES)
+    choice = unconfigured.chosen(demonstrations, seed or 0, minutes)
     for line in choice.lines:
         click.echo(line, err=True)
     for line in choice.warnings:

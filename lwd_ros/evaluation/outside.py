@@ -118,11 +118,12 @@ def _at_edges(data: DataSummary, replays: Sequence[Replay]) -> list[str]:
     for name, edge in edges(data, replays).items():
         if edge["beyond_range"]:
             low, high = edge["range"]
+            limits = data.contract.command_limits[:, data.contract.command_names.index(name)]
             sentences.append(
                 f"{name} leaves the range that it was trained in ({low:.3g} to {high:.3g} {edge['unit']}) at "
                 f"{edge['beyond_range']} of {edge['edges']} edges of the training range, the furthest at "
-                f"{edge['furthest_by']}: there policies ask for {edge['lowest']:.3g} to {edge['highest']:.3g}, and the "
-                "controller's limits cut that off."
+                f"{edge['furthest_by']}: there policies ask for {edge['lowest']:.3g} to {edge['highest']:.3g}, and "
+                f"only what lies beyond the contract's limits is cut off ({limits[0]:g} to {limits[1]:g})."
             )
     return sentences or [
         "At the edges of the training range, one scalar at a time, no command leaves the range that it was trained in."

@@ -20,6 +20,7 @@ KINDS = ("decoded", "sampled", "rest", "mean")
 """The policy decoded from the demonstration's own latent; one sampled for its task; the command at rest; and the
 task's mean command: the last two are what any policy must beat."""
 
+_CONSTANT = 1e-9  # a command that never changes in a task is its own mean, but for rounding
 _WORST = 5  # moments that are told
 
 
@@ -201,7 +202,7 @@ def _against_baselines(tasks: Mapping[str, dict]) -> list[str]:
             others = [found[kind]["motion"] for kind in ("rest", "mean")]
             if (
                 mine is not None
-                and others[1]["mean"] > 0
+                and others[1]["mean"] > _CONSTANT
                 and mine["mean"] >= 0.8 * min(each["mean"] for each in others)
             ):
                 lost.append(f"{name} of '{task}'")

@@ -25,7 +25,7 @@ HELD_OUT = 0.1
 
 _WIDEST, _NARROWEST = 24, 8  # units of each of the two hidden layers
 _ENOUGH = 16  # units, for every task that was tried
-_MOST_STEPS, _FEWEST_STEPS, _FEW_STEPS = 20_000, 1_000, 3_000  # of stage 1
+_MOST_STEPS, _FEWEST_STEPS, _FEW_STEPS = 20_000, 1_000, 4_000  # of stage 1; fewer than the last: too few
 _STAGES = 2  # steps of stage 1 over those of stage 2
 _OVERHEAD_S = 6.0  # reading, timing, writing
 _SAMPLES = 16  # of a demonstration, for the encoder
@@ -114,21 +114,23 @@ def tokens(lengths: np.ndarray) -> int:
     return max(2, min(wished, int(np.max(lengths))))
 
 
-def with_steps(config: TrainConfig, pace: Pace, minutes: float = MINUTES) -> tuple[TrainConfig, str]:
+def with_steps(config: TrainConfig, pace: Pace, minutes: float | None = None) -> tuple[TrainConfig, str]:
     """The config with as many steps as fit into `minutes` at this machine's pace, and a sentence that says so.
 
-    They become part of the config: the same config trains the same weights on a faster or a slower machine.
+    Where nobody asks for `minutes`, they are MINUTES or what _FEW_STEPS need. Steps become part of the config:
+    the same config trains the same weights on a faster or a slower machine.
     """
+    fewest, minutes = (_FEW_STEPS, MINUTES) if minutes is None else (_FEWEST_STEPS, minutes)
     cost_s = pace.autoencoder_s + pace.diffusion_s / _STAGES
     fitting = (60 * minutes - _OVERHEAD_S) / cost_s
-    steps = int(min(max(fitting, _FEWEST_STEPS), _MOST_STEPS)) // 100 * 100
+    steps = int(min(max(fitting, fewest), _MOST_STEPS)) // 100 * 100
     chosen = config.changed({"autoencoder.steps": steps, "diffusion.steps": steps // _STAGES})
     taken = (steps * cost_s + _OVERHEAD_S) / 60
     line = (
         f"{steps} steps of stage 1 and {steps // _STAGES} of stage 2: about {taken:.1f} minutes at this machine's pace"
     )
     needed = np.ceil((_FEW_STEPS * cost_s + _OVERHEAD_S) / 60)
-    if fitting < _FEW_STEPS:
+    if steps < _FEW_STEPS:
         line += f". That is little; {_FEW_STEPS} steps need --minutes {needed:.0f}"
     elif fitting > _MOST_STEPS:
         line += "; more gained nothing where it was tried"

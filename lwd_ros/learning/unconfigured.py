@@ -12,7 +12,7 @@ from lwd_ros.learning.data import TrainingData, held_out
 from lwd_ros.learning.devices import choose_device
 from lwd_ros.learning.facts import facts_of
 from lwd_ros.learning.run_folder import RUN, read_run
-from lwd_ros.learning.sizes import HELD_OUT, MINUTES, Choice, choose, with_steps
+from lwd_ros.learning.sizes import HELD_OUT, Choice, choose, with_steps
 from lwd_ros.learning.train import pace_of
 
 CONFIG = "config.yaml"
@@ -33,7 +33,7 @@ def begun(folder: Path) -> TrainConfig | None:
     return TrainConfig.from_dict(content["config"], where=str(folder / RUN))
 
 
-def chosen(demonstrations: Demonstrations, seed: int = 0, minutes: float = MINUTES) -> Choice:
+def chosen(demonstrations: Demonstrations, seed: int = 0, minutes: float | None = None) -> Choice:
     """Choose a config, its steps by the pace of this machine.
 
     Raises:

@@ -116,7 +116,7 @@ def test_steps_fill_the_minutes_and_are_part_of_the_config():
 
 def test_few_minutes_are_said_to_be_few_and_many_are_not_used_up():
     few, line = with_steps(TrainConfig(name="a"), Pace(0.1, 0.1), minutes=1)
-    assert few.autoencoder.steps == 1000 and "That is little" in line and "--minutes 8" in line
+    assert few.autoencoder.steps == 1000 and "That is little" in line and "--minutes 11" in line
     many, _ = with_steps(TrainConfig(name="a"), Pace(0.001, 0.001), minutes=60)
     assert many.autoencoder.steps == 20_000
 
