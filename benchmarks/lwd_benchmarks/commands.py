@@ -60,7 +60,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "controller"]),
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "controller"]),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )

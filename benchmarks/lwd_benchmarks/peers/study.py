@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lwd_benchmarks.peers import judging, training
+from lwd_benchmarks.peers.results import PeersResult
+from lwd_benchmarks.results import write as write_result
 from lwd_ros import __version__
 from lwd_ros.dataset import META, DatasetError, Demonstrations, write_dataset
 from lwd_ros.dataset.lerobot import ExportSettings, export
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.environments.registry import find
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.evaluate import write_json
 from lwd_ros.reading import read_json, read_yaml
 
 
@@ -39,7 +40,7 @@ class Entry(_Strict):
     budget_minutes: float = 0
     save_steps: int = 500
     action_steps: tuple[int, ...] = ()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     why: str = ""
 
 
@@ -119,7 +120,7 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
 
     def write() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(result, path)
+        write_result(PeersResult, result, path)
 
     for entry in study.entries:
         if only and entry.name not in only:
@@ -129,9 +130,10 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         if entry.kind == "lwd":
             _lwd(entry, row, judge, state, most_minutes, write)
         else:
-            row["options"] = entry.options
+            row |= {"options": entry.options, "budget_minutes": entry.budget_minutes}
             _lerobot(study, entry, row, judge, state, python, most_minutes, write)
         write()
+    write()
     return result
 
 
