@@ -3,6 +3,7 @@
 All of it can be stopped and goes on: trainings from their checkpoints, judged points stay in the result.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,7 +119,13 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
     simulator, _ = find(f"metaworld/{study.set}")
     judge = judging.Judge(simulator, demonstrations, study.validation_episodes, study.reporting_episodes)
 
-    def write() -> None:
+    def write(name: str = "") -> None:
+        # Another process may have gone on with another entry meanwhile.
+        entries = (_earlier(path, demonstrations.digest) or result)["entries"]
+        if name:
+            entries[name] = result["entries"][name]
+        order = [entry.name for entry in study.entries if entry.name in entries]
+        result["entries"] = {each: entries[each] for each in order}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_result(PeersResult, result, path)
 
@@ -128,11 +135,11 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         row = result["entries"].setdefault(entry.name, {"kind": entry.kind, "title": entry.title, "curve": []})
         row |= {"why": entry.why} if entry.why else {}
         if entry.kind == "lwd":
-            _lwd(entry, row, judge, state, most_minutes, write)
+            _lwd(entry, row, judge, state, most_minutes, partial(write, entry.name))
         else:
             row |= {"options": entry.options, "budget_minutes": entry.budget_minutes}
-            _lerobot(study, entry, row, judge, state, python, most_minutes, write)
-        write()
+            _lerobot(study, entry, row, judge, state, python, most_minutes, partial(write, entry.name))
+        write(entry.name)
     write()
     return result
 
