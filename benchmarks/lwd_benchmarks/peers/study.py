@@ -85,7 +85,16 @@ def prepare(study: Study, data: Path, state: Path) -> Demonstrations:
     return found
 
 
-def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: list[str], most_minutes: float) -> dict:
+def run(
+    study: Study,
+    data: Path,
+    state: Path,
+    python: Path,
+    path: Path,
+    only: list[str],
+    most_minutes: float,
+    report: bool = True,
+) -> dict:
     """Train and judge what is missing, write the result after each point, and return it.
 
     Args:
@@ -96,6 +105,7 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         path: the result's file.
         only: names of entries; all where empty.
         most_minutes: cuts every budget, so that curves grow side by side.
+        report: judge the best points on reporting layouts as well.
     """
     demonstrations = prepare(study, data, state)
     unknown = [name for name in only if name not in {entry.name for entry in study.entries}]
@@ -135,10 +145,10 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         row = result["entries"].setdefault(entry.name, {"kind": entry.kind, "title": entry.title, "curve": []})
         row |= {"why": entry.why} if entry.why else {}
         if entry.kind == "lwd":
-            _lwd(entry, row, judge, state, most_minutes, partial(write, entry.name))
+            _lwd(entry, row, judge, state, most_minutes, report, partial(write, entry.name))
         else:
             row |= {"options": entry.options, "budget_minutes": entry.budget_minutes}
-            _lerobot(study, entry, row, judge, state, python, most_minutes, partial(write, entry.name))
+            _lerobot(study, entry, row, judge, state, python, most_minutes, report, partial(write, entry.name))
         write(entry.name)
     write()
     return result
@@ -153,7 +163,7 @@ def _earlier(path: Path, digest: str) -> dict | None:
     return result
 
 
-def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minutes: float, write) -> None:
+def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minutes: float, report: bool, write) -> None:
     for place, changes in enumerate(entry.points):
         if any(point["place"] == place for point in row["curve"]):
             continue
@@ -164,7 +174,7 @@ def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minute
         row["curve"].append({"place": place, "changes": changes, "minutes": minutes, **judge.lwd(folder, "validation")})
         _say(entry.name, row["curve"][-1])
         write()
-    if row["curve"]:
+    if report and row["curve"]:
         best = max(row["curve"], key=lambda point: (point["successes"], -point["minutes"]))
         if row.get("report", {}).get("place") != best["place"]:
             folder = state / "runs" / f"{entry.name}_{best['place']}"
@@ -175,7 +185,15 @@ def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minute
 
 
 def _lerobot(
-    study: Study, entry: Entry, row: dict, judge: judging.Judge, state: Path, python: Path, most: float, write
+    study: Study,
+    entry: Entry,
+    row: dict,
+    judge: judging.Judge,
+    state: Path,
+    python: Path,
+    most: float,
+    report: bool,
+    write,
 ) -> None:
     run = training.LeRobotRun(python, state / "runs" / entry.name, judge.data.folder, entry.options, entry.save_steps)
     budget = min(entry.budget_minutes, most)
@@ -197,7 +215,7 @@ def _lerobot(
         row["cost"] = judging.cost_of_lerobot(
             python, run.checkpoint(run.ledger()[-1]), entry.action_steps[0], judge.data
         )
-    if row["curve"]:
+    if report and row["curve"]:
         best = max(row["curve"], key=lambda point: (point["successes"], -point["minutes"]))
         if row.get("report", {}).get("step") != best["step"]:
             step = next(each for each in run.ledger() if each["step"] == best["step"])
