@@ -60,7 +60,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "controller"]),
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "controller"]),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )
@@ -388,6 +388,7 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
 @click.option("--state", type=click.Path(path_type=Path), default="out/peers", help="Folder of runs to go on with.")
 @click.option("--only", default="", help="Entries, comma-separated.  [default: all]")
 @click.option("--minutes", type=click.FloatRange(min=0), default=1e9, help="At most so many of training an entry.")
+@click.option("--report/--no-report", default=True, help="Judge the best points on reporting layouts as well.")
 @click.option(
     "--json",
     "path",
@@ -395,7 +396,7 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
     help="Write it here.  [default: benchmarks/results/peers/mt10.json of the repository]",
 )
 @needs("sim,train")
-def peers(file, data, python, state, only, minutes, path) -> None:
+def peers(file, data, python, state, only, minutes, report, path) -> None:
     """LWD beside ACT and Diffusion Policy as lerobot trains them: success by minutes; goes on with what is missing."""
     from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.peers.study import Study, run
@@ -406,5 +407,5 @@ def peers(file, data, python, state, only, minutes, path) -> None:
     path = path or in_checkout("benchmarks/results") / "peers/mt10.json"
     names = [name.strip() for name in only.split(",") if name.strip()]
     # Another process starts in another folder, and its Python is found by its own path: links are kept.
-    run(loaded, data, state.resolve(), python.absolute(), path, names, minutes)
+    run(loaded, data, state.resolve(), python.absolute(), path, names, minutes, report)
     click.echo(f"written to {path}")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,25 +32,45 @@ class Judge:
 
     def lwd(self, folder: Path, layouts: str) -> dict:
         """Success of the model in a run's folder, one generated policy an episode."""
-        return self._judge(LwdActor(folder / "model.onnx"), layouts)
+        chosen = self._layouts(layouts)
+        return self._scored(self._outcomes(LwdActor(folder / "model.onnx"), chosen), chosen)
 
-    def lerobot(self, python: Path, checkpoint: Path, action_steps: Iterable[int], layouts: str) -> dict:
-        """Success of a checkpoint, of the best of several numbers of actions between queries; all are in the result."""
-        found = []
+    def lerobot(self, python: Path, checkpoint: Path, action_steps: Sequence[int], layouts: str) -> dict:
+        """Success of a checkpoint, by the best of several numbers of actions between queries.
+
+        Each is tried on the first half of the layouts, and the best goes on to the others; `tried` has the successes.
+        """
+        chosen = self._layouts(layouts)
+        half = chosen[: len(chosen) // 2] if len(action_steps) > 1 else chosen
+        found = {}
         for steps in action_steps:
             with LeRobotActor(python, checkpoint, steps, self.data.tasks, self.data.contract) as actor:
-                found.append({"action_steps": steps, **self._judge(actor, layouts)})
-        best = max(found, key=lambda each: each["successes"])
-        return best | {"tried": {str(each["action_steps"]): each["successes"] for each in found}}
+                found[steps] = self._outcomes(actor, half)
+        tried = {steps: sum(each.success for rows in found[steps].values() for each in rows) for steps in found}
+        best = max(action_steps, key=lambda steps: tried[steps])
+        if len(half) < len(chosen):
+            with LeRobotActor(python, checkpoint, best, self.data.tasks, self.data.contract) as actor:
+                rest = self._outcomes(actor, chosen[len(half) :])
+            found[best] = {task: rows + rest[task] for task, rows in found[best].items()}
+        return {
+            "action_steps": best,
+            "tried": {str(steps): count for steps, count in tried.items()},
+            **self._scored(found[best], chosen),
+        }
 
-    def _judge(self, actor: Actor, layouts: str) -> dict:
+    def _layouts(self, layouts: str) -> range:
         first = (VALIDATION_LAYOUTS if layouts == "validation" else REPORTING_LAYOUTS).start
-        chosen = range(first, first + getattr(self, layouts))
+        return range(first, first + (self.validation if layouts == "validation" else self.reporting))
+
+    def _outcomes(self, actor: Actor, chosen: range) -> dict[str, list[Outcome]]:
         outcomes: dict[str, list[Outcome]] = {}
         for task in self.data.tasks:
             environment = self.simulator.make(task, self.data.contract)
             outcomes[task] = [run_episode(environment, actor, layout) for layout in chosen]
             environment.close()
+        return outcomes
+
+    def _scored(self, outcomes: dict[str, list[Outcome]], chosen: range) -> dict:
         found = scores(self.simulator.spec, outcomes, chosen)["tasks"]
         successes, episodes = (sum(row[key] for row in found.values()) for key in ("successes", "episodes"))
         by_task = {task: row["successes"] for task, row in found.items()}

@@ -3,20 +3,22 @@
 All of it can be stopped and goes on: trainings from their checkpoints, judged points stay in the result.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lwd_benchmarks.peers import judging, training
+from lwd_benchmarks.peers.results import PeersResult
+from lwd_benchmarks.results import write as write_result
 from lwd_ros import __version__
 from lwd_ros.dataset import META, DatasetError, Demonstrations, write_dataset
 from lwd_ros.dataset.lerobot import ExportSettings, export
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.environments.registry import find
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.evaluate import write_json
 from lwd_ros.reading import read_json, read_yaml
 
 
@@ -39,7 +41,7 @@ class Entry(_Strict):
     budget_minutes: float = 0
     save_steps: int = 500
     action_steps: tuple[int, ...] = ()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     why: str = ""
 
 
@@ -83,7 +85,16 @@ def prepare(study: Study, data: Path, state: Path) -> Demonstrations:
     return found
 
 
-def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: list[str], most_minutes: float) -> dict:
+def run(
+    study: Study,
+    data: Path,
+    state: Path,
+    python: Path,
+    path: Path,
+    only: list[str],
+    most_minutes: float,
+    report: bool = True,
+) -> dict:
     """Train and judge what is missing, write the result after each point, and return it.
 
     Args:
@@ -94,6 +105,7 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         path: the result's file.
         only: names of entries; all where empty.
         most_minutes: cuts every budget, so that curves grow side by side.
+        report: judge the best points on reporting layouts as well.
     """
     demonstrations = prepare(study, data, state)
     unknown = [name for name in only if name not in {entry.name for entry in study.entries}]
@@ -117,9 +129,15 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
     simulator, _ = find(f"metaworld/{study.set}")
     judge = judging.Judge(simulator, demonstrations, study.validation_episodes, study.reporting_episodes)
 
-    def write() -> None:
+    def write(name: str = "") -> None:
+        # Another process may have gone on with another entry meanwhile.
+        entries = (_earlier(path, demonstrations.digest) or result)["entries"]
+        if name:
+            entries[name] = result["entries"][name]
+        order = [entry.name for entry in study.entries if entry.name in entries]
+        result["entries"] = {each: entries[each] for each in order}
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(result, path)
+        write_result(PeersResult, result, path)
 
     for entry in study.entries:
         if only and entry.name not in only:
@@ -127,11 +145,12 @@ def run(study: Study, data: Path, state: Path, python: Path, path: Path, only: l
         row = result["entries"].setdefault(entry.name, {"kind": entry.kind, "title": entry.title, "curve": []})
         row |= {"why": entry.why} if entry.why else {}
         if entry.kind == "lwd":
-            _lwd(entry, row, judge, state, most_minutes, write)
+            _lwd(entry, row, judge, state, most_minutes, report, partial(write, entry.name))
         else:
-            row["options"] = entry.options
-            _lerobot(study, entry, row, judge, state, python, most_minutes, write)
-        write()
+            row |= {"options": entry.options, "budget_minutes": entry.budget_minutes}
+            _lerobot(study, entry, row, judge, state, python, most_minutes, report, partial(write, entry.name))
+        write(entry.name)
+    write()
     return result
 
 
@@ -144,7 +163,7 @@ def _earlier(path: Path, digest: str) -> dict | None:
     return result
 
 
-def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minutes: float, write) -> None:
+def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minutes: float, report: bool, write) -> None:
     for place, changes in enumerate(entry.points):
         if any(point["place"] == place for point in row["curve"]):
             continue
@@ -155,7 +174,7 @@ def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minute
         row["curve"].append({"place": place, "changes": changes, "minutes": minutes, **judge.lwd(folder, "validation")})
         _say(entry.name, row["curve"][-1])
         write()
-    if row["curve"]:
+    if report and row["curve"]:
         best = max(row["curve"], key=lambda point: (point["successes"], -point["minutes"]))
         if row.get("report", {}).get("place") != best["place"]:
             folder = state / "runs" / f"{entry.name}_{best['place']}"
@@ -166,7 +185,15 @@ def _lwd(entry: Entry, row: dict, judge: judging.Judge, state: Path, most_minute
 
 
 def _lerobot(
-    study: Study, entry: Entry, row: dict, judge: judging.Judge, state: Path, python: Path, most: float, write
+    study: Study,
+    entry: Entry,
+    row: dict,
+    judge: judging.Judge,
+    state: Path,
+    python: Path,
+    most: float,
+    report: bool,
+    write,
 ) -> None:
     run = training.LeRobotRun(python, state / "runs" / entry.name, judge.data.folder, entry.options, entry.save_steps)
     budget = min(entry.budget_minutes, most)
@@ -188,7 +215,7 @@ def _lerobot(
         row["cost"] = judging.cost_of_lerobot(
             python, run.checkpoint(run.ledger()[-1]), entry.action_steps[0], judge.data
         )
-    if row["curve"]:
+    if report and row["curve"]:
         best = max(row["curve"], key=lambda point: (point["successes"], -point["minutes"]))
         if row.get("report", {}).get("step") != best["step"]:
             step = next(each for each in run.ledger() if each["step"] == best["step"])

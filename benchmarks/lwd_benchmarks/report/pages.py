@@ -16,6 +16,7 @@ from lwd_benchmarks.report import (
     handover,
     headlines,
     metaworld,
+    peers,
     plots,
 )
 from lwd_benchmarks.report import entries as study
@@ -37,6 +38,7 @@ PAGES: dict[str, Page] = {
     "metaworld": Page(study.load, metaworld.context, metaworld.PLOTS),
     "diffusion_policy": Page(comparison.load, comparison.context, comparison_plots.PLOTS),
     "handover": Page(handover.load, handover.context),
+    "peers": Page(peers.load, peers.context, peers.PLOTS),
     "controller": Page(controller.load, controller.context),
 }
 README = "README.md"
@@ -60,6 +62,7 @@ class Report:
             headlines.of_study(results["metaworld"]),
             comparison.figures(results["diffusion_policy"]),
             handover.figures(results["handover"]),
+            peers.figures(results["peers"]),
             headlines.of_controller(results["controller"]),
             headlines.of_recordings(folder),
         )
