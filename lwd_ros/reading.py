@@ -67,8 +67,8 @@ def parse_yaml(text: str, where: str, error: type[LwdError] = LwdError) -> Any:
 
     Values that are marked as guesses (GUESS) are refused: a person looks at each and removes its mark.
     """
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         guesses = [] if node is None else list(dict.fromkeys(_guesses(node, "", set())))
         content = None if node is None or guesses else loader.construct_document(node)
