@@ -12,6 +12,7 @@ from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
 from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
+from lwd_ros.cli.training import export, train
 from lwd_ros.contract import Contract
 from lwd_ros.demo.command import demo
 from lwd_ros.errors import LwdError
@@ -27,6 +28,8 @@ def cli() -> None:
 
 cli.add_command(contract)
 cli.add_command(needing(demo, "demo"))
+cli.add_command(train)
+cli.add_command(export)
 
 _OWN = "own"  # what '--expert' without a value stands for
 
@@ -103,54 +106,6 @@ def collect(
     failed = sum(count.get("failed", 0) for count in meta["counts"].values())
     dropped = f" ({failed} failed and were dropped)" if failed else ""
     click.echo(f"{episodes} demonstrations{dropped}, {frames} frames, digest {meta['digest']} in {out}")
-
-
-@cli.command()
-@click.option("--config", type=click.Path(), required=True, help="Training config, e.g. config/train/NAME.yaml.")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset made by 'lwd collect'.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--seed", type=FROM_ZERO, help="Overrides the config's seed.")
-@click.option("--devices", type=COUNT, default=1, help="CUDA devices, or processes on a CPU, that share each batch.")
-@needs("train")
-def train(config, data, out, seed, devices) -> None:
-    """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped."""
-    from lwd_ros.dataset import Demonstrations
-    from lwd_ros.learning import devices as several
-    from lwd_ros.learning.config import TrainConfig
-    from lwd_ros.learning.train import train
-
-    loaded = TrainConfig.load(config)
-    if seed is not None:
-        loaded = loaded.changed({"seed": seed})
-    if devices > 1 and not several.launched():
-        several.require(devices)
-        arguments = ["--config", config, "--data", data, "--out", out, "--seed", loaded.seed]
-        sys.exit(several.launch(devices, ["train", *map(str, arguments)]))
-    team = several.team()
-    run = train(loaded, Demonstrations(data), out, team)
-    if team.first:
-        parameters = run.autoencoder.layout.parameters
-        click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {parameters} parameters) in {out}")
-    team.end()
-
-
-@cli.command()
-@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of 'lwd train'.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model file (.onnx).")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Of an unfinished run: its dataset, where that was moved."
-)
-@needs("train")
-def export(folder, out, data) -> None:
-    """Write a run as one self-describing ONNX file; one that was stopped is finished first."""
-    from lwd_ros.generator import PolicyGenerator
-    from lwd_ros.learning.export import export
-    from lwd_ros.learning.train import load
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    export(load(folder, data), out)
-    generator = PolicyGenerator(out)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(generator.tasks)} tasks, sha256 {generator.digest}")
 
 
 @cli.command()

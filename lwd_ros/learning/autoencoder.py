@@ -58,7 +58,8 @@ class Autoencoder(nn.Module):
             decoded = normalisation_error(generated, expected)
             observation = _renormalised(observation, expected, generated)
         predicted = policy_forward(self.layout, self.hypernetwork(latent), observation)
-        cloning = cloning_error(predicted, batch.action.to(device)).mean()
+        error = cloning_error(predicted, batch.action.to(device))
+        cloning = (error if data.action_weight is None else error * data.action_weight.to(device)).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         scalars = {
             "loss": cloning + config.kl_weight * divergence,

@@ -60,6 +60,8 @@ Layers = Annotated[
     _Expected("a list of whole numbers above 0, at least one"),
 ]
 Normalisation = Annotated[Literal["task", "generated"], _Expected("task or generated")]
+ActionRange = Annotated[Literal["limits", "demonstrated"], _Expected("limits or demonstrated")]
+ActionLoss = Annotated[Literal["range", "motion"], _Expected("range or motion")]
 NamesByTask = Annotated[dict[StrictStr, Names], _Expected("a mapping of names")]
 
 _Settings = TypeVar("_Settings")
@@ -110,11 +112,12 @@ class Config:
     def to_dict(self) -> dict:
         """Plain data, for the run folder and the model file.
 
-        A `sensing` that does nothing and the usual `normalisation` are left out: runs and files that were made before
-        them lack them, and stay valid.
+        A `sensing` that does nothing and the usual value of each later key are left out: runs and files that were made
+        before them lack them, and stay valid.
         """
         content = asdict(self)
-        for key, usual in (("sensing", asdict(SensingConfig())), ("normalisation", TrainConfig.normalisation)):
+        later = {key: getattr(TrainConfig, key) for key in ("normalisation", "action_range", "action_loss", "held_out")}
+        for key, usual in {"sensing": asdict(SensingConfig()), **later}.items():
             if content.get(key) == usual:
                 del content[key]
         return content
@@ -236,7 +239,12 @@ class TrainConfig(Config):
     smallest_std: Positive = 0.005  # normalisation never magnifies a scalar's change by more than one over this
     data_digest: Digest = ""  # beginning of the dataset's digest; empty: any dataset
     contract_digest: Digest = ""  # beginning of its contract's digest; empty: any contract
+    # What ±1 of a policy's output stands for: the contract's limits, or what was shown, where that is narrower.
+    action_range: ActionRange = "limits"
+    # What errors count in: half a command's range; or, of a position, its usual distance to the measured one.
+    action_loss: ActionLoss = "range"
     demonstrations_per_task: Whole = 0  # only the first so many fresh starts of each task; 0: every demonstration
+    held_out: Share = 0.0  # of each task's demonstrations, rounded down: kept from training, for 'lwd validate'
     translation: TranslationConfig = field(default_factory=TranslationConfig)
     sensing: SensingConfig = field(default_factory=SensingConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)

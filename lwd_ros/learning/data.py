@@ -1,5 +1,6 @@
 """Demonstrations as tensors: per-task normalisation, the encoder's tokens, batches of (observation, action) pairs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from lwd_ros.contract import AGE, Contract, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
 from lwd_ros.learning.config import SensingConfig, TrainConfig
+from lwd_ros.learning.facts import facts_of
 from lwd_ros.learning.summary import DataSummary, TaskNormalisation, TokenScale
 
 
@@ -33,6 +35,7 @@ class TrainingData(DataSummary):
         demonstrations: the dataset.
         observation, action: all frames; observations normalised with their task's numbers, actions divided by
             `action_scale` (±1); float32 [frames, ...].
+        action_weight: what a squared error of each command counts, float32 [commands]; None: all alike.
         start, length: each demonstration's first frame and number of frames, int64 [demonstrations].
         first_observation: float32 [demonstrations, observations], whole, standardised.
     """
@@ -57,10 +60,12 @@ class TrainingData(DataSummary):
         self.indices = torch.tensor(kept)
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
         self.digest, self.settings = demonstrations.digest, demonstrations.meta.get("settings") or {}
-        used = [_used(demonstrations, task, config.demonstrations_per_task) for task in self.tasks]
+        self.held_out = held_out(demonstrations, config)
+        used = [_used(demonstrations, task, config.demonstrations_per_task, self.held_out) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
-        self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs))
+        self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs), config)
+        self.action_weight = None if config.action_loss == "range" else self._motion_weight([e for _, e in episodes])
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
         per_task = [np.concatenate([stacked(contract, e.observation)[:, kept] for e in chosen]) for chosen in used]
         self.normalisation = TaskNormalisation(
@@ -170,6 +175,19 @@ class TrainingData(DataSummary):
             observation = observation + self._noise[task] * torch.randn(observation.shape, generator=generator)
         return observation
 
+    def _motion_weight(self, episodes: list[Episode]) -> torch.Tensor:
+        """Squared errors of positions in units of the motion that they ask for, float32 [commands].
+
+        A position target lies near the measured position: in units of its range a policy that stands still is almost
+        right, and what moves the robot drowns. A switch has no small motions; it and other commands keep the weight 1.
+        """
+        facts = facts_of(self.contract, [episodes])
+        found = [
+            1.0 if c.levels or c.relative or not c.motion else min(max(float(scale) / c.motion, 1.0), _LARGEST_GAIN)
+            for c, scale in zip(facts.commands, self.action_scale, strict=True)
+        ]
+        return _tensor(np.array(found)) ** 2
+
     def _offsets(self, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Random offsets in m, float32 [*size, axes]."""
         uniform = torch.rand((*size, len(self._translation.axes)), generator=generator)
@@ -225,13 +243,43 @@ def _aged(demonstrations: Demonstrations, sensing: SensingConfig) -> Demonstrati
     return demonstrations.with_age(round(sensing.delay_steps * demonstrations.contract.period_s, 9))
 
 
-def _action_range(contract: Contract, outputs: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+_MARGIN = 0.05
+"""Of the demonstrated width, on either side: a label of ±1 counts as one at a limit, see `cloning_error`."""
+
+
+_LARGEST_GAIN = 30.0
+"""Of errors in units of motion over those in units of range: noise of a measurement is not followed at any price."""
+
+
+def held_out(demonstrations: Demonstrations, config: TrainConfig) -> dict[str, tuple[int, ...]]:
+    """The demonstrations of each task that training never sees, by their place in the dataset; drawn by the seed.
+
+    As many as `config.held_out` says, rounded down; one stays for training. Tasks without any are left out.
+    """
+    chosen = {}
+    for number, task in enumerate(demonstrations.tasks):
+        total = len(demonstrations.episodes[task])
+        count = min(int(config.held_out * total + 1e-9), total - 1)
+        if count > 0:
+            places = np.random.default_rng([config.seed, number]).choice(total, count, replace=False)
+            chosen[task] = tuple(sorted(places.tolist()))
+    return chosen
+
+
+def _action_range(contract: Contract, outputs: np.ndarray, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """Half the range of a policy's outputs, and its middle: float32 [commands] each.
 
-    The range of a command is that of its limits; that of an offset is the largest one demonstrated (`outputs` are
-    float64 [frames, commands]), for limits say nothing about it.
+    The range of a command is that of its limits, or what was demonstrated (`outputs` are float64 [frames, commands])
+    and a margin, as far as the limits allow; that of an offset is the largest one demonstrated, for limits say nothing
+    about it.
     """
     minimum, maximum = contract.command_limits.copy()
+    if config.action_range == "demonstrated":
+        low, high = outputs.min(axis=0), outputs.max(axis=0)
+        margin = np.maximum(_MARGIN * (high - low), 1e-3 * contract.command_slew)
+        low, high = np.maximum(minimum, low - margin), np.minimum(maximum, high + margin)
+        inside = high > low  # else all that was shown lies beyond the limits
+        minimum, maximum = np.where(inside, low, minimum), np.where(inside, high, maximum)
     largest = np.maximum(np.abs(outputs).max(axis=0), 1e-3 * contract.command_slew)
     relative = np.array([scalar.relative_to is not None for scalar in contract.command])
     minimum[relative], maximum[relative] = -largest[relative], largest[relative]
@@ -252,9 +300,13 @@ def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], se
     return longest_s
 
 
-def _used(demonstrations: Demonstrations, task: str, count: int) -> list[Episode]:
-    """All demonstrations of a task, or its first `count` fresh starts; DatasetError where there are fewer."""
-    episodes = demonstrations.episodes[task]
+def _used(demonstrations: Demonstrations, task: str, count: int, unseen: Mapping) -> list[Episode]:
+    """A task's demonstrations but the `unseen`, or its first `count` fresh starts; DatasetError where there are fewer.
+
+    `unseen` has places by task.
+    """
+    hidden = set(unseen.get(task, ()))
+    episodes = [episode for place, episode in enumerate(demonstrations.episodes[task]) if place not in hidden]
     if not count:
         return episodes
     fresh = [episode for episode in episodes if not episode.after]

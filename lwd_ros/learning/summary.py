@@ -1,8 +1,8 @@
 """What a finished run needs of its dataset: small enough to lie in the run folder, so that the dataset may go."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,7 @@ class DataSummary:
             [tasks, observations], or [1, observations] where that does not depend on the task.
         tokens: what the encoder sees of each demonstration, float32 [demonstrations, tokens x (inputs + commands + 1)].
         task: of each demonstration, int64 [demonstrations].
+        held_out: by task, the places in the dataset of demonstrations that training never saw.
     """
 
     contract: Contract
@@ -76,6 +77,7 @@ class DataSummary:
     condition_std: torch.Tensor
     tokens: torch.Tensor
     task: torch.Tensor
+    held_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def tokens_of(self, episodes: Sequence[Episode]) -> torch.Tensor:
         """What the encoder sees of demonstrations, in the dataset or not: float32 [episodes, tokens x features]."""
@@ -108,6 +110,8 @@ class DataSummary:
             "settings": self.settings,
             "token_count": self.token_scale.count,
         }
+        if self.held_out:  # runs that hold nothing out keep their bytes
+            content["held_out"] = {task: list(places) for task, places in self.held_out.items()}
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
         write_tensors(folder / FILE, contiguous, {_METADATA_KEY: json.dumps(content)})
 
@@ -139,6 +143,7 @@ class DataSummary:
                     tensors["token_scale/mean"].numpy(), tensors["token_scale/std"].numpy(), content["token_count"]
                 ),
                 **{name: tensors[name] for name in _TENSORS},
+                held_out={task: tuple(map(int, places)) for task, places in content.get("held_out", {}).items()},
             )
         except ConfigError:
             raise

@@ -1,5 +1,6 @@
 """A training run, from demonstrations to a run folder that `export` turns into one model file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,20 @@ from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.config import AutoencoderConfig, ConfigError, DiffusionConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.devices import ALONE, Team
+from lwd_ros.learning.devices import ALONE, WHOLE, Share, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
+from lwd_ros.learning.pace import Pace, step_s
+from lwd_ros.learning.progress import Progress, Stage
 from lwd_ros.learning.run_folder import claim, identity_of, read_run, stages_of, steps_of
 from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.trainer import Recipe, Trainer, restore
 from lwd_ros.policy import PolicyLayout
 
 __all__ = ["TrainedRun", "claim", "load", "policy_layout", "train"]
+
+
+_WORTH_MEASURING = 1000
+"""Steps: fewer are done before their pace is known."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,12 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
         if team.first:
             data.save(folder)
 
+    progress = Progress(_stages(config, data, team), shown=team.first)
     torch.manual_seed(config.seed)
     autoencoder = _autoencoder(config, data)
     trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity, team)
     rows = config.autoencoder.demonstrations
-    trainer.run(lambda g: autoencoder.loss(data, g, team.share), _recipe(config.autoencoder), rows)
+    trainer.run(lambda g: autoencoder.loss(data, g, team.share), _recipe(config.autoencoder), rows, progress)
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -64,14 +72,44 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
     latents = autoencoder.encode(moved.tokens).cpu()
     diffusion.set_scale(latents, moved.task, moved.first_observation if conditioned else None)
 
-    def loss(generator: torch.Generator):
-        batch = data.sample(config.diffusion.batch, 0, 1.0, generator)
-        condition = batch.first_observation if conditioned else None
-        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, team.share)
-
+    loss = _diffusion_loss(config, data, autoencoder, diffusion, team.share)
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity, team)
-    trainer.run(loss, _recipe(config.diffusion), config.diffusion.batch)
+    trainer.run(loss, _recipe(config.diffusion), config.diffusion.batch, progress)
+    progress.end()
     return TrainedRun(config, data, autoencoder.cpu(), diffusion.cpu())
+
+
+def pace_of(config: TrainConfig, data: TrainingData, device: torch.device) -> Pace:
+    """What steps of both stages take here, in a second or so; leaves the random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        autoencoder, diffusion = _autoencoder(config, data), _diffusion(config, data)
+        first_s = step_s(autoencoder, lambda g: autoencoder.loss(data, g), device)
+        second_s = step_s(diffusion, _diffusion_loss(config, data, autoencoder, diffusion), device)
+    return Pace(first_s, second_s)
+
+
+def _diffusion_loss(
+    config: TrainConfig, data: TrainingData, autoencoder: Autoencoder, diffusion: LatentDiffusion, share: Share = WHOLE
+) -> Callable[[torch.Generator], dict]:
+    """The loss of stage 2, on the latents of demonstrations that are drawn and moved about anew each time."""
+
+    def loss(generator: torch.Generator) -> dict:
+        batch = data.sample(config.diffusion.batch, 0, 1.0, generator)
+        condition = batch.first_observation if config.condition_on_observation else None
+        return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, share)
+
+    return loss
+
+
+def _stages(config: TrainConfig, data: TrainingData, team: Team) -> list[Stage]:
+    """Both stages for the progress; what a step of each costs is measured where that is worth while."""
+    steps, pace = (config.autoencoder.steps, config.diffusion.steps), Pace(1.0, 0.5)
+    if sum(steps) >= _WORTH_MEASURING and team.share.count == 1:
+        pace = pace_of(config, data, team.device)
+    return [
+        Stage("autoencoder", "policies", steps[0], pace.autoencoder_s),
+        Stage("diffusion", "their distribution", steps[1], pace.diffusion_s),
+    ]
 
 
 def _recipe(stage: AutoencoderConfig | DiffusionConfig) -> Recipe:

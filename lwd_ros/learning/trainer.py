@@ -11,14 +11,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lwd_ros.learning.config import ConfigError
 from lwd_ros.learning.devices import ALONE, Team
+from lwd_ros.learning.progress import Progress, Stage
 from lwd_ros.learning.tensors import write_tensors
 
 CHECKPOINT_EVERY = 1000
 LOG_EVERY = 100
+SHOW_EVERY = 10
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
@@ -71,7 +72,13 @@ class Trainer:
         self._average = {name: value.detach().clone() for name, value in module.named_parameters()}
         self._step = 0
 
-    def run(self, loss: Callable[[torch.Generator], dict], recipe: Recipe, rows: int = 1) -> None:
+    def run(
+        self,
+        loss: Callable[[torch.Generator], dict],
+        recipe: Recipe,
+        rows: int = 1,
+        progress: Progress | None = None,
+    ) -> None:
         """Minimise `loss(generator)["loss"]`, then put the moving average into the module.
 
         Args:
@@ -79,6 +86,7 @@ class Trainer:
                 means over this one's share of the batch.
             recipe: steps, learning rate and average.
             rows: of a batch, which the processes of a team share.
+            progress: of all stages, this one among them; None: of this one alone.
 
         Raises:
             ConfigError: the checkpoint is another run's or broken, or a batch has fewer rows than the team processes.
@@ -90,10 +98,10 @@ class Trainer:
         self._restore(optimiser)
         average = [self._average[name] for name, _ in self.module.named_parameters()]
         team, step = self.team, self.team.step(self.module, loss, rows)
-        progress = tqdm(
-            total=steps, initial=self._step, desc=self.stage, unit="step", mininterval=2, disable=not team.first
-        )
-        with SummaryWriter(str(self.folder / "logs")) if team.first else nullcontext() as log, progress:
+        alone = progress is None
+        progress = progress or Progress([Stage(self.stage, self.stage, steps)], shown=team.first)
+        progress.begin(self.stage, self._step)
+        with SummaryWriter(str(self.folder / "logs")) if team.first else nullcontext() as log:
             while self._step < steps:
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(self._step)
@@ -106,15 +114,18 @@ class Trainer:
                 with torch.no_grad():
                     torch._foreach_lerp_(average, [p.detach() for p in parameters], weight)
                 self._step += 1
-                progress.update()
                 if self._step % LOG_EVERY == 0:
                     scalars = team.mean(scalars)
                     if log is not None:
                         for name, value in scalars.items():
                             log.add_scalar(f"{self.stage}/{name}", value.item(), self._step)
-                    progress.set_postfix(loss=f"{scalars['loss'].item():.4f}")
+                    progress.at(self._step, scalars["loss"].item())
+                elif self._step % SHOW_EVERY == 0 or self._step == steps:
+                    progress.at(self._step)
                 if team.first and (self._step % CHECKPOINT_EVERY == 0 or self._step == steps):
                     self._save(optimiser)
+        if alone:
+            progress.end()
         self._swap(parameters, average)
         self.module.eval()
 
