@@ -5,11 +5,12 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-NODES = ["policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge"]
+NODES = ["policy_generator", "policy_controller", "recorder", "simulator_bridge", "metaworld_bridge"]
 SIM = ["mujoco==3.3.0", "metaworld==3.1.1", "gymnasium==1.4.0", "pyarrow", "joblib", "scipy", "tqdm"]
 CLUSTER = ["dask[distributed]"]
 TF = ["pytransform3d>=3.5"]
-BAGS = ["rosbags", "mcap", "pyarrow", "tqdm", "matplotlib", *TF]
+RECORD = ["mcap"]
+BAGS = ["rosbags", *RECORD, "pyarrow", "tqdm", "matplotlib", *TF]
 
 
 def share(*patterns):
@@ -53,7 +54,7 @@ setup(
         "cluster": CLUSTER,
         "tf": TF,
         "bags": BAGS,
-        "record": ["mcap"],
+        "record": RECORD,
         "dev": [
             *[*CLUSTER, *TF, *BAGS, "colcon-ros", "colcon-output"],
             *["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML"],

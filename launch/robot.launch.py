@@ -1,4 +1,4 @@
-"""Policy generator and policy controller for the robot whose topics a contract names.
+"""Policy generator and policy controller for the robot whose topics a contract names, and a recorder where asked for.
 
     ros2 launch lwd_ros robot.launch.py contract_file:=/path/to/robot.yaml model_file:=/path/to/model.onnx
 
@@ -41,6 +41,7 @@ PARAMETERS = {
         "use_sim_time": bool,
     },
 }
+OF_RECORDER = {"contract_file": str, "joint_prefix": str, "autostart": bool, "use_sim_time": bool}
 
 
 def arguments():
@@ -85,6 +86,18 @@ def arguments():
             description=f"longest wait of a model that needs an observation, s; {from_file}",
         ),
         DeclareLaunchArgument(
+            "record",
+            default_value="false",
+            choices=FLAG,
+            description="start the recorder too, whose services start and end episodes; needs record_to",
+        ),
+        DeclareLaunchArgument(
+            "record_to",
+            default_value="",
+            description="with record:=true: folder of the recording, a bag of rosbag2; where it holds something, "
+            "a new name beside it is chosen",
+        ),
+        DeclareLaunchArgument(
             "autostart",
             default_value="true",
             choices=FLAG,
@@ -111,12 +124,25 @@ def given(context, types):
     return result
 
 
+def recorder(context):
+    """The recorder's parameters by its name, where it is asked for."""
+    wanted = LaunchConfiguration("record").perform(context) == "true"
+    folder = LaunchConfiguration("record_to").perform(context)
+    if wanted and not folder:
+        raise RuntimeError("argument record_to: found nothing, expected the folder of the recording, for record:=true")
+    if folder and not wanted:
+        raise RuntimeError(f"argument record_to: found '{folder}' without record:=true, expected both or neither")
+    if not wanted:
+        return {}
+    return {"recorder": {**given(context, OF_RECORDER), "folder": ParameterValue(folder, value_type=str)}}
+
+
 def nodes(context):
     params_file = LaunchConfiguration("params_file").perform(context)
     if params_file and not Path(params_file).is_file():  # launch_ros would only warn and start with other parameters
         raise RuntimeError(f"argument params_file: found no file '{params_file}', expected node parameters in YAML")
     config = Path(FindPackageShare("lwd_ros").perform(context)) / "config"
-    parameters = {name: given(context, types) for name, types in PARAMETERS.items()}
+    parameters = {name: given(context, types) for name, types in PARAMETERS.items()} | recorder(context)
     return [
         Node(
             package="lwd_ros",
@@ -131,7 +157,7 @@ def nodes(context):
             on_exit=checks.end_all,
             output="screen",
         )
-        for name in PARAMETERS
+        for name in parameters
     ]
 
 

@@ -11,6 +11,7 @@ import click
 from lwd_ros import __version__
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
+from lwd_ros.cli.record import record
 from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
 from lwd_ros.cli.training import export, train
 from lwd_ros.contract import Contract
@@ -27,6 +28,7 @@ def cli() -> None:
 
 
 cli.add_command(contract)
+cli.add_command(record)
 cli.add_command(needing(demo, "demo"))
 cli.add_command(train)
 cli.add_command(export)

@@ -9,6 +9,7 @@ import numpy as np
 from lwd_ros.contract import AGE, Contract, Frames
 from lwd_ros.control.age import ToldAge
 from lwd_ros.control.command import SAFE_STAMP_NS, Answer, Command
+from lwd_ros.control.controller_view import ControllerView
 from lwd_ros.control.mode import (
     Forbidden,
     Holding,
@@ -23,7 +24,6 @@ from lwd_ros.control.observation import Observation, ObservationAssembler
 from lwd_ros.control.permission import Permission
 from lwd_ros.control.slew import SlewBudget
 from lwd_ros.control.statistics import TickStatistics
-from lwd_ros.control.timing import StreamTiming
 from lwd_ros.policy import Policy, PolicySlot
 
 _REPEAT_STOP_S = 1.0
@@ -32,7 +32,7 @@ _PERMISSION_PATIENCE_S = 10.0  # a policy that was asked for without permission 
 _IDLE = (WaitingForPolicy, Stopped, Forbidden)  # no policy answers observations
 
 
-class ControllerCore:
+class ControllerCore(ControllerView):
     """One controller: observations in, commands out, one mode at a time (see `lwd_ros.control.mode`).
 
     All times are seconds of the steady clock. Nothing is commanded before a policy has answered an observation that
@@ -98,11 +98,6 @@ class ControllerCore:
         self._slot.replace(policy)
         if isinstance(self.mode, _IDLE):
             self.mode = WaitingForObservation(self.mode.repeat_until_s)
-
-    @property
-    def accepted(self) -> Policy | None:
-        """The policy accepted last, active from the next tick on."""
-        return self._slot.newest
 
     # Ticks
 
@@ -196,8 +191,9 @@ class ControllerCore:
         if self._last is not None and was.outcome is Outcome.CONTINUE:
             statistics.interval.add(now - self._last.at_s)
         self._assembler.ticked()
+        output = vector.copy() if self.keeps_output else None  # the next line changes it in place
         limited = self._slew.limit(vector, periods, observation.vector, now)
-        command = Command(limited, observation.stamp_ns, is_tick=True)
+        command = Command(limited, observation.stamp_ns, is_tick=True, output=output)
         self._last = Answer(observation, command, now)
         return command
 
@@ -217,11 +213,6 @@ class ControllerCore:
         if any(place in policy.observation_indices for place in self.contract.age_places):
             age = ToldAge(self.contract, self._assembler.patience_s, present.age if present else None)
         return Running(policy, age, now, observation.stamp_ns)
-
-    @staticmethod
-    def _before(mode: Mode) -> Running | None:
-        """What runs, or ran until the hold."""
-        return mode.before if isinstance(mode, Holding) else mode if isinstance(mode, Running) else None
 
     def count_tick(self, start: float, sent: float, late_s: float) -> None:
         """Count the tick whose command was sent at `sent`; it began at `start`, `late_s` after it was due."""
@@ -307,16 +298,6 @@ class ControllerCore:
         approaches = isinstance(mode, Stopped) and not self._slew.at_rest
         return approaches and now < mode.repeat_until_s + _APPROACH_S
 
-    @property
-    def at_rest(self) -> bool:
-        """Whether every position was told where it rests."""
-        return self._slew.at_rest
-
-    @property
-    def has_positions(self) -> bool:
-        """Whether some command is a place to go to."""
-        return self._slew.has_positions
-
     # Permission
 
     def permit(self, place: int, value: float, now: float, late_s: float = 0.0) -> Command | None:
@@ -331,14 +312,6 @@ class ControllerCore:
         """The publishers of permission stream number `place` are gone; returns the safe command if needed."""
         self._permission.gone(place)
         return self._follow_permission(now)
-
-    def denied(self, now: float) -> str:
-        """One sentence on the permission that is missing, '' where all are there."""
-        return self._permission.denied(now)
-
-    def silent_permissions(self, now: float) -> list[int]:
-        """Places of the permission streams that say nothing, as `Permission.silent`."""
-        return self._permission.silent(now)
 
     def _follow_permission(self, now: float) -> Command | None:
         denied = self._permission.denied(now)
@@ -370,67 +343,3 @@ class ControllerCore:
         elif isinstance(mode, Forbidden) and mode.reason != denied:
             self.mode = replace(mode, reason=denied)
         return None
-
-    # What is reported
-
-    @property
-    def active(self) -> Policy | None:
-        """The policy that commands, or did until the hold."""
-        running = self._before(self.mode)
-        return running.policy if running else None
-
-    @property
-    def first_stamp_ns(self) -> int:
-        """Stamp of the first observation that the active policy answered, 0 without one."""
-        running = self._before(self.mode)
-        return running.first_stamp_ns if running else 0
-
-    @property
-    def told_age_s(self) -> float | None:
-        """How old the last observation was, before that was cut off, s; None where the policy is not told."""
-        running = self._before(self.mode)
-        return running.age.newest_s if running and running.age else None
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether an observation has begun to arrive that is newer than the last complete one."""
-        return self._assembler.incomplete
-
-    def observation_age_s(self, now: float) -> float | None:
-        """Time since the last complete observation arrived, None before the first."""
-        completed = self._assembler.last_complete
-        return None if completed is None else now - completed
-
-    def missing(self, now: float) -> list[str]:
-        """Observation topics that were never seen or are stale, each with the reason."""
-        return self._assembler.missing(now)
-
-    def fault(self, now: float) -> str:
-        """One sentence on why observations cannot be trusted at `now`, '' while they can."""
-        return self._assembler.fault(now)
-
-    def outside_training_range(self) -> list[str]:
-        """Names of scalars that lie far outside what the running policy was trained on, as it saw them last."""
-        if not isinstance(self.mode, Running):
-            return []  # what was seen before a hold or a stop says nothing about now
-        return self._outside(self.mode)
-
-    def _outside(self, running: Running) -> list[str]:
-        policy = running.policy
-        outside = policy.outside_training_range(self._frames.answered)
-        names = [self.contract.vector_names[place] for place in policy.observation_indices[outside]]
-        return names + [AGE] * bool(running.age and running.age.is_unknown)
-
-    def take_statistics(self) -> TickStatistics:
-        """The statistics since they were taken last."""
-        taken, self._statistics = self._statistics, TickStatistics()
-        return taken
-
-    @property
-    def timing(self) -> StreamTiming:
-        """How often observations come, and by which clock they are stamped."""
-        return self._assembler.timing
-
-    def take_left_out(self) -> dict[str, tuple[int, int]]:
-        """As `ObservationAssembler.take_left_out`."""
-        return self._assembler.take_left_out()

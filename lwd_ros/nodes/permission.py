@@ -12,7 +12,7 @@ from lwd_ros.contract.fields import reader
 from lwd_ros.nodes.conversions import message_class
 from lwd_ros.nodes.definitions import require_fields
 from lwd_ros.nodes.graph import node_names, publishers, unreceived
-from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, profile, qos_of
+from lwd_ros.nodes.streams import BEST_EFFORT, MissingStream, Tap, profile, qos_of, tapped
 
 
 class PermissionSubscriber:
@@ -21,7 +21,7 @@ class PermissionSubscriber:
     read is NaN.
 
     `refuse` is called with one sentence on a message that cannot be read, and on a publisher whose messages cannot
-    arrive.
+    arrive. `tap` is as of a StreamSubscriber.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class PermissionSubscriber:
         gone: Callable[[int], None],
         refuse: Callable[[str], None],
         group: CallbackGroup | None,
+        tap: Tap | None = None,
     ):
         """Subscribe; raises ContractError where a message type is not installed or lacks the field."""
-        self._node, self._streams = node, streams
+        self._node, self._streams, self._tap = node, streams, tap
         self._subscriptions: list = []
         self._refused: dict[int, str] = {}  # why the last message was refused, by place
         try:
@@ -70,10 +71,11 @@ class PermissionSubscriber:
             self._node.create_subscription(
                 kind,
                 stream.topic,
-                arrived,
+                arrived if self._tap is None else tapped(self._tap, stream.topic, stream.type, kind, arrived),
                 profile(stream.qos, BEST_EFFORT),
                 callback_group=group,
                 event_callbacks=SubscriptionEventCallbacks(matched=matched, incompatible_qos=incompatible),
+                raw=self._tap is not None,
             )
         )
 

@@ -4,15 +4,13 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from rclpy.logging import LoggingSeverity
 from std_srvs.srv import Trigger
 
-from lwd_msgs.msg import ControllerStatus, PolicyWeights
-from lwd_msgs.srv import GetPolicy
+from lwd_msgs.msg import ControllerStatus
 from lwd_ros.contract import Contract
 from lwd_ros.control import (
     Admission,
@@ -29,15 +27,16 @@ from lwd_ros.control import (
 )
 from lwd_ros.nodes.controller_advice import ControllerAdvice
 from lwd_ros.nodes.controller_report import ControllerReport, Thresholds
-from lwd_ros.nodes.conversions import Parcel, to_stamp
-from lwd_ros.nodes.executor import ControlExecutor, Unwatched
+from lwd_ros.nodes.controller_tick import TickPublisher
+from lwd_ros.nodes.conversions import to_stamp
+from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
 from lwd_ros.nodes.permission import PermissionSubscriber
+from lwd_ros.nodes.policy_delivery import ASK_EVERY_S, PolicyDelivery
 from lwd_ros.nodes.rclpy_private import take_message, write_log
-from lwd_ros.nodes.streams import BEST_EFFORT, OF_ALL_LATCHED, RELIABLE, StreamPublisher, StreamSubscriber
-from lwd_ros.policy import Policy, PolicyError
+from lwd_ros.nodes.streams import BEST_EFFORT, StreamPublisher, StreamSubscriber
+from lwd_ros.policy import Policy
 
-_ASK_EVERY_S = 1.0  # without a policy for this long, ask the generator for its last one
 _SAFE_REPEATS = 3  # of the last command before the end, for receivers that listen best effort
 _SETTLE_S = 1.0  # a deactivation lasts so much longer where positions are not at rest
 _ACKNOWLEDGE = Duration(seconds=0.2)
@@ -88,6 +87,8 @@ class PolicyController(ManagedNode):
             undo.callback(self._commands.destroy)
             self._status = self.create_publisher(ControllerStatus, "~/status", 10)
             undo.callback(self.destroy_publisher, self._status)
+            self._ticks = TickPublisher(self, core)
+            undo.callback(self._ticks.destroy)
             stop = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=self._urgent)
             undo.callback(self.destroy_service, stop)
             judged = self.create_guard_condition(self._on_verdicts, callback_group=self._urgent)
@@ -115,8 +116,7 @@ class PolicyController(ManagedNode):
         steady_timer = self._timed and not core.simulated_time
         self._turns = Turns(core.contract.period_s, Pacer(core.contract.period_s, now) if steady_timer else None)
         self._report = ControllerReport(core, now, self.thresholds, answers_each=not self._timed)
-        self._asked_s, self._draining = now, False
-        self._content = b""  # of the last policy that the volatile subscription brought
+        self._draining, self._ticks.count = False, 0
         with contextlib.ExitStack() as undo:  # an activation that fails must leave nothing that could move the robot
             self._subscribe(undo)
             self._start_timers(undo)
@@ -135,20 +135,8 @@ class PolicyController(ManagedNode):
             self, permissions, self._on_permission, self._on_permission_gone, self.warn, self._urgent
         )
         undo.callback(self._permission.destroy)
-        # A volatile subscription receives what is published from now on and nothing older, whatever the clocks of
-        # generator and controller say; the latched one beside it receives the older one too, where it is wanted.
-        self._policies = []
-        # Both give bytes, which are decoded once, on the worker; and the latched one brings again what the volatile one
-        # has brought, so it is not waited for, but looked into now and then.
-        for taken, qos, group in (
-            (self._on_policy, RELIABLE, self._urgent),
-            (self._on_older_policy, OF_ALL_LATCHED, Unwatched()),
-        ):
-            policies = self.create_subscription(PolicyWeights, "policy", taken, qos, callback_group=group, raw=True)
-            undo.callback(self.destroy_subscription, policies)
-            self._policies.append(policies)
-        self._get_policy = self.create_client(GetPolicy, self.get_parameter("get_policy_service").value)
-        undo.callback(self.destroy_client, self._get_policy)
+        self._delivery = PolicyDelivery(self, self._core, self._intake, self._admission, self._reject, self._urgent)
+        undo.callback(self._delivery.destroy)
 
     def _start_timers(self, undo: contextlib.ExitStack) -> None:
         contract = self._core.contract
@@ -161,7 +149,7 @@ class PolicyController(ManagedNode):
         timers = [
             self.create_timer(watch_s, self._watch, clock=self.steady, callback_group=self._urgent),
             self.create_timer(0.5, self._on_status_timer, clock=self.steady),
-            self.create_timer(_ASK_EVERY_S, self._ask_for_older_policy, clock=self.steady),
+            self.create_timer(ASK_EVERY_S, self._delivery.ask_for_older, clock=self.steady),
         ]
         if self._timed and self._core.simulated_time:
             timers.append(self.create_timer(contract.period_s, self._tick_by_clock, callback_group=self._urgent))
@@ -173,7 +161,7 @@ class PolicyController(ManagedNode):
         if command is not None:  # otherwise nothing was commanded, and to warn of a stop would only alarm
             self._report_change()
             self._settle(command)
-        self._refuse_older()
+        self._delivery.refuse_older()
         self._commands.wait_for_all_acknowledged(_ACKNOWLEDGE)
         self._publish_status()
         self._activation.close()
@@ -230,7 +218,7 @@ class PolicyController(ManagedNode):
             if gap_until_s is not None:
                 self._intake.go(gap_until_s)
             if turns.rest_is_due(now, core.incomplete):
-                self._take_older()
+                self._delivery.take_older()
                 served = executor.serve_all(0.0)
                 turns.rested(self.now_s(), served)
 
@@ -263,6 +251,9 @@ class PolicyController(ManagedNode):
             self._send(command)
             if command.is_tick:
                 self._core.count_tick(start, self.now_s(), late_s)
+                self._ticks.count += 1
+                if command.output is not None:  # somebody listens
+                    self._ticks.tell(command)
         self._report_change()
 
     def _send(self, command: Command) -> None:
@@ -296,28 +287,16 @@ class PolicyController(ManagedNode):
         mode = self._core.mode
         # Who asks while the permission is missing asks after its loss: its return refuses nobody.
         if (isinstance(mode, Stopped) and not after_loss) or (isinstance(mode, Forbidden) and not mode.resumes):
-            self._refuse_older()
+            self._delivery.refuse_older()
         self._publish_status()
 
     # Stopping
-
-    def _refuse_older(self, called: bool = False) -> None:
-        """After a stop, nothing moves the robot that had arrived before it, read or not, checked or not."""
-        unread = set()
-        for subscription in self._policies:
-            while (taken := take_message(subscription)) is not None:
-                with contextlib.suppress(PolicyError):
-                    unread.add(Parcel.of(taken[0]).publication)
-        count = self._admission.stop(unread, time.time_ns(), called) + self._intake.pending
-        self._intake.forget()
-        if count:
-            self.get_logger().warning(f"{count} policies from before the stop are dropped")
 
     def _on_stop(self, request, response):
         if not self.is_active:
             response.message = f"the controller is {self.state}; nothing is commanded"
             return response
-        self._refuse_older(called=True)
+        self._delivery.refuse_older(called=True)
         command = self._core.stop("~/stop was called", self.now_s())
         if command is not None:
             self._send(command)
@@ -326,53 +305,6 @@ class PolicyController(ManagedNode):
         return response
 
     # Policies
-
-    def _ask_for_older_policy(self) -> None:
-        wanted = self._admission.wants_older and self._core.accepted is None
-        if wanted and self.now_s() - self._asked_s > 0.9 * _ASK_EVERY_S and self._get_policy.service_is_ready():
-            self._asked_s = self.now_s()
-            self._get_policy.call_async(GetPolicy.Request()).add_done_callback(self._on_get_policy)
-
-    def _on_get_policy(self, future) -> None:
-        response = future.result()
-        if not self.is_active or response is None or not response.success:
-            return
-        if self._admission.wants_older and self._core.accepted is None and not self._intake.pending:
-            self.get_logger().info("no latched policy arrived; took the generator's last one from get_policy")
-            self._on_policy(response.policy, {"source_timestamp": 0})
-
-    def _take_older(self) -> None:
-        """Read the latched subscription: what the volatile one has brought too must not wait there for a stop."""
-        while (taken := take_message(self._policies[1])) is not None:
-            if taken[0] != self._content:
-                self._on_older_policy(taken[0])
-
-    def _on_older_policy(self, content: bytes) -> None:
-        if self._admit(content, lambda publication: self._admission.admits_older(publication)):
-            self.get_logger().info("a policy from before this start is taken, for run_latched is true")
-
-    def _on_policy(self, content: bytes | PolicyWeights, info: dict) -> None:
-        self._content = content
-        sent_ns, received_ns = info["source_timestamp"], info.get("received_timestamp") or time.time_ns()
-        self._admit(content, lambda publication: self._admission.admits(publication, sent_ns, received_ns))
-
-    def _admit(self, content: bytes | PolicyWeights, admits: Callable[[Publication], bool]) -> bool:
-        """Hand a policy to its check if it may be taken; returns whether it may."""
-        publication = Publication("", 0)
-        try:
-            publication, _ = parcel = Parcel.of(content)
-            admitted = admits(publication)
-            if admitted:
-                self._judge(parcel)
-        except PolicyError as error:
-            self._reject(publication, str(error))
-            return False
-        return admitted
-
-    def _judge(self, parcel: Parcel) -> None:
-        dropped = self._intake.put(parcel)
-        if dropped is not None:
-            self._reject(dropped.publication, "newer policies came faster than policies can be checked")
 
     def _on_verdicts(self) -> None:
         for parcel, verdict in self._intake.verdicts():

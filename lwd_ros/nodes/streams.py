@@ -1,6 +1,6 @@
 """A contract's streams as subscriptions and publishers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.serialization import deserialize_message
 
 from lwd_ros.contract import TF, ContractError, Qos, Stream
 from lwd_ros.contract.fields import Unaddressed, reader, writer
@@ -27,6 +28,9 @@ OF_ALL_LATCHED = QoSProfile(  # what several publishers hold latched; a subscrip
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 
+Tap = Callable[[str, str, bytes, Mapping], None]
+"""Takes a message as it came: topic as the contract has it, type, CDR, the middleware's info."""
+
 _RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 _DURABILITY = {"volatile": DurabilityPolicy.VOLATILE, "transient_local": DurabilityPolicy.TRANSIENT_LOCAL}
 
@@ -43,6 +47,20 @@ def profile(qos: Qos, usual: QoSProfile) -> QoSProfile:
 def qos_of(event) -> str:
     """What two ends of a topic disagree on, in ROS's words: durability, reliability, ..."""
     return qos_policy_name_from_kind(event.last_policy_kind).lower()
+
+
+def tapped(tap: Tap, topic: str, message_type: str, kind: type, arrived: Callable) -> Callable:
+    """The callback of a raw subscription: `tap` has the message as it came, `arrived` has it decoded."""
+
+    def taken(content: bytes, info) -> None:
+        tap(topic, message_type, content, info)
+        try:
+            message = deserialize_message(content, kind)
+        except RuntimeError:  # RMWError is one; the bytes are recorded all the same
+            return
+        arrived(message, info)
+
+    return taken
 
 
 class MissingStream(NamedTuple):
@@ -66,6 +84,8 @@ class StreamSubscriber:
 
     Streams may share a topic: each reads the messages that have what it names, as of an arm and a gripper that publish
     their joints apart.
+
+    `tap`, of a recorder, is called with (topic, type, the message in CDR as it came, the middleware's info) first.
     """
 
     def __init__(
@@ -76,6 +96,7 @@ class StreamSubscriber:
         refuse: Callable[[str], None],
         qos: QoSProfile,
         group: CallbackGroup | None = None,
+        tap: Tap | None = None,
     ):
         """Subscribe.
 
@@ -83,6 +104,7 @@ class StreamSubscriber:
             ContractError: a message type is not installed or lacks a field.
         """
         self._node, self._streams, self._take, self._refuse, self._group = node, streams, take, refuse, group
+        self._tap = tap
         self._usual = qos
         self._strangers: dict[int, str] = {}  # why nothing of a stream was in the messages so far, by place
         self._refused: dict[int, str] = {}  # why the last message of a stream was refused, by place
@@ -133,10 +155,11 @@ class StreamSubscriber:
             self._node.create_subscription(
                 kind,
                 first.topic,
-                arrived,
+                arrived if self._tap is None else tapped(self._tap, first.topic, first.type, kind, arrived),
                 profile(first.qos, self._usual),
                 callback_group=self._group,
                 event_callbacks=events,
+                raw=self._tap is not None,
             )
         )
 

@@ -22,7 +22,7 @@ from lwd_ros.nodes import start
 
 ROOT = Path(__file__).resolve().parents[2]
 checks = types.SimpleNamespace(**run_path(str(ROOT / "launch" / "checks.py")))
-NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
+NODES = ("policy_generator", "policy_controller", "recorder", "simulator_bridge", "metaworld_bridge")
 OF_ROBOT = {"policy_generator", "policy_controller"}
 STARTS = {
     "metaworld": {*OF_ROBOT, "metaworld_bridge"},
@@ -297,6 +297,20 @@ def test_launch_arguments_become_parameters_of_the_right_type(name, build, decla
 
 
 @pytest.mark.parametrize("name", STARTS)
+def test_a_recorder_starts_where_it_is_asked_for(name, build, declared):
+    """It has the contract, the joints' prefix and the clock of the other nodes, in their namespace."""
+    nodes = build(name, record="true", record_to="bag", joint_prefix="left_", namespace="cell").nodes
+    assert set(nodes) == {*STARTS[name], "recorder"}
+    recorder, controller = nodes["recorder"], nodes["policy_controller"]
+    assert str(recorder.namespace) == "cell"
+    passed, theirs = recorder.parameters[-1], controller.parameters[-1]
+    assert passed.pop("folder") == "bag"
+    assert set(passed) == {"contract_file", "joint_prefix", "autostart", "use_sim_time"}
+    assert passed == {name: theirs[name] for name in passed}
+    assert {"folder", *passed} - set(declared["recorder"]["plain"]) == set()
+
+
+@pytest.mark.parametrize("name", STARTS)
 def test_a_joint_prefix_reaches_generator_and_controller(name, build, declared):
     nodes = build(name, joint_prefix="left_").nodes
     for node in ("policy_generator", "policy_controller"):
@@ -366,6 +380,8 @@ def test_params_file_comes_between_ours_and_the_arguments(build, tmp_path):
             "argument 'task': found no such argument, expected those that --show-args",
         ),
         ("metaworld", {"params_file": "nowhere.yaml"}, "argument params_file: found no file 'nowhere.yaml'"),
+        ("robot", {"record": "true"}, "argument record_to: found nothing, expected the folder of the recording"),
+        ("metaworld", {"record_to": "bag"}, "argument record_to: found 'bag' without record:=true, expected both"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_starts(name, given, sentence, build, monkeypatch):

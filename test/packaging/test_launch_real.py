@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
+NODES = ("policy_generator", "policy_controller", "recorder", "simulator_bridge", "metaworld_bridge")
 OF_ROBOT = {"policy_generator", "policy_controller"}
 STARTS = {
     "metaworld": {*OF_ROBOT, "metaworld_bridge"},

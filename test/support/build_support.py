@@ -11,7 +11,7 @@ import lwd_ros
 ROOT = Path(lwd_ros.__file__).parents[1]
 BIN = Path(sys.executable).parent
 SITE_PACKAGES = Path("lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
-NODES = ("policy_generator", "policy_controller", "simulator_bridge", "metaworld_bridge")
+NODES = ("policy_generator", "policy_controller", "recorder", "simulator_bridge", "metaworld_bridge")
 SOURCES = (
     *("LICENSE", "package.xml", "pyproject.toml", "setup.cfg", "setup.py"),
     *("config", "launch", "lwd_msgs", "lwd_ros", "models", "resource", "scripts"),

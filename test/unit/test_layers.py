@@ -75,7 +75,7 @@ FORBIDDEN = {
     "learning": {"onnxruntime", "mujoco", "metaworld"},
     "nodes": {"torch", "onnxruntime", "diffusers", "onnx", "pydantic"},
 }
-LARGE = ("torch", "pydantic", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow", "pytransform3d")
+LARGE = ("torch", "pydantic", "onnxruntime", "mujoco", "metaworld", "rclpy", "pyarrow", "pytransform3d", "mcap")
 
 
 def _layer(path: Path) -> str:
@@ -192,11 +192,21 @@ def _classes(paths) -> dict[str, ast.ClassDef]:
     return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
+MANAGED = ("PolicyController", "PolicyGeneratorNode", "Recorder")
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "known"),
     [
         (
-            {"ManagedNode", "MetaworldBridge", "PolicyController", "PolicyGeneratorNode", "SimulatorBridge"},
+            {
+                "ManagedNode",
+                "MetaworldBridge",
+                "PolicyController",
+                "PolicyGeneratorNode",
+                "Recorder",
+                "SimulatorBridge",
+            },
             {"Node", "LifecycleNodeMixin", "LifecycleNode"},
             {"_publishers", "_parameter_overrides", "_state_machine"},
         ),
@@ -230,12 +240,13 @@ def _loaded(statement: str) -> set[str]:
         ("import lwd_ros.generator", {"onnxruntime"}),
         (
             "import lwd_ros.evaluation.actors, lwd_benchmarks.studies.trials",
-            set(LARGE) - {"torch", "rclpy", "pytransform3d"},
+            set(LARGE) - {"torch", "rclpy", "pytransform3d", "mcap"},
         ),
         ("import lwd_ros.cli", set()),
         ("import lwd_ros.demo", set()),
         ("import lwd_ros.nodes.policy_controller", {"rclpy"}),
         ("import lwd_ros.nodes.policy_generator", {"rclpy", "onnxruntime"}),
+        ("import lwd_ros.nodes.recorder", {"rclpy"}),
     ],
 )
 def test_a_fresh_process_loads_nothing_large(statement, loaded):

@@ -219,7 +219,7 @@ def test_few_attributes_of_the_core_change():
 
 
 def test_the_node_talks_to_the_core_and_not_to_its_parts():
-    for name in ("policy_controller", "controller_report", "controller_advice"):
+    for name in ("policy_controller", "controller_report", "controller_advice", "controller_tick", "policy_delivery"):
         text = (ROOT / f"lwd_ros/nodes/{name}.py").read_text(encoding="utf-8")
         assert not re.search(r"core\._|core\.\w+\.(assembler|slot|slew)", text)
 

@@ -31,8 +31,8 @@ _POLICY = (
 PIECES = {
     "policy_controller": (
         *_POLICY,
-        ("take in: identity, queue", "lwd_ros.nodes.policy_controller", "PolicyController._on_policy"),
-        ("take in: identity, queue", "lwd_ros.nodes.policy_controller", "PolicyController._on_older_policy"),
+        ("take in: identity, queue", "lwd_ros.nodes.policy_delivery", "PolicyDelivery._on_policy"),
+        ("take in: identity, queue", "lwd_ros.nodes.policy_delivery", "PolicyDelivery._on_older_policy"),
         ("open the gate of the check", "lwd_ros.control.intake", "PolicyIntake.go"),
         ("decode on the worker", "lwd_ros.nodes.conversions", "_decode"),
         ("message to policy", "lwd_ros.nodes.policy_controller", "message_to_policy"),
