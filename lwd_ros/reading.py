@@ -53,13 +53,17 @@ def read_yaml(path: str | Path, expected: str, error: type[LwdError] = LwdError)
     Raises:
         LwdError: of the class `error`; the file cannot be read, is not YAML, or has a key twice in one mapping.
     """
-    text = _text(path, expected, error, "YAML")
+    return parse_yaml(_text(path, expected, error, "YAML"), str(path), error)
+
+
+def parse_yaml(text: str, where: str, error: type[LwdError] = LwdError) -> Any:
+    """As `read_yaml`, of a text; `where` names its source in the error."""
     try:
         return yaml.load(text, _Loader)
     except _Twice as cause:
-        raise error(f"{path}: {cause}") from cause
+        raise error(f"{where}: {cause}") from cause
     except (yaml.YAMLError, ValueError, RecursionError) as cause:  # PyYAML lets a bad date's ValueError through
-        raise error(f"{path}: is not YAML: {' '.join(str(cause).split())}") from cause
+        raise error(f"{where}: is not YAML: {' '.join(str(cause).split())}") from cause
 
 
 def read_json(path: str | Path, expected: str, error: type[LwdError] = LwdError) -> Any:

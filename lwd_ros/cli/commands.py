@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from lwd_ros import __version__
+from lwd_ros.cli.bags import import_bag
 from lwd_ros.cli.contracts import contract
 from lwd_ros.cli.plugins import WithPlugins
 from lwd_ros.cli.record import record
@@ -29,6 +30,7 @@ def cli() -> None:
 
 cli.add_command(contract)
 cli.add_command(record)
+cli.add_command(import_bag)
 cli.add_command(needing(demo, "demo"))
 cli.add_command(train)
 cli.add_command(export)

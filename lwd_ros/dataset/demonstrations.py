@@ -179,8 +179,39 @@ def digest(folder: Path, tasks: Sequence[str]) -> str:
         path = TaskFile.of(folder, task).path
         if not path.exists():
             raise DatasetError(f"{path}: missing; expected the demonstrations of '{task}'")
-        total.update(task.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        total.update(task.encode() + b"\0" + _content_digest(path))
     return total.hexdigest()
+
+
+def _content_digest(path: Path) -> bytes:
+    """SHA-256 of a task's file: of its bytes, or, where episodes have sources, of all columns but these.
+
+    So recordings of one content give one digest, however they are stored and wherever they lie.
+    """
+    content = path.read_bytes()
+    try:
+        table = pq.read_table(pa.BufferReader(content)) if b"source" in content else None
+        if table is None or "source" not in table.column_names:
+            return hashlib.sha256(content).digest()
+        total = hashlib.sha256((table.schema.metadata or {}).get(b"lwd_ros", b""))
+        for name in table.column_names:
+            if name != "source":
+                column = table[name].combine_chunks()
+                total.update(f"\0{name}\0{column.type}\0{len(column)}\0".encode())
+                total.update(_plain_bytes(column))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DatasetError(f"{path}: is not a whole Parquet file ({error}); delete it") from error
+    return total.digest()
+
+
+def _plain_bytes(column: pa.Array) -> bytes:
+    """A column's values, little-endian numbers or texts that end in a zero byte."""
+    if pa.types.is_fixed_size_list(column.type):
+        column = column.flatten()
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False)
+        return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    return b"".join(str(value).encode() + b"\0" for value in column.to_pylist())
 
 
 def write_meta(folder: Path, contract: Contract, tasks: Sequence[str], settings: dict, counts: dict) -> dict:

@@ -1,0 +1,126 @@
+"""What a recording consists of, whatever file it is in."""
+
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from lwd_ros.contract.streams import Qos
+from lwd_ros.errors import LwdError
+
+
+class BagError(LwdError):
+    """A recording, or a message of it, cannot be read: says which, what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of a recording.
+
+    Attributes:
+        name: as recorded.
+        type: "pkg/msg/Name", of ROS 1 as well; "pkg/srv/Name_Event" of a service's events.
+        count: messages in the files; None where only reading can tell.
+        latched: whether late subscribers got the last messages: transient local, or latched in ROS 1.
+        qos: what its first publisher offered; None where the files do not say.
+        encoding: "cdr" or "ros1"; anything else cannot be decoded here.
+    """
+
+    name: str
+    type: str
+    count: int | None = None
+    latched: bool = False
+    qos: Qos | None = None
+    encoding: str = "cdr"
+
+
+class Message:
+    """One recorded message.
+
+    Attributes:
+        topic: its topic's name.
+        type: its topic's type.
+        log_ns: when it was recorded, ns of the recorder's clock.
+        publish_ns: when it was published, ns of the publisher's clock; None where the file does not say.
+        raw: its serialised bytes, decompressed.
+    """
+
+    __slots__ = ("_decode", "_message", "log_ns", "publish_ns", "raw", "topic", "type")
+
+    def __init__(
+        self,
+        topic: str,
+        kind: str,
+        log_ns: int,
+        publish_ns: int | None,
+        raw: bytes,
+        decode: "Callable[[Message], Any] | None" = None,
+    ):
+        self.topic, self.type, self.log_ns, self.publish_ns, self.raw = topic, kind, log_ns, publish_ns, raw
+        self._decode, self._message = decode, None
+
+    @property
+    def message(self) -> Any:
+        """The message with ROS's attributes, decoded when it is first asked for; None where it was read undecoded.
+
+        Raises:
+            BagError: the bytes are not those of the type, or nobody here knows the type.
+        """
+        if self._message is None and self._decode is not None:
+            self._message = self._decode(self)
+        return self._message
+
+    def __repr__(self) -> str:
+        return f"Message({self.topic}, {self.type}, log_ns={self.log_ns}, {len(self.raw)} bytes)"
+
+
+class Definition(NamedTuple):
+    """A type as a file defines it: `form` is "ros2msg", "ros2idl", "ros1msg" or "" (nothing)."""
+
+    form: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What one file says of one topic, or of one publisher's part of it."""
+
+    topic: str
+    type: str
+    encoding: str
+    definition: Definition = field(default_factory=Definition)
+    qos: Qos | None = None
+    latched: bool = False
+    count: int | None = None
+
+
+class Stored(NamedTuple):
+    """A message as a file has it; `channel` is the place in the file's `channels`."""
+
+    log_ns: int
+    publish_ns: int | None
+    channel: int
+    data: bytes
+
+
+class Storage(Protocol):
+    """One file of a recording, called `name` in sentences.
+
+    `problems` are sentences, known after opening or after reading; `start_ns` and `end_ns` the times of the first and
+    the last message, None where there is none; `torn` whether the file ends before its end.
+    """
+
+    name: str
+    channels: list[Channel]
+    start_ns: int | None
+    end_ns: int | None
+    problems: list[str]
+    torn: bool
+
+    def read(self, chosen: Set[int]) -> Iterator[Stored]:
+        """Messages of some channels, by their places, in the order of their log times; equal times in file order."""
+        ...
+
+
+def count_text(number: int, noun: str = "message") -> str:
+    """A number of things: "1 message", "2,000 messages"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

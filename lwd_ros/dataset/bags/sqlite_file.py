@@ -1,0 +1,79 @@
+"""SQLite3 files of rosbag2, of every version of its tables."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator, Set
+from contextlib import closing
+from pathlib import Path
+
+from lwd_ros.dataset.bags.qos import offered
+from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored
+
+MAGIC = b"SQLite format 3\x00"
+
+
+class SqliteFile:
+    """One SQLite3 file. Nothing is written to it nor beside it.
+
+    What a killed recorder left in the write-ahead log (`-wal`) counts as recorded: file and log are copied to
+    `scratch` then, for SQLite changes both when it reads them.
+
+    Raises:
+        BagError: it is no recording, or is damaged.
+    """
+
+    def __init__(self, path: Path, name: str, scratch: Path):
+        self.path, self.name = path, name
+        self.problems: list[str] = []
+        self.torn = False
+        log = path.with_name(path.name + "-wal")
+        self._uri = f"{path.absolute().as_uri()}?immutable=1"
+        if log.is_file() and log.stat().st_size:
+            copied = scratch / path.name
+            shutil.copyfile(path, copied)
+            shutil.copyfile(log, scratch / log.name)
+            self._uri = copied.as_uri()
+        try:
+            with closing(self._connect()) as database:
+                self._look(database)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._uri, uri=True, check_same_thread=False)
+
+    def _damaged(self, error: sqlite3.Error) -> BagError:
+        mend = f"sqlite3 {self.name} '.recover' | sqlite3 mended.db3 may save some of it"
+        return BagError(f"{self.name}: found a damaged database ({error}), expected a recording of rosbag2; {mend}")
+
+    def _look(self, database: sqlite3.Connection) -> None:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"topics", "messages"} <= tables:
+            raise BagError(f"{self.name}: found no tables 'topics' and 'messages', expected a recording of rosbag2")
+        columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
+        profiles = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
+        definitions = {}
+        if "message_definitions" in tables:
+            query = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
+            definitions = {kind: Definition(form, text) for kind, form, text in database.execute(query)}
+        counts = dict(database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
+        query = f"SELECT id, name, type, serialization_format, {profiles} FROM topics ORDER BY id"
+        self._ids, self.channels = [], []
+        for number, topic, kind, form, text in database.execute(query):
+            qos, latched = offered(text or "")
+            self._ids.append(number)
+            known = definitions.get(kind) or definitions.get(kind.removesuffix("_Event"), Definition())
+            self.channels.append(Channel(topic, kind, form, known, qos, latched, counts.get(number, 0)))
+        self.start_ns, self.end_ns = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
+
+    def read(self, chosen: Set[int]) -> Iterator[Stored]:
+        """See `Storage`."""
+        places = {self._ids[place]: place for place in chosen}
+        marks = ", ".join("?" * len(places))
+        query = f"SELECT timestamp, topic_id, data FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
+        try:
+            with closing(self._connect()) as database:
+                for log_ns, number, data in database.execute(query, list(places)):
+                    yield Stored(log_ns, None, places[number], data)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error

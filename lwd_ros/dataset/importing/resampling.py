@@ -1,0 +1,222 @@
+"""From series to rows of one control period: what was known at each, and where nothing was.
+
+Nothing is interpolated: a row has the values of the last message before it, as a controller would. A row that has none
+that is fresh enough is a hole, and no row bridges one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lwd_ros.contract import Contract
+from lwd_ros.dataset.demonstrations import DatasetError
+from lwd_ros.dataset.importing.series import CLOCKS_APART_S, STAMP_ARRIVAL, Series, apart_s, log_of
+
+RATE_SHARE = 0.1
+"""A recorded rate that differs from the contract's by more is resampled, and said."""
+
+SLOWER, FASTER = 3.0, 25.0
+"""How many times slower or faster than the contract's period a pacing stream may run before an import is refused."""
+
+_EXACT_SHARE = 0.5  # commands that carry the stamps of observations are a controller's; a demonstrator's never do
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The stream that sets the rows: its stamps, when they were recorded, and whether they are headers'."""
+
+    label: str
+    stamps_ns: np.ndarray
+    log_ns: np.ndarray
+    by_header: bool
+    stale_after_s: float
+    rate_hz: float
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one stretch of a recording, before holes are cut.
+
+    `stamps_ns` and `log_ns` are int64 [T]: of the observation's clock and of the recorder's. `observation` is float64
+    [T, observations], NaN where nothing fresh was known. `silent` names, for each row in which something was missing,
+    the stream that was ("" where nothing was); `breaks` are rows before which the pacing stream was silent.
+    """
+
+    stamps_ns: np.ndarray
+    log_ns: np.ndarray
+    observation: np.ndarray
+    silent: np.ndarray
+    breaks: np.ndarray
+
+
+def pacing(where: str, contract: Contract, observation: list[Series]) -> Clock:
+    """What sets the rows: the first stream of `latest`, or the stamps that all streams of `same_stamp` have.
+
+    Raises:
+        DatasetError: the stamps of two streams are of two clocks, or never agree.
+    """
+    first = observation[0]
+    headed = [series for series in observation if series.by_header and not series.timeless]
+    for series in headed:
+        off_s = apart_s(series, headed[0])
+        if abs(off_s) > max(CLOCKS_APART_S, series.stale_after_s):
+            side = "ahead of" if off_s > 0 else "behind"
+            raise DatasetError(
+                f"{where}: {series.label}: found stamps {abs(off_s):.3f} s {side} those of {headed[0].label}, expected "
+                f"one clock; {STAMP_ARRIVAL}"
+            )
+    if contract.require_binding().sync == "latest" or len(observation) == 1:
+        return Clock(
+            first.label, first.stamps_ns, first.log_ns, first.by_header, first.stale_after_s, first.rate_hz
+        )
+    common = first.stamps_ns
+    for series in observation[1:]:
+        common = common if series.timeless else np.intersect1d(common, series.stamps_ns)
+    common = np.unique(common)
+    if not len(common):
+        newest = [(series.label, int(series.stamps_ns[-1])) for series in observation]
+        listed = ", ".join(f"{label} {1e-9 * stamp:.4f} s" for label, stamp in newest)
+        raise DatasetError(
+            f"{where}: found no stamp that all observation streams have (last: {listed}), expected some under sync: "
+            "same_stamp; where they are not measured together, write `sync: latest` in the contract"
+        )
+    logs = np.max([_at(series, common)[1] for series in observation if not series.timeless], axis=0)
+    steps = np.diff(common)
+    rate = 1e9 / float(np.median(steps)) if steps.size else 0.0
+    stale = min(series.stale_after_s for series in observation)
+    label = " and ".join(series.label for series in observation[:2]) + (" and others" if len(observation) > 2 else "")
+    return Clock(label, common, np.maximum.accumulate(logs), first.by_header, stale, rate)
+
+
+def _at(series: Series, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(places, recording times) of the last messages with exactly these stamps, which it has."""
+    places = np.searchsorted(series.stamps_ns, stamps_ns, side="right") - 1
+    return places, series.log_ns[places]
+
+
+def rate_problem(contract: Contract, clock: Clock) -> tuple[str, bool]:
+    """(sentence, whether the import should be refused) on the pacing stream's rate; ("", False) where it fits."""
+    wanted = 1.0 / contract.period_s
+    if not clock.rate_hz or abs(clock.rate_hz - wanted) <= RATE_SHARE * wanted:
+        return "", False
+    sentence = f"{clock.label} was recorded at {clock.rate_hz:.3g} Hz, the contract runs at {wanted:.3g} Hz"
+    refused = clock.rate_hz * SLOWER < wanted or clock.rate_hz > FASTER * wanted
+    return sentence, refused
+
+
+def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: int, end_ns: int) -> Rows | None:
+    """Rows of what was recorded from `start_ns` to `end_ns` (recorder's clock); None where the pacing stream was silent.
+
+    The pacing stream's stamps are the rows where it runs at the contract's rate, else a grid from its first stamp on.
+    """
+    first, last = np.searchsorted(clock.log_ns, start_ns, "left"), np.searchsorted(clock.log_ns, end_ns, "right")
+    stamps, logs = clock.stamps_ns[first:last], clock.log_ns[first:last]
+    if not len(stamps):
+        return None
+    if rate_problem(contract, clock)[0]:
+        count = int((stamps[-1] - stamps[0]) * 1e-9 / contract.period_s + 1e-6) + 1
+        stamps = stamps[0] + np.round(np.arange(count) * (contract.period_s * 1e9)).astype(np.int64)
+        source = observation[0] if contract.require_binding().sync == "latest" else clock
+        logs = log_of(source, stamps)  # type: ignore[arg-type]
+        breaks = np.zeros(count, bool)
+    else:
+        kept = np.append(np.diff(stamps) > 0, True)  # of two messages of one stamp the last counts
+        stamps, logs = stamps[kept], logs[kept]
+        breaks = np.diff(stamps, prepend=stamps[0]) > 1e9 * clock.stale_after_s
+    values = np.full((len(stamps), contract.frame_size), np.nan)
+    if contract.age_place is not None:
+        values[:, contract.age_place] = 0.0
+    silent = np.full(len(stamps), "", dtype=object)
+    for series in observation:
+        times = stamps if clock.by_header and series.by_header else logs
+        places, fresh = asof(series, series.clock(clock.by_header), times)
+        values[:, list(series.indices)] = np.where(fresh[:, None], series.values[places], np.nan)
+        silent[~fresh & (silent == "")] = series.label
+    return Rows(stamps, logs, values, silent, breaks)
+
+
+def asof(series: Series, times_ns: np.ndarray, at_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(places, fresh): for each time the last message not after it, and whether it is fresh enough.
+
+    `times_ns` are the series' own times on the clock of `at_ns`. What is timeless is always fresh.
+    """
+    places = np.searchsorted(times_ns, at_ns, side="right") - 1
+    if series.timeless:
+        return np.maximum(places, 0), np.ones(len(at_ns), bool)
+    known = places >= 0
+    places = np.maximum(places, 0)
+    return places, known & (at_ns - times_ns[places] <= round(1e9 * series.stale_after_s))
+
+
+def answers(contract: Contract, command: Series, clock: Clock, found: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """(values float64 [T, scalars], fresh [T]): the command that answered each row.
+
+    That is the one that carries the row's stamp, where commands carry the observations' stamps; else the first within
+    one period after it, a demonstrator's answer; else the last one before it, while it holds.
+    """
+    by_header = clock.by_header and command.by_header and _one_clock(command, clock)
+    times = command.clock(by_header)
+    at = found.stamps_ns if by_header else found.log_ns
+    after = np.searchsorted(times, at, side="left")
+    before, fresh = asof(command, times, at)
+    inside = np.minimum(after, len(times) - 1)
+    exact = (after < len(times)) & (times[inside] == at)
+    if by_header and np.isin(times, clock.stamps_ns).mean() >= _EXACT_SHARE:
+        places = np.where(exact, np.searchsorted(times, at, side="right") - 1, before)
+        return command.values[places], exact | fresh
+    soon = (after < len(times)) & (times[inside] - at < round(1e9 * contract.period_s))
+    places = np.where(soon, inside, before)
+    return command.values[places], soon | fresh
+
+
+def _one_clock(command: Series, clock: Clock) -> bool:
+    pacing_series = Series(clock.label, (), clock.stamps_ns, clock.log_ns, np.empty((0, 0)), True)
+    return abs(apart_s(command, pacing_series)) <= CLOCKS_APART_S
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Time inside a stretch in which a stream was silent: between two rows, `ms` long, `at_s` after the first row."""
+
+    label: str
+    ms: float
+    at_s: float
+
+    def __str__(self) -> str:
+        return f"{self.ms:,.0f} ms without {self.label} at {self.at_s:.2f} s"
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What is left of rows without their holes: slices of rows, holes between them, ms without data at either end."""
+
+    slices: list[slice]
+    holes: list[Hole]
+    late: tuple[str, float]
+    early: tuple[str, float]
+
+
+def pieces(found: Rows, usable: np.ndarray, silent: np.ndarray, clock_label: str) -> Pieces:
+    """Cut rows where not `usable` (bool [T]) or after a break; `silent` (object [T]) names who was missing."""
+    places = np.flatnonzero(usable)
+    if not len(places):
+        label = next((each for each in silent if each), clock_label)
+        return Pieces([], [], (label, _ms(found.log_ns, 0, len(usable) - 1)), ("", 0.0))
+    late = (silent[0], _ms(found.log_ns, 0, places[0])) if places[0] else ("", 0.0)
+    end = len(usable) - 1
+    early = (silent[end], _ms(found.log_ns, places[-1], end)) if places[-1] < end else ("", 0.0)
+    slices, holes, begin = [], [], int(places[0])
+    for previous, place in zip(places[:-1], places[1:], strict=True):
+        is_hole = place != previous + 1
+        if is_hole or found.breaks[place]:
+            slices.append(slice(begin, int(previous) + 1))
+            label = silent[previous + 1] if is_hole else clock_label
+            at_s = 1e-9 * float(found.log_ns[previous] - found.log_ns[0])
+            holes.append(Hole(label, _ms(found.stamps_ns, previous, place), at_s))
+            begin = int(place)
+    slices.append(slice(begin, int(places[-1]) + 1))
+    return Pieces(slices, holes, late, early)
+
+
+def _ms(times_ns: np.ndarray, first: int, last: int) -> float:
+    return 1e-6 * float(times_ns[last] - times_ns[first])
