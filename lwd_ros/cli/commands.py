@@ -11,6 +11,8 @@ import click
 from lwd_ros import __version__
 from lwd_ros.cli.bags import import_bag
 from lwd_ros.cli.contracts import contract
+from lwd_ros.cli.data import data
+from lwd_ros.cli.lerobot import export_lerobot, import_lerobot
 from lwd_ros.cli.plugins import WithPlugins
 from lwd_ros.cli.record import record
 from lwd_ros.cli.support import CONTRACT, COUNT, ENVIRONMENT, FROM_ZERO, WORKERS, chosen, needing, needs, workers_of
@@ -34,6 +36,9 @@ cli.add_command(import_bag)
 cli.add_command(needing(demo, "demo"))
 cli.add_command(train)
 cli.add_command(export)
+cli.add_command(data)
+cli.add_command(import_lerobot)
+cli.add_command(export_lerobot)
 
 _OWN = "own"  # what '--expert' without a value stands for
 
