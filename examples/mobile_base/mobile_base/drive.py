@@ -34,14 +34,22 @@ from mobile_base.simulator import SIMULATOR
 STEPS_AFTER_SUCCESS = 10
 """A drive is recorded on for so many periods: a policy must learn to stay."""
 _PATIENCE_S = 30.0
-_IDLE_S = 0.05  # between two commands while nobody drives
+
+
+class Processes(Supervisor):
+    """Nodes without a namespace, as on a robot, on a ROS domain of their own."""
+
+    def ros_arguments(self, parameters=None) -> list[str]:
+        """As `Supervisor.ros_arguments`."""
+        given = [f"{key}:={str(value).lower() if isinstance(value, bool) else value}" for key, value in parameters.items()]
+        return ["--ros-args", *(word for each in given for word in ("-p", each))]
 
 
 class DriverNode(Node):
-    """Somebody at the controls: answers each observation while driving, says 'stand' while not."""
+    """Somebody at the controls, who answers each observation while driving, and lets go of them in between."""
 
-    def __init__(self, context: Context, namespace: str, check):
-        super().__init__("driver", context=context, namespace=namespace)
+    def __init__(self, context: Context, check):
+        super().__init__("driver", context=context)
         self._executor, self._check = SingleThreadedExecutor(context=context), check
         self._executor.add_node(self)
         self._publisher = self.create_publisher(TwistStamped, "cmd_vel", 10)
@@ -49,7 +57,6 @@ class DriverNode(Node):
         self.create_subscription(Odometry, "odom", self._on_odometry, 10)
         self.create_subscription(TaskStatus, "simulator_bridge/task_status", self._on_task, 10)
         self.create_subscription(RecorderStatus, "recorder/status", self._on_recorder, 10)
-        self.create_timer(_IDLE_S, self._idle)
         self._scan: LaserScan | None = None
         self._odometry: Odometry | None = None
         self._driver: Driver | None = None
@@ -69,13 +76,6 @@ class DriverNode(Node):
 
     def _on_recorder(self, message: RecorderStatus) -> None:
         self.recorder = message
-
-    def _idle(self) -> None:
-        """Stamp 0 answers no observation: the robot stands, and in lock step time does, too."""
-        if self._driver is None:
-            message = TwistStamped()
-            message.header.frame_id = "base_link"
-            self._publisher.publish(message)
 
     def _drive(self) -> None:
         scan, odometry = self._scan, self._odometry
@@ -140,13 +140,15 @@ class DriverNode(Node):
 
 def record(tasks: list[str], episodes: int, first_layout: int, out: Path, contract: Path, logs: Path) -> dict[str, int]:
     """Record so many successful demonstrations of each task; returns how many drives failed, by task."""
-    with Supervisor(logs, isolated_environment()) as processes:
+    with Processes(logs, isolated_environment()) as processes:
         parameters = {"environment": "mobile_base", "contract_file": contract, "mode": "lockstep"}
         processes.start_node("simulator_bridge", parameters)
-        processes.start_node("recorder", {"contract_file": contract, "folder": out, "use_sim_time": True})
+        # Nobody commands before the drive begins: the recorder must not miss it.
+        recording = {"contract_file": contract, "folder": out, "use_sim_time": True, "optional_topics": "cmd_vel"}
+        processes.start_node("recorder", recording)
         context = Context()
-        rclpy.init(context=context, domain_id=int(processes.environment["ROS_DOMAIN_ID"]), args=processes.ros_arguments())
-        node = DriverNode(context, processes.namespace, processes.check)
+        rclpy.init(context=context, domain_id=int(processes.environment["ROS_DOMAIN_ID"]), args=[])
+        node = DriverNode(context, processes.check)
         failed = dict.fromkeys(tasks, 0)
         try:
             for task in tasks:

@@ -32,7 +32,7 @@ class MobileBase:
         self._model = mujoco.MjModel.from_xml_path(str(FOLDER / "scene.xml"))
         self._data = mujoco.MjData(self._model)
         self._substeps = round(PERIOD_S / self._model.opt.timestep)
-        self._read = MessageReader(contract)
+        self._read = MessageReader(contract, spec)
         named = self._model.body
         self._base, self._dock, self._pillar = (named(name).id for name in ("base", "dock", "pillar"))
         self._hull, self._floor = (self._model.geom(name).id for name in ("hull", "floor"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lwd_ros.contract import Contract
 from lwd_ros.environments.environment import EnvironmentSpec
-from lwd_ros.environments.messages import require_topics
+from lwd_ros.environments.messages import require_messages
 from mobile_base.layouts import TASKS
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class Simulator:
 
     def require_contract(self, contract: Contract) -> None:
         """As `Simulator.require_contract`."""
-        self.spec.require_period(contract)
-        require_topics(contract, TOPICS, self.spec.name)
+        require_messages(contract, TOPICS, self.spec)
 
     def make(self, task: str, contract: Contract) -> "MobileBase":
         """As `Simulator.make`."""
