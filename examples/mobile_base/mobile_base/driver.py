@@ -27,6 +27,7 @@ _AHEAD_M = 0.35  # the point that is steered for lies so far ahead on a path
 _DOCK_AHEAD_M = 0.22
 _BEAMS = slice(0, 360, 4)  # that the driver looks at
 _TREMBLE, _TREMBLE_TURN, _TREMBLE_S = 0.02, 0.15, 0.5  # m/s, rad/s, and how long it lasts, s
+_MISJUDGED, _MISJUDGED_S = 0.03, 2.0  # m: by how much it is steered beside the middle of the dock, and for how long, s
 
 
 class Driver:
@@ -38,6 +39,7 @@ class Driver:
         self._haste = self._rng.uniform(0.85, 1.0)
         self._map = _Map(self._layout)
         self._off, self._command, self._shake = np.zeros(3), np.zeros(2), np.zeros(2)
+        self._beside = 0.0
 
     def command(self, odometry: np.ndarray, ranges: np.ndarray) -> np.ndarray:
         """The next command.
@@ -89,9 +91,12 @@ class Driver:
 
     def _dock(self, pose: np.ndarray) -> tuple[float, float]:
         left = pose[1] - DOCKED_Y
-        speed = float(np.clip(0.8 * left, -0.05, 0.8 * FASTEST))
-        forward, turn = self._towards(pose, self._layout.dock_x, pose[1] - _DOCK_AHEAD_M, speed)
-        return forward, turn
+        speed = float(np.clip(0.6 * left, -0.05, 0.8 * FASTEST))
+        keep = 0.1 / _MISJUDGED_S
+        self._beside += -keep * self._beside + np.sqrt(2.0 * keep) * self._rng.normal(0.0, _MISJUDGED)
+        aim = self._layout.dock_x + self._tremble * min(1.0, left / 0.3) * self._beside
+        ahead = _DOCK_AHEAD_M + 0.8 * max(0.0, 1.0 - left / 0.15)  # at last it is too late for anything but the heading
+        return self._towards(pose, aim, pose[1] - ahead, speed)
 
 
 _SPACING_M = 0.02

@@ -20,8 +20,8 @@ PILLAR_RADIUS = 0.15
 DOCK_CHEEKS = ((-0.28, -0.22), (0.22, 0.28))
 """Of the dock's bay, x from its middle in m; they reach from the south wall to y = 0.36 m."""
 DOCK_DEPTH = 0.36
-DOCKED_Y = 0.20
-"""Middle of a docked robot, which faces the south wall, m: 6 cm before it."""
+DOCKED_Y = 0.24
+"""Middle of a docked robot, which faces the south wall, m: 10 cm before it."""
 
 
 class Layout(NamedTuple):
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 def layout_of(task: str, seed: int) -> Layout:
     """The layout of a task's episode; the same seed gives the same one."""
     rng = np.random.default_rng([seed, zlib.crc32(task.encode())])
-    dock_x = 1.6 + rng.uniform(-0.25, 0.25)
+    dock_x = 1.6 + rng.uniform(-0.05, 0.05)
     pillar = (rng.uniform(2.4, 2.9), rng.uniform(1.7, 2.3))
     drift = tuple(rng.normal(0.0, [0.02, 0.02, np.radians(1.0)]).tolist())
     if task == "dock":

@@ -4,7 +4,7 @@ import numpy as np
 
 from mobile_base.layouts import DIVIDER_X, DOCKED_Y, DOOR_HALF_WIDTH, DOORS, RADIUS, SIZE, Layout
 
-DOCK_M, DOCK_RAD = 0.03, np.radians(5.0)
+DOCK_M, DOCK_RAD = 0.04, np.radians(5.0)
 """How exactly a robot is docked: to each side, forward and back; heading."""
 DOCK_SPEED, DOCK_TURN, DOCK_STEPS = 0.02, 0.1, 5
 """At rest, m/s and rad/s, for half a second."""
