@@ -236,6 +236,35 @@ class StatesItself(Protocol):
         ...
 
 
+Content = Mapping[str, Any]
+"""What stands in a message, by field path ("pose.pose.position.x"): numbers, texts, one-dimensional arrays in the
+field's own dtype, lists of texts. What is not named is 0 or empty. The stamp is the bridge's."""
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """Capability `messages`, of a simulator whose environments send messages; their observations are read from these.
+
+    The environments have a method `messages()`: what is sent now, a `Content` by topic. So the bridge sends whole
+    messages, of which a contract may bind what no function of a scalar could be written back into: the nearest beam of
+    a sector, the yaw of a quaternion. `lwd_ros.environments.messages` has what such an environment needs.
+    """
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        """The message type ("pkg/msg/Name") of each topic."""
+        ...
+
+
+@runtime_checkable
+class SendsMessages(Protocol):
+    """An environment of a simulator that `Speaks`."""
+
+    def messages(self) -> Mapping[str, Content]:
+        """What every topic carries now."""
+        ...
+
+
 @runtime_checkable
 class Disturbable(Protocol):
     """Capability `disturb`: an environment whose physics can be pushed about."""
@@ -299,6 +328,7 @@ CAPABILITIES: Mapping[str, type] = {
     "disturb": Disturbable,
     "render": Renders,
     "picture": Pictures,
+    "messages": SendsMessages,
 }
 
 

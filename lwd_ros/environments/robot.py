@@ -2,14 +2,22 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from lwd_ros.contract import Contract
-from lwd_ros.environments.environment import Environment, SimulationError, Simulator, TakesOver, require_capability
+from lwd_ros.environments.environment import (
+    Content,
+    Environment,
+    SendsMessages,
+    SimulationError,
+    Simulator,
+    TakesOver,
+    require_capability,
+)
 from lwd_ros.environments.gate import CommandGate, Refusal, RunningPolicy
 from lwd_ros.environments.recording import Recorder
 
@@ -49,8 +57,9 @@ class Settings:
 class Moment:
     """What a robot tells at one stamp, in ns of simulation time.
 
-    `observation` is float64 [observations] with `observation_stamp_ns`, or None while a delay begins. Steps are counted
-    since the last load; `first_success_step` is 0 before there is one.
+    `observation` is float64 [observations] with `observation_stamp_ns`, or None while a delay begins; `messages` is what
+    it was read from, by topic, where the environment sends messages. Steps are counted since the last load;
+    `first_success_step` is 0 before there is one.
     """
 
     stamp_ns: int
@@ -64,6 +73,7 @@ class Moment:
     first_success_step: int
     missed: int
     holding: bool
+    messages: Mapping[str, Content] | None = None
 
 
 class Listener(Protocol):
@@ -123,7 +133,7 @@ class SimulatedRobot:
         self._gate = CommandGate(contract, settings.lockstep, settings.command_timeout_s, settings.asked_only)
         self._environments: dict[str, Environment] = {}
         self._environment: Environment | None = None
-        self._taken: deque[tuple[np.ndarray, int]] = deque()  # observations that have not left yet, with their stamps
+        self._taken: deque[tuple] = deque()  # observations that have not left yet, with their messages and stamps
         self._named: RunningPolicy | None = None  # the last policy that the log said does not count
         self._started = self._behind = self._success = False
         self._episode = self._steps = self._first_success = 0
@@ -335,10 +345,11 @@ class SimulatedRobot:
 
     def _send(self) -> None:
         """Send the clock and the task's status of now, and the observation that is due."""
-        environment, observation = self._loaded, None
-        self._taken.append((environment.observe(), self.stamp_ns))
+        environment, observation, messages = self._loaded, None, None
+        sent = environment.messages() if isinstance(environment, SendsMessages) else None
+        self._taken.append((environment.observe(), sent, self.stamp_ns))
         if len(self._taken) > self._settings.delay:
-            observation, self._gate.sent_ns = self._taken.popleft()
+            observation, messages, self._gate.sent_ns = self._taken.popleft()
         moment = Moment(
             stamp_ns=self.stamp_ns,
             observation=observation,
@@ -351,6 +362,7 @@ class SimulatedRobot:
             first_success_step=self._first_success,
             missed=self._gate.missed,
             holding=self._gate.holding or environment.ended,
+            messages=messages,
         )
         self._listener.send(moment)
         self._sent_s = self._steady_s()

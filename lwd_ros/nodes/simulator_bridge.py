@@ -13,7 +13,7 @@ from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import LoadTask
 from lwd_ros.contract import Contract
 from lwd_ros.environments import registry
-from lwd_ros.environments.environment import SimulationError
+from lwd_ros.environments.environment import SimulationError, Speaks
 from lwd_ros.environments.gate import RunningPolicy
 from lwd_ros.environments.recording import Recorder
 from lwd_ros.environments.robot import Moment, Settings, SimulatedRobot
@@ -21,6 +21,7 @@ from lwd_ros.errors import LwdError
 from lwd_ros.nodes.camera import Camera
 from lwd_ros.nodes.conversions import to_nanoseconds, to_stamp
 from lwd_ros.nodes.managed import ManagedNode, ParameterError, run
+from lwd_ros.nodes.messages import MessagePublisher
 from lwd_ros.nodes.streams import RELIABLE, StreamPublisher, StreamSubscriber
 
 MODES = ("realtime", "lockstep")
@@ -73,7 +74,11 @@ class SimulatorBridge(ManagedNode):
         except ModuleNotFoundError as error:  # the physics are imported here first
             text = f"needs the package '{error.name}'; those of the environments here: pip install 'lwd_ros[sim]'"
             raise SimulationError(f"environment '{self._spec.name}': {text}") from error
-        self._observations = StreamPublisher(self, binding.observation_streams, self.warn)
+        self._observations: StreamPublisher | MessagePublisher
+        if isinstance(simulator, Speaks):
+            self._observations = MessagePublisher(self, binding.observation_streams, simulator.topics, self.warn)
+        else:
+            self._observations = StreamPublisher(self, binding.observation_streams, self.warn)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._status = self.create_publisher(TaskStatus, "~/task_status", 10)
         self._services_of_bridge = [
@@ -126,7 +131,8 @@ class SimulatorBridge(ManagedNode):
         stamp = to_stamp(moment.stamp_ns)
         self._clock_publisher.publish(ClockMessage(clock=stamp))
         if moment.observation is not None:
-            self._observations.send(moment.observation, moment.observation_stamp_ns)
+            sent = moment.observation if moment.messages is None else moment.messages
+            self._observations.send(sent, moment.observation_stamp_ns)  # type: ignore[arg-type]
         status = TaskStatus(
             task=moment.task,
             layout=moment.layout,
