@@ -8,6 +8,7 @@ in lock step, so that a drive of 12 s takes one or two.
 """
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -41,7 +42,9 @@ class Processes(Supervisor):
 
     def ros_arguments(self, parameters=None) -> list[str]:
         """As `Supervisor.ros_arguments`."""
-        given = [f"{key}:={str(value).lower() if isinstance(value, bool) else value}" for key, value in parameters.items()]
+        given = [
+            f"{key}:={str(value).lower() if isinstance(value, bool) else value}" for key, value in parameters.items()
+        ]
         return ["--ros-args", *(word for each in given for word in ("-p", each))]
 
 
@@ -140,7 +143,9 @@ class DriverNode(Node):
 
 def record(tasks: list[str], episodes: int, first_layout: int, out: Path, contract: Path, logs: Path) -> dict[str, int]:
     """Record so many successful demonstrations of each task; returns how many drives failed, by task."""
-    with Processes(logs, isolated_environment()) as processes:
+    # Of its own, whatever the user has chosen: a robot, or another simulator, must not hear these commands.
+    domain = {"ROS_DOMAIN_ID": str(random.SystemRandom().randrange(1, 102))}
+    with Processes(logs, {**isolated_environment(), **domain}) as processes:
         parameters = {"environment": "mobile_base", "contract_file": contract, "mode": "lockstep"}
         processes.start_node("simulator_bridge", parameters)
         # Nobody commands before the drive begins: the recorder must not miss it.

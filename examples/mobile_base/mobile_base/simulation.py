@@ -198,4 +198,3 @@ class _Driven:
         pose = np.array([odometry["pose.pose.position.x"], odometry["pose.pose.position.y"], 0.0])
         pose[2] = 2.0 * np.arctan2(odometry["pose.pose.orientation.z"], odometry["pose.pose.orientation.w"])
         return self._driver.command(pose, messages["scan"]["ranges"])
-

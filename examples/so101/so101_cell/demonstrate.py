@@ -81,7 +81,12 @@ def write(folder: Path, episodes: list[tuple[str, np.ndarray, np.ndarray]]) -> N
         columns["frame"].append(np.arange(length))
         columns["episode"].append(np.full(length, number))
         columns["task"].append(np.full(length, texts.index(text)))
-        places = {"data/chunk_index": 0, "data/file_index": 0, "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+        places = {
+            "data/chunk_index": 0,
+            "data/file_index": 0,
+            "meta/episodes/chunk_index": 0,
+            "meta/episodes/file_index": 0,
+        }
         span = {"dataset_from_index": begin, "dataset_to_index": begin + length}
         rows.append({"episode_index": number, "tasks": [text], "length": length, **span, **places})
         begin += length
@@ -106,7 +111,10 @@ def write(folder: Path, episodes: list[tuple[str, np.ndarray, np.ndarray]]) -> N
     features = {
         "observation.state": {"dtype": "float32", "shape": [len(STATE)], "names": STATE},
         "action": {"dtype": "float32", "shape": [len(ACTION)], "names": ACTION},
-        **{key: {"dtype": kind, "shape": [1], "names": None} for key, kind in {"timestamp": "float32", **numbers}.items()},
+        **{
+            key: {"dtype": kind, "shape": [1], "names": None}
+            for key, kind in {"timestamp": "float32", **numbers}.items()
+        },
     }
     info = {
         "codebase_version": "v3.0",
