@@ -97,7 +97,7 @@ def test_the_tutorial_goes_from_the_list_of_topics_to_a_policy_that_drives(tmp_p
         assert "!guess" in first.read_text() and mine.exists()
         assert "20 episodes" in of("import-bag") or "20" in of("import-bag")
         assert (tmp_path / "data" / "base.png").exists() and (tmp_path / "runs" / "base" / "validation.png").exists()
-        assert re.search(r"success(=|: )True", of("service call"))
+        assert re.search(r"success(=|: )True", of("generate_policy lwd"))
 
         end = time.monotonic() + _PATIENCE_S
         echo = "ros2 topic echo --once"
