@@ -277,11 +277,12 @@ class _Guesser:
         return Scalar(self._make.named("scan", each), "m", (0.0, most), text, seen, size=size)
 
     def _unseen(self, each: Sighting, observed: Sequence[Part], period_s: float) -> Part:
-        frames = (other.child_frame_id for other in self._all.values() if other.child_frame_id)
-        joints = self._wanted(observed, period_s)
-        return unseen(
-            each, joints, period_s, next(frames, "base_link"), lambda name: self._make.named(name, each), self._doubts
+        moving = [other for other in self._all.values() if other.child_frame_id]
+        frame = (
+            (moving[0].child_frame_id, f"child_frame_id of {moving[0].topic}") if moving else ("base_link", "not seen")
         )
+        joints = self._wanted(observed, period_s)
+        return unseen(each, joints, period_s, frame, lambda name: self._make.named(name, each), self._doubts)
 
     def _taught(self, observed: Sequence[Part], period_s: float) -> Part:
         """Commands where none was recorded and nobody listens, as of an arm that was led by hand."""

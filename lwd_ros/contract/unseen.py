@@ -43,7 +43,7 @@ def why_not(each: Sighting, joints_moved: bool) -> str:
     if each.problem:
         return each.problem
     if each.type not in USABLE:
-        return f"{_nobody(each)}, and nothing is guessed from its type without messages"
+        return f"{_nobody(each)}, and nothing is guessed of its type without commands that move"
     if each.type in ARRAYS and _EFFORT.search(each.topic):
         return f"{_nobody(each)}, and no effort is guessed"
     if each.type in _JOINT_TYPES and not joints_moved:
@@ -83,7 +83,7 @@ def unseen(
     each: Sighting,
     joints: Sequence[Wanted],
     period_s: float,
-    base_frame: str,
+    base_frame: tuple[str, str],
     named: Callable[[str], str],
     doubts: list[str],
 ) -> Part:
@@ -93,7 +93,7 @@ def unseen(
         each: the topic, of a type in USABLE.
         joints: observed joints that moved.
         period_s: of the contract, s.
-        base_frame: the frame of the base, for headers.
+        base_frame: the frame of the base, for headers, and what it rests on.
         named: makes a scalar's name unique.
 
     Raises:
@@ -131,7 +131,7 @@ def steady(name: str, unit: str, field: str, value: float, motion: bool, doubtfu
     return Scalar(name, unit, limits, field, seen, doubtful_unit, slew, ZERO if motion else KEEP)
 
 
-def _base(each: Sighting, base_frame: str, named: Callable[[str], str], doubts: list[str]) -> Part:
+def _base(each: Sighting, base_frame: tuple[str, str], named: Callable[[str], str], doubts: list[str]) -> Part:
     before, *paths = _BASES[each.type]
     scalars = []
     for path in paths:
@@ -169,7 +169,9 @@ def _joint_speeds(each: Sighting, joints: Sequence[Wanted], named: Callable[[str
     return Part(each, scalars, notes=[f"the order of the joints: {_find_order(each)}"])
 
 
-def _joints(each, joints: Sequence[Wanted], period_s: float, base_frame: str, named, doubts: list[str]) -> Part:
+def _joints(
+    each, joints: Sequence[Wanted], period_s: float, base_frame: tuple[str, str], named, doubts: list[str]
+) -> Part:
     if each.type in ARRAYS:
         path = "data[{number}]"
         order = f"in the order of the joints' names, which is a guess ({_find_order(each)})"
@@ -204,12 +206,13 @@ def _positions(joints: Sequence[Wanted], path: str, period_s: float, named: Call
     return scalars
 
 
-def _header(each: Sighting, base_frame: str, stamp: str, why: str) -> Header | None:
+def _header(each: Sighting, base_frame: tuple[str, str], stamp: str, why: str) -> Header | None:
     if each.type in ("geometry_msgs/msg/Twist", "ackermann_msgs/msg/AckermannDrive"):
         return None
     if each.is_headed and each.frame_id:
         return Header(each.frame_id, "as seen", stamp, why)
-    return Header(base_frame, "nobody commanded: the base's frame", stamp, why)
+    frame, seen = base_frame
+    return Header(frame, f"nobody commanded: the base's frame, {seen}", stamp, why)
 
 
 def _find_order(each: Sighting) -> str:

@@ -57,8 +57,9 @@ def survey(seconds: float, topics: Collection[str] = ()) -> list[Sighting]:
         executor.shutdown()
         rclpy.try_shutdown(context=context)
     if not began:
-        published = sorted(topic for topic, each in seen.items() if not each.listeners)
-        found = f"no message on {', '.join(published[:8])}" if published else "no topic that anybody publishes"
+        published = sorted(topic for topic, each in seen.items() if is_usable(topic, each.type) and not each.listeners)
+        none = "no topic of a type that it can be guessed from that anybody publishes"
+        found = f"no message on {', '.join(published[:8])}" if published else none
         raise ContractError(f"--live: found {found}, expected a robot that publishes its state")
     return list(seen.values())
 

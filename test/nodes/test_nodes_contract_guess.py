@@ -74,7 +74,7 @@ def test_a_first_contract_from_a_robot_that_nobody_commands(cell, tmp_path):
         Twist, "/cmd_vel", received.append, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     )
     node.create_subscription(JointTrajectory, "/arm_controller/joint_trajectory", received.append, asked)
-    node.create_subscription(JointState, "/joint_command_log", received.append, 1)  # is no command by its name
+    node.create_subscription(JointState, "/joint_readings", received.append, 1)  # is no command by its name
     joints = node.create_publisher(JointState, "/joint_states", 10)
 
     def publish() -> None:
@@ -87,7 +87,7 @@ def test_a_first_contract_from_a_robot_that_nobody_commands(cell, tmp_path):
     said = lwd(cell, tmp_path, "contract", "new", "--live", "3", "--out", out)
     text = out.read_text(encoding="utf-8")
     name = node.get_fully_qualified_name()
-    assert f"/cmd_vel: nobody commanded (subscribed by {name})" in said and "/joint_command_log" not in text
+    assert f"/cmd_vel: nobody commanded (subscribed by {name})" in said and "/joint_readings" not in text
     assert f"/arm_controller/joint_trajectory: nobody commanded (subscribed by {name})" in said
     assert "nobody commanded: slow on purpose" in text and "topic: !guess /cmd_vel" in text
     out.write_text(text.replace("!guess ", ""), encoding="utf-8")
