@@ -106,6 +106,8 @@ def unseen(
     if not joints:
         expected = "joints that move: move them meanwhile, by hand or with the robot's own tool"
         raise ContractError(f"{each.topic}: found no joint that moved, expected {expected}")
+    if each.type in ARRAYS and each.count and len(each.series) != len(joints):
+        doubts.append(f"{each.topic}: its messages had {len(each.series)} numbers, and {len(joints)} joints moved")
     if each.type in ARRAYS and "velocit" in each.topic:
         return _joint_speeds(each, joints, named, doubts)
     return _joints(each, joints, period_s, base_frame, named, doubts)

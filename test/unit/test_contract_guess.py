@@ -449,14 +449,35 @@ def test_zeros_that_somebody_sends_are_commanded_slowly(tmp_path):
     assert {each.maximum for each in contract.command} == {0.1, 0.3} and "nobody commanded" in written.doubts[-1]
 
 
-def test_a_constant_speed_is_commanded_and_no_constant(tmp_path):
-    written = from_seen(tmp_path, {"/scan": scan, "/cmd_vel": lambda step, ns: twist(0.1, wave(step))})
+def force(step, ns):
+    return T["geometry_msgs/msg/Wrench"](force=vector(wave(step), 0.0, 5.0), torque=vector(0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("topic", "function", "name", "limits"),
+    [
+        ("/cmd_vel", lambda step, ns: twist(0.1, wave(step)), "linear_x", (0.0, 0.11)),
+        ("/cmd_vel", lambda step, ns: twist(wave(step), -0.2), "angular_z", (-0.22, 0.0)),
+        ("/wrench_command", force, "force_z", (0.0, 5.5)),
+        ("/velocity_command", lambda step, ns: vector(wave(step), 0.0, 0.5), "z", (0.0, 0.55)),  # has no unit
+    ],
+)
+def test_a_constant_motion_is_commanded_and_no_constant(topic, function, name, limits, tmp_path):
+    written = from_seen(tmp_path, {"/scan": scan, topic: function})
     contract = checked_and_confirmed(tmp_path, written)
     (stream,) = contract.binding.command_streams
-    assert contract.command_names == ("linear_x", "angular_z") and not stream.constants
-    speed = contract.command[0]
-    assert (speed.minimum, speed.maximum, speed.rest, speed.slew_per_s) == (0.0, 0.11, "zero", 0.1)
-    assert "linear_x: 0.1 throughout" in written.doubts[0]
+    assert len(contract.command) == 2 and not stream.constants and contract.rests == ("zero", "zero")
+    steady = next(each for each in contract.command if each.name == name)
+    assert (steady.minimum, steady.maximum) == limits and steady.slew_per_s <= 0.3
+    assert written.doubts[0].startswith(f"{name}: ") and "throughout" in written.doubts[0]
+
+
+def test_an_array_that_is_longer_than_there_are_joints_is_doubtful(tmp_path):
+    written = from_seen(
+        tmp_path, {"/joint_states": positions, "/arm/commands": lambda step, ns: array_of(0.0, 0.0, 0.0)}
+    )
+    assert "/arm/commands: its messages had 3 numbers, and 2 joints moved" in written.doubts
+    assert checked_and_confirmed(tmp_path, written).rests == ("elbow", "wrist")
 
 
 def test_joints_that_are_held_rest_where_they_are(tmp_path):
