@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lwd_ros.contract.sightings import Sighting
 from lwd_ros.reading import GUESS
@@ -22,14 +23,25 @@ class Scalar:
     size: int | None = None
 
 
+class Header(NamedTuple):
+    """A command's header where none was seen, and what it rests on."""
+
+    frame_id: str
+    frame_why: str
+    stamp: str
+    stamp_why: str
+
+
 @dataclass
 class Part:
-    """A topic in the contract."""
+    """A topic in the contract; `notes` are comments on it."""
 
     sighting: Sighting
     scalars: list[Scalar]
     constants: dict[str, float] = field(default_factory=dict)
     frames: tuple[str, str] = ("", "")
+    header: Header | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Draft:
@@ -111,15 +123,21 @@ class Draft:
         each = part.sighting
         mark = "" if each.count else f"{GUESS} "
         yield f"      - topic: {mark}{each.topic}"
-        yield f"        type: {mark}{each.type}    # {_rate(each) if each.count else 'not seen'}"
-        if each.is_headed:
+        seen = f"nobody published; subscribed by {each.listeners}" if each.listeners else "not seen"
+        yield f"        type: {mark}{each.type}    # {_rate(each) if each.count else seen}"
+        for note in part.notes:
+            yield f"        # {note}"
+        if part.header is not None:
+            yield f'        frame_id: {GUESS} "{part.header.frame_id}"    # {part.header.frame_why}'
+            yield f"        stamp: {GUESS} {part.header.stamp}    # {part.header.stamp_why}"
+        elif each.is_headed:
             yield f'        frame_id: {GUESS} "{each.frame_id}"    # as seen'
             zero = each.zero_stamps == each.count
             stamp, why = ("zero", "all stamps were 0") if zero else ("now", "stamps were not 0")
             yield f"        stamp: {GUESS} {stamp}    # {why}"
         yield from _qos(each)
         if part.constants:
-            yield "        constants:    # what the other fields had"
+            yield f"        constants:    # {'what the other fields had' if each.count else 'what a message needs'}"
             for path, value in part.constants.items():
                 yield f'          "{path}": {GUESS} {_number(value)}'
         yield "        fields:"
@@ -136,7 +154,8 @@ def _qos(each: Sighting) -> Iterator[str]:
     said = {} if each.qos is None else {"reliability": each.qos.reliability, "durability": each.qos.durability}
     words = [f"{key}: {value}" for key, value in _known(said).items()]
     if words:
-        yield f"        qos: {{{', '.join(words)}}}    # as it was offered"
+        why = "as the subscribers ask" if each.listeners else "as it was offered"
+        yield f"        qos: {{{', '.join(words)}}}    # {why}"
 
 
 def _known(words: Mapping[str, str | None]) -> dict[str, str]:

@@ -5,13 +5,24 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lwd_ros.contract.contract import AGE
 from lwd_ros.contract.drafts import Draft, Part, Scalar, rounded
 from lwd_ros.contract.errors import ContractError
-from lwd_ros.contract.functions import ANGLES
 from lwd_ros.contract.picking import closest
-from lwd_ros.contract.rest import KEEP, LAST_COMMAND, ZERO, is_motion
-from lwd_ros.contract.sightings import ARRAYS, JOINTS, KNOWN, SCAN, TRAJECTORY, TRANSFORMS, Place, Series, Sighting
+from lwd_ros.contract.scalars import Scalars
+from lwd_ros.contract.seen import ALL_JOINTS, held, seen
+from lwd_ros.contract.sightings import (
+    ARRAYS,
+    JOINTS,
+    KNOWN,
+    ODOMETRY,
+    SCAN,
+    TRAJECTORY,
+    TRANSFORMS,
+    Place,
+    Series,
+    Sighting,
+)
+from lwd_ros.contract.unseen import Wanted, choose, taught, unseen, why_not
 
 COMMANDING = re.compile(
     r"(^|[/_])(cmd|commands?|controll?|ctrl|goal|target|setpoint|desired|reference|joint_trajectory)($|[/_])"
@@ -22,12 +33,7 @@ _COMMANDS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped", TRAJEC
 _SENSED = re.compile(r"Odometry|Imu|LaserScan|Range|TFMessage|WithCovariance")  # types that nobody is commanded with
 _MACHINERY = re.compile(r"/(rosout|parameter_events|clock|diagnostics(_agg)?|tf_static)$|/_service_event$|^/events/")
 _BEAMS = 24  # numbers of a scan: enough for a wall and a door
-_MARGIN = 0.1  # of what was seen, on each side of the limits
-_MOST_RAD = 4 * math.pi  # joints that turn further are probably in degrees
-_HALF_TURN, _QUARTER_TURN = 3.15, 1.58
-_SLEW_MARGIN = 1.5
-_UNSEEN = "/forward_position_controller/commands"  # of ros2_controllers; where joints were led by hand
-_RESERVED = (ZERO, KEEP, LAST_COMMAND, AGE, "on", "off", "yes", "no", "y", "n", "true", "false", "null")
+_MOVE_IT = "move the robot meanwhile, by hand or with its remote control"
 
 
 @dataclass(frozen=True)
@@ -76,15 +82,28 @@ def guess(
 class _Guesser:
     def __init__(self, sightings, observe, command, leave_out):
         self._all = {each.topic: each for each in sightings if each.topic not in leave_out}
-        self._doubts: list[str] = []
+        self._make = Scalars()
+        self._doubts = self._make.doubts
         self._left: list[str] = []
-        self._taken: set[str] = set()
         for topic in (*observe, *command, *leave_out):
             if topic not in {each.topic for each in sightings}:
                 known = [each.topic for each in sightings]
                 raise ContractError(f"found no topic {topic!r}, expected one that is there{closest(topic, known)}")
         for topic in (*observe, *command):
             self._require_usable(self._all[topic])
+        for topic in observe:
+            self._require_observable(self._all[topic])
+        self._joints_moved = any(
+            place.unit == "rad"
+            for topic, each in self._all.items()
+            if each.type == JOINTS and (topic in observe or not (observe or looks_like_command(topic, each.type)))
+            for place in each.moving()
+        )
+        for topic in command:
+            each = self._all[topic]
+            reason = "" if each.moving() else why_not(each, self._joints_moved)
+            if reason:
+                raise ContractError(f"{topic} ({each.type}): found no command that moved, expected one: {reason}")
         self._commanded = [self._all[topic] for topic in command] or self._likely_commands(observe)
         self._observed = [self._all[topic] for topic in observe] or self._likely_observations()
 
@@ -93,8 +112,13 @@ class _Guesser:
         if each.type not in KNOWN:
             expected = f"a type that it can be guessed from ({', '.join(sorted(KNOWN)[:4])}, ...); write it by hand"
             raise ContractError(f"{each.topic}: found {each.type}, expected {expected}")
+
+    @staticmethod
+    def _require_observable(each: Sighting) -> None:
         if not each.count:
             raise ContractError(f"{each.topic}: found no message, expected some to guess from")
+        if not each.moving() and each.type != SCAN:
+            raise ContractError(f"{each.topic}: found nothing in it that changed, expected some: {_MOVE_IT}")
 
     # Which topics
 
@@ -105,11 +129,17 @@ class _Guesser:
             if topic not in observe and is_usable(topic, each.type) and looks_like_command(topic, each.type)
         ]
         groups: dict[tuple, list[Sighting]] = {}
+        still = [each for each in likely if not each.moving()]
         for each in likely:
             if each.moving():
                 groups.setdefault(tuple(sorted(place.path for place in each.moving())), []).append(each)
-            else:
-                self._left.append(f"{each.topic} ({each.type}): looks like a command, nothing in it changed")
+        if not groups:
+            chosen, left = choose(still, self._joints_moved)
+            self._left += left
+            return chosen
+        for each in still:
+            why = "nothing in it changed" if each.count else "nobody commanded on it"
+            self._left.append(f"{each.topic} ({each.type}): looks like a command, {why}")
         chosen = []
         for same in groups.values():
             same.sort(key=lambda each: -each.count)
@@ -135,6 +165,8 @@ class _Guesser:
                 self._left.append(
                     f"{topic} ({each.type}): nothing in it changed{f' ({each.problem})' * bool(each.problem)}"
                 )
+                if each.type in (JOINTS, ODOMETRY):
+                    self._doubts.append(f"{topic}: nothing in it changed, so it is left out: {_MOVE_IT}")
             else:
                 chosen.append(each)
         if chosen:
@@ -145,12 +177,16 @@ class _Guesser:
 
     def guess(self, name: str, source: str) -> Guess:
         if not self._observed:
-            raise ContractError(
-                f"found no topic to observe{self._listed()}, expected one that changes: --observe TOPIC"
-            )
+            still = [each.topic for each in self._all.values() if each.count and is_usable(each.topic, each.type)]
+            expected = f"one that changes: {_MOVE_IT}" if still else "one that changes: --observe TOPIC"
+            nothing = f"; nothing changed on {', '.join(sorted(still)[:8])}" if still else ""
+            raise ContractError(f"found no topic to observe{self._listed()}{nothing}, expected {expected}")
         period_s, why = self._period()
         observed = [part for each in self._in_pace(period_s) for part in self._observation(each)]
-        commanded = [self._command(each, observed, period_s) for each in self._commanded]
+        commanded = [
+            seen(each, observed, period_s, self._make) if each.moving() else self._unseen(each, observed, period_s)
+            for each in self._commanded
+        ]
         if not self._commanded:
             commanded = [self._taught(observed, period_s)]
         commanded = [part for part in commanded if part.scalars]
@@ -197,15 +233,30 @@ class _Guesser:
             self._doubts.append(f"{each.topic}: {path} is no rotation in some messages (its norm is not 1): left out")
         places = {place: series for place, series in each.moving().items() if not self._redundant(place, each)}
         if each.type == JOINTS:  # velocities and efforts are mostly noise: positions say where the robot is
-            positions = {place: series for place, series in places.items() if place.unit == "rad"}
-            places = positions or places
+            places = self._joint_positions(each) or places
         groups: dict[tuple[str, str], dict[Place, Series]] = {}
         for place, series in places.items():
             groups.setdefault(place.frames, {})[place] = series
         for frames, members in groups.items():
-            scalars = [self._scalar(place, series, each) for place, series in members.items()]
+            scalars = [self._make.scalar(place, series, each) for place, series in members.items()]
             if scalars:
                 yield Part(each, scalars, frames=frames)
+        still = [place.name for place in each.resting() if place.unit == "rad" and place not in places]
+        if each.type == JOINTS and still and not any(other.moving() for other in self._commanded):
+            self._doubts.append(f"{each.topic}: these did not move, and are left out: {', '.join(still)}; {_MOVE_IT}")
+
+    def _joint_positions(self, each: Sighting) -> dict[Place, Series]:
+        """The positions of joints that moved, and of those that a command held where they are: that rests there."""
+        positions = {place: series for place, series in each.series.items() if place.unit == "rad" and series.values}
+        moving = [place for place in each.moving() if place.unit == "rad"]
+        if not moving:
+            return {}
+        holding = {joint for other in self._commanded for joint in held(other, len(positions))}
+        return {
+            place: series
+            for place, series in positions.items()
+            if place in moving or holding & {place.path.rpartition("[")[2].rstrip("]"), ALL_JOINTS}
+        }
 
     @staticmethod
     def _redundant(place: Place, each: Sighting) -> bool:
@@ -223,116 +274,37 @@ class _Guesser:
         seen = f"every {step}th of {beams} beams, range_max {most:g} m"
         if each.scan.several:
             self._doubts.append(f"{each.topic}: its scans have several numbers of beams; a contract reads one number")
-        return Scalar(self._named("scan", each), "m", (0.0, most), text, seen, size=size)
+        return Scalar(self._make.named("scan", each), "m", (0.0, most), text, seen, size=size)
 
-    def _scalar(self, place: Place, series: Series, each: Sighting, command: bool = False) -> Scalar:
-        low, high = series.range
-        limits = _limits(low, high)
-        if place.function in ANGLES:
-            half = _QUARTER_TURN if place.function == "pitch" else _HALF_TURN
-            limits = (-half, half)
-        elif re.search(r"(orientation|rotation)\.[xyzw]$", place.path):
-            limits = (-1.0, 1.0)
-        name = self._named(place.name + "_target" * (command and place.unit in ("m", "rad")), each)
-        path = f'"{place.path}"' if "[" in place.path else place.path
-        text = f"{{field: {path}, function: {place.function}}}" if place.function else path
-        seen = f"{len(series.values):,} values, {low:.4g} to {high:.4g}"
-        joints = each.type in (JOINTS, TRAJECTORY, *ARRAYS)
-        if joints and place.unit == "rad" and max(abs(low), abs(high)) > _MOST_RAD:
-            self._doubts.append(
-                f"{name}: seen {low:.4g} to {high:.4g} in rad, more than two turns; degrees? Then give its field "
-                "scale: 0.017453292519943295 and its limits in rad"
-            )
-        return Scalar(name, place.unit, limits, text, seen, joints)
-
-    def _named(self, name: str, each: Sighting) -> str:
-        plain = re.sub(r"\W+", "_", name).strip("_") or "value"
-        plain = f"j{plain}" if plain[0].isdigit() else plain
-        if plain in self._taken or plain.lower() in _RESERVED:
-            plain = f"{re.sub(r'[^A-Za-z0-9_]+', '_', each.topic).strip('_')}_{plain}"
-        number, first = 2, plain
-        while plain in self._taken:
-            plain, number = f"{first}_{number}", number + 1
-        self._taken.add(plain)
-        return plain
-
-    def _command(self, each: Sighting, observed: Sequence[Part], period_s: float) -> Part:
-        places = {place: series for place, series in each.moving().items() if not place.function}
-        constants = {place.path: series.values[-1] for place, series in each.resting().items() if not place.function}
-        if each.type == JOINTS:
-            constants = {}
-        if each.type == TRAJECTORY:
-            constants = {"points[0].time_from_start": rounded(each.reach_s or 2 * period_s, 3)}
-            if each.points > 1:
-                self._doubts.append(
-                    f"{each.topic}: trajectories of up to {each.points} points were seen; a policy commands one point "
-                    "each period, so the first of them is taken: is this a planner's topic?"
-                )
-        joints = [scalar for part in observed if part.sighting.type == JOINTS for scalar in part.scalars]
-        scalars = []
-        for number, (place, series) in enumerate(places.items()):
-            place = place._replace(
-                unit=_unit_of_array(each, joints, len(places)) if each.type in ARRAYS else place.unit
-            )
-            target = None if is_motion(place.unit) else _target(place, number, observed, joints, len(places))
-            scalar = self._scalar(place, series, each, command=True)
-            scalar.rest = ZERO if is_motion(place.unit) else target or KEEP
-            if target is None:  # rests at 0, or at what was commanded last, which begins at 0
-                scalar.limits = (min(scalar.limits[0], 0.0), max(scalar.limits[1], 0.0))
-            width = scalar.limits[1] - scalar.limits[0]
-            slew = series.fastest(each.interval_s or period_s) * _SLEW_MARGIN or width
-            scalar.slew_per_s = rounded(min(slew, 0.99 * width / period_s), 2)
-            scalars.append(scalar)
-        return Part(each, scalars, constants)
+    def _unseen(self, each: Sighting, observed: Sequence[Part], period_s: float) -> Part:
+        moving = [other for other in self._all.values() if other.child_frame_id]
+        frame = (
+            (moving[0].child_frame_id, f"child_frame_id of {moving[0].topic}") if moving else ("base_link", "not seen")
+        )
+        joints = self._wanted(observed, period_s)
+        return unseen(each, joints, period_s, frame, lambda name: self._make.named(name, each), self._doubts)
 
     def _taught(self, observed: Sequence[Part], period_s: float) -> Part:
-        """Commands where none was recorded, as of an arm that was led by hand: positions of the joints."""
-        moved = [(part, scalar) for part in observed if part.sighting.type == JOINTS for scalar in part.scalars]
-        moved = [(part, scalar) for part, scalar in moved if scalar.unit == "rad"]
-        if not moved:
+        """Commands where none was recorded and nobody listens, as of an arm that was led by hand."""
+        joints = self._wanted(observed, period_s)
+        if not joints:
             expected = "one (--command TOPIC names it), or joints whose positions are to be commanded"
-            raise ContractError(f"found no topic that looks like a command{self._listed()}, expected {expected}")
-        self._doubts.append(
-            f"no command was seen: positions of the joints are commanded on {_UNSEEN}, which is a guess, in the order "
-            "of the joints' names; import with --actions observed"
-        )
-        scalars = []
-        for number, (part, scalar) in enumerate(moved):
-            fastest = max(
-                series.fastest(part.sighting.interval_s or period_s)
-                for place, series in part.sighting.series.items()
-                if scalar.field.strip('"') == place.path
+            silent = "".join(f"; {left}" for left in self._left if "nobody commanded" in left)
+            raise ContractError(
+                f"found no topic that looks like a command{self._listed()}{silent}, expected {expected}"
             )
-            width = scalar.limits[1] - scalar.limits[0]
-            slew = rounded(min(fastest * _SLEW_MARGIN or width, 0.99 * width / period_s), 2)
-            name = self._named(f"{scalar.name}_target", part.sighting)
-            text = f'"data[{number}]"'
-            seen = f"as {scalar.name} was seen"
-            scalars.append(Scalar(name, "rad", scalar.limits, text, seen, True, slew, scalar.name))
-        return Part(Sighting(_UNSEEN, ARRAYS[0]), scalars)
+        source = next(part.sighting for part in observed if part.sighting.type == JOINTS)
+        return taught(joints, period_s, lambda name: self._make.named(name, source), self._doubts)
 
-
-def _unit_of_array(each: Sighting, joints: Sequence[Scalar], count: int) -> str:
-    for word, unit in (("velocit", "rad/s"), ("effort", "N*m"), ("torque", "N*m"), ("position", "rad")):
-        if word in each.topic:
-            return unit
-    return "rad" if joints and len(joints) == count else "1"
-
-
-def _target(place: Place, number: int, observed: Sequence[Part], joints: Sequence[Scalar], count: int) -> str | None:
-    """The observed scalar that a position targets: of that joint or axis, or in that place; None where none is."""
-    same = [scalar for part in observed for scalar in part.scalars if scalar.unit == place.unit and not scalar.size]
-    last = re.search(r"(\[[^\]]+\]|[xyzw])$", place.path)
-    named = [scalar for scalar in same if last and scalar.field.strip('"').endswith(last[0])]
-    if named and "data[" not in place.path:
-        return named[0].name
-    return joints[number].name if len(joints) == count and joints[number] in same else None
-
-
-def _limits(low: float, high: float) -> tuple[float, float]:
-    """Limits around what was seen, with a margin, in few digits."""
-    margin = _MARGIN * (high - low) or 0.1 * abs(high) or 1.0
-    digits = 1 - math.floor(math.log10(high - low + 2 * margin))
-    unit = 10.0**-digits
-    least, most = math.floor((low - margin) / unit) * unit, math.ceil((high + margin) / unit) * unit
-    return round(least, max(digits, 0)), round(most, max(digits, 0))
+    @staticmethod
+    def _wanted(observed: Sequence[Part], period_s: float) -> list[Wanted]:
+        """The observed joints whose positions moved."""
+        result = []
+        for part in observed:
+            moving = {place.path: series for place, series in part.sighting.moving().items() if place.unit == "rad"}
+            for scalar in part.scalars if part.sighting.type == JOINTS else ():
+                path = scalar.field.strip('"')
+                if path in moving:
+                    fastest = moving[path].fastest(part.sighting.interval_s or period_s)
+                    result.append(Wanted(scalar, path.rpartition("[")[2].rstrip("]"), fastest))
+        return result

@@ -24,6 +24,7 @@ _ACKERMANN = (("", "m/s", ("speed",)), ("", "rad", ("steering_angle",)))
 
 JOINTS, TRAJECTORY = "sensor_msgs/msg/JointState", "trajectory_msgs/msg/JointTrajectory"
 SCAN, TRANSFORMS = "sensor_msgs/msg/LaserScan", "tf2_msgs/msg/TFMessage"
+ODOMETRY = "nav_msgs/msg/Odometry"
 ARRAYS = ("std_msgs/msg/Float64MultiArray", "std_msgs/msg/Float32MultiArray")
 NUMBERS = ("Float64", "Float32", "Int64", "Int32", "Int16", "Int8", "UInt32", "UInt16", "UInt8", "Bool")
 
@@ -35,7 +36,7 @@ PARTS: dict[str, tuple] = {  # path, unit, attributes below it
     "geometry_msgs/msg/Vector3": (("", "1", _XYZ),),
     "geometry_msgs/msg/Wrench": _WRENCH,
     "geometry_msgs/msg/PoseWithCovarianceStamped": tuple((f"pose.pose.{path}", *rest) for path, *rest in _POSE),
-    "nav_msgs/msg/Odometry": (
+    ODOMETRY: (
         *((f"pose.pose.{path}", *rest) for path, *rest in _POSE),
         *((f"twist.twist.{path}", *rest) for path, *rest in _TWIST),
     ),
@@ -116,11 +117,13 @@ class Sighting:
 
     `add` takes its messages, by duck typing. `series` are the values by place; `frame_id` the last header's. Of
     trajectories, `points` is the most that one had and `reach_s` the time of the last one's first point. `no_rotations`
-    are the paths of quaternions that were none.
+    are the paths of quaternions that were none. `listeners` are the nodes that subscribe to a topic which nobody
+    publishes; `qos` is what they ask for then. `child_frame_id` is the last of an odometry, "" without any.
     """
 
-    def __init__(self, topic: str, kind: str, qos: Qos | None = None, latched: bool = False):
-        self.topic, self.type, self.qos, self.latched = topic, kind, qos, latched
+    def __init__(self, topic: str, kind: str, qos: Qos | None = None, latched: bool = False, listeners: str = ""):
+        self.topic, self.type, self.qos, self.latched, self.listeners = topic, kind, qos, latched, listeners
+        self.child_frame_id = ""
         self.series: dict[Place, Series] = {}
         self.arrivals, self._apart = array("d"), array("d")
         self.frame_id: str | None = None
@@ -137,6 +140,7 @@ class Sighting:
         header = getattr(message, "header", None)
         if header is not None:
             self.is_headed, self.frame_id = True, header.frame_id
+            self.child_frame_id = getattr(message, "child_frame_id", "")
             stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
             self.zero_stamps += stamp_ns == 0
             self._apart.append((arrival_ns - stamp_ns) * _S)
@@ -183,12 +187,8 @@ class Sighting:
         }
 
     def resting(self) -> dict[Place, Series]:
-        """The places whose values are one number other than 0."""
-        return {
-            place: series
-            for place, series in self.series.items()
-            if not series.varies and series.values and abs(series.values[0]) > _STILL
-        }
+        """The places whose values are one number."""
+        return {place: series for place, series in self.series.items() if not series.varies and series.values}
 
     # Numbers of a message
 
