@@ -32,12 +32,16 @@ python_maximum_signature_line_length = 100
 # fmt: off
 autodoc_mock_imports = [
     "ament_index_python", "builtin_interfaces", "dask", "diagnostic_msgs", "diffusers", "distributed",
-    "geometry_msgs", "gymnasium", "imageio", "joblib", "lifecycle_msgs", "lwd_msgs", "matplotlib", "metaworld",
+    "geometry_msgs", "gymnasium", "imageio", "joblib", "lifecycle_msgs", "lwd_msgs", "matplotlib", "mcap",
+    "metaworld",
     "mujoco", "nav_msgs", "onnx", "onnxruntime", "pandas", "PIL", "psutil", "pyarrow", "pytransform3d",
     "rcl_interfaces", "rclpy", "rosbags", "rosgraph_msgs", "safetensors", "scipy", "sensor_msgs", "std_msgs",
-    "std_srvs", "tf2_msgs", "torch", "tqdm",
+    "std_srvs", "tf2_msgs", "torch", "tqdm", "zstandard",
 ]
 # fmt: on
+
+# Shapes in docstrings, as in "float64 [2, commands]", are read as types, and several classes have an attribute of that name.
+suppress_warnings = ["ref.python"]
 
 linkcheck_timeout = 20
 
