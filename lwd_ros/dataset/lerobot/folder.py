@@ -18,8 +18,9 @@ INFO = "meta/info.json"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_FIELD = re.compile(r"\{([^{}:]*)(:[0-9]*d)?\}")
+_FIELD = re.compile(r"\{([^{}:]*)(:[0-9]{0,2}d)?\}")
 _PLACES = ("episode_chunk", "episode_index", "chunk_index", "file_index")
+_LARGEST = 2**53  # whole numbers that a float64 tells apart
 _POINTER = b"version https://git-lfs"
 
 
@@ -106,7 +107,7 @@ class LeRobotFolder:
             return file.read(columns=None if columns is None else [each for each in columns if each in known])
         except FileNotFoundError as error:
             raise LeRobotError(f"{path}: missing; expected a file of a LeRobot dataset {self.version}") from error
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise LeRobotError(f"{path}: cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
     def name(self, path: Path) -> str:
@@ -177,7 +178,7 @@ class LeRobotFolder:
     def _schema(self, path: Path) -> list[str]:
         try:
             return pq.read_schema(path).names
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise LeRobotError(f"{path}: cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
     def _lines(self, name: str) -> list[dict]:
@@ -206,7 +207,7 @@ class LeRobotFolder:
 
     def _whole(self, row: dict, key: str, place: int) -> int:
         value = row.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _LARGEST:
             raise LeRobotError(
                 f"{self._at('meta')}: episode in row {place}: key '{key}': found {value!r}, expected a whole number"
             )
@@ -214,8 +215,8 @@ class LeRobotFolder:
 
     def _number(self, key: str, default: float | None = None) -> float:
         value: Any = self.info.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise LeRobotError(f"{self._at(INFO)}: key '{key}': found {value!r}, expected a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
+            raise LeRobotError(f"{self._at(INFO)}: key '{key}': found {value!r}, expected a finite number")
         return float(value)
 
     def _at(self, name: str) -> str:

@@ -159,7 +159,15 @@ def _column(table: pa.Table, name: str, path: Path) -> np.ndarray:
 
 def _places(table: pa.Table, name: str, path: Path) -> np.ndarray | None:
     """int64 [rows] of a column of whole numbers; None where there is none."""
-    return _column(table, name, path).astype(np.int64) if name in table.column_names else None
+    if name not in table.column_names:
+        return None
+    values = _column(table, name, path)
+    whole = np.abs(values) < 2**53
+    whole[whole] = values[whole] == np.rint(values[whole])
+    if not whole.all():
+        row = np.flatnonzero(~whole)[0]
+        raise LeRobotError(f"{path}: column '{name}', row {row}: found {values[row]:g}, expected a whole number")
+    return values.astype(np.int64)
 
 
 def _matrix(part: pa.Table, key: str, size: int, where: str) -> np.ndarray:
