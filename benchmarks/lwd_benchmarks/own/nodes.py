@@ -25,7 +25,7 @@ class Cell:
 
     def __init__(self, road: Road, model: Path, logs: Path):
         self._processes = Supervisor(logs, isolated_environment())
-        settings = {"contract_file": road.contract, "model_file": model}
+        settings: dict[str, object] = {"contract_file": road.contract, "model_file": model}
         bridge = {"environment": road.environment, "contract_file": road.contract, "mode": "lockstep"}
         self._nodes: dict[str, dict[str, object]] = {
             "simulator_bridge": {**bridge, "task": road.tasks[0], "layout": 1, "hold_until_asked": True},
