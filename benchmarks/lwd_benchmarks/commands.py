@@ -409,3 +409,65 @@ def peers(file, data, python, state, only, minutes, report, path) -> None:
     # Another process starts in another folder, and its Python is found by its own path: links are kept.
     run(loaded, data, state.resolve(), python.absolute(), path, names, minutes, report)
     click.echo(f"written to {path}")
+
+
+@study.command()
+@click.argument("example", type=click.Choice(["base", "arm"]))
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default="out/own",
+    help="Folder of all that is made on the way; what is there is not made again.",
+)
+@click.option("--demonstrations", default="20,50", help="A task, comma-separated; with 20 the way is timed.")
+@click.option("--seeds", default="0,1,2", help="Of training, comma-separated.")
+@click.option("--methods", default="lwd,task_mlp", help="Comma-separated.")
+@click.option("--episodes", type=click.IntRange(min=1), default=100, help="Episodes a task.")
+@click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="Of training.  [default: that of 'lwd train']")
+@click.option("--timed-only", is_flag=True, help="Record, and time the way to the first command; nothing else.")
+@click.option("--nodes/--no-nodes", default=True, help="Judge some layouts through the nodes as well; needs ROS 2.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Write it here.  [default: benchmarks/results/own/EXAMPLE.json of the repository]",
+)
+@WORKERS
+@needs("sim,train")
+def own(
+    example, state, demonstrations, seeds, methods, episodes, first_layout, minutes, timed_only, nodes, path, workers
+) -> None:
+    """A robot of one's own, from demonstrations to success: the examples 'base' (bags) and 'arm' (LeRobot).
+
+    Needs what the example's README installs.
+    """
+    from lwd_benchmarks.own.roads import ROADS
+    from lwd_benchmarks.own.study import OwnStudy, Rules
+    from lwd_benchmarks.paths import in_checkout
+
+    try:
+        counts, numbers = (tuple(int(word) for word in text.split(",")) for text in (demonstrations, seeds))
+    except ValueError:
+        raise click.UsageError("--demonstrations, --seeds: expected whole numbers, comma-separated") from None
+    try:
+        road = ROADS[example]()
+    except ModuleNotFoundError as error:
+        folder = {"base": "examples/mobile_base", "arm": "examples/so101"}[example]
+        raise click.UsageError(f"needs the package '{error.name}': pip install ./{folder}") from error
+    rules = Rules(state, counts, numbers, episodes, first_layout, workers_of(workers), minutes)
+    study_ = OwnStudy(road, rules)
+    if timed_only:
+        timed = study_.timed()
+        click.echo(f"{timed['minutes']:.1f} minutes from the last demonstration to the first command")
+        return
+    path = path or in_checkout("benchmarks/results") / f"own/{example}.json"
+    result = study_.result(path, [name.strip() for name in methods.split(",")], nodes)
+    for entry in result["entries"]:
+        pooled = entry["pooled"]
+        label = f"{entry['method']:9} {entry['demonstrations']:3} demonstrations"
+        low, high = pooled["interval"]
+        click.echo(
+            f"{label}  {pooled['successes']}/{pooled['episodes']} {pooled['success']:.3f} [{low:.3f}, {high:.3f}]"
+        )
+    click.echo(f"written to {path}")

@@ -57,8 +57,8 @@ class Settings:
 class Moment:
     """What a robot tells at one stamp, in ns of simulation time.
 
-    `observation` is float64 [observations] with `observation_stamp_ns`, or None while a delay begins; `messages` is what
-    it was read from, by topic, where the environment sends messages. Steps are counted since the last load;
+    `observation` is float64 [observations] with `observation_stamp_ns`, or None while a delay begins; `messages` is
+    what it was read from, by topic, where the environment sends messages. Steps are counted since the last load;
     `first_success_step` is 0 before there is one.
     """
 

@@ -3,8 +3,8 @@
     python -m mobile_base.drive --episodes 20 --out demonstrations
 
 Starts the simulator bridge and the recorder of `lwd record`, each a process of its own. The driver is a node like any
-teleoperation: it subscribes to `scan` and `odom`, publishes `cmd_vel`, and calls the recorder's services. The bridge runs
-in lock step, so that a drive of 12 s takes one or two.
+teleoperation: it subscribes to `scan` and `odom`, publishes `cmd_vel`, and calls the recorder's services. The bridge
+runs in lock step, so that a drive of 12 s takes one or two.
 """
 
 import argparse

@@ -69,7 +69,7 @@ class Driver:
         return self._haste * speed * max(0.0, np.cos(off)) ** 2, 2.2 * off
 
     def _door(self, pose: np.ndarray) -> tuple[float, float]:
-        x, y = pose[:2]
+        x = pose[0]
         door, pillar = DOORS[self._task], np.array(self._layout.pillar)
         before = np.array([DIVIDER_X - 0.55, door])
         if x > before[0] - 0.25:

@@ -1,4 +1,4 @@
-"""What differs from episode to episode: where the robot starts, where dock and pillar stand, how far odometry is off."""
+"""What differs between episodes: where the robot starts, where dock and pillar stand, how far odometry is off."""
 
 import zlib
 from typing import NamedTuple

@@ -85,7 +85,7 @@ class Arm(SO101PickPlaceGymEnv):
         if self._task == "place":
             return self._is_success()
         if self._task == "reach":
-            goal = block + [0.0, 0.0, GRASP_HEIGHT]
+            goal = block + np.array([0.0, 0.0, GRASP_HEIGHT])
             opening = ctrl_to_normalized(self._data.qpos[self._qpos_ids[5]], self._model.actuator("gripper").ctrlrange)
             untouched = np.linalg.norm(block - self._block_start) < UNTOUCHED_M
             good = bool(np.linalg.norm(self.ik_point_pos - goal) < REACH_M and untouched and opening > 0.5)

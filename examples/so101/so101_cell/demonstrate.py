@@ -2,10 +2,10 @@
 
     python -m so101_cell.demonstrate --episodes 50 --out so101_lerobot
 
-The hand is the scripted pick and place of `lerobot-env-so101`, slower or faster from one time to the next, and not quite
-steady. It guides the point between the jaws; the file holds what a recording of a guided arm holds: measured joints, and
-as actions of the arm's joints where they were measured a period later. The gripper is opened and closed by a button: its
-action is what that commands.
+The hand is the scripted pick and place of `lerobot-env-so101`, slower or faster from one time to the next, and not
+quite steady. It guides the point between the jaws; the file holds what a recording of a guided arm holds: measured
+joints, and as actions of the arm's joints where they were measured a period later. A button opens and closes the
+gripper: its action is what that commands.
 """
 
 import argparse
