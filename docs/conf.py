@@ -40,7 +40,7 @@ autodoc_mock_imports = [
 ]
 # fmt: on
 
-# Shapes in docstrings, as in "float64 [2, commands]", are read as types; several classes have an attribute of that name.
+# Shapes in docstrings, as in "float64 [2, commands]", are read as types; several classes have such an attribute.
 suppress_warnings = ["ref.python"]
 
 linkcheck_timeout = 20
