@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from lwd_benchmarks import results
+from lwd_benchmarks.own.results import OwnResult
+from lwd_benchmarks.peers.results import LeRobotChecks, PeersResult
 from lwd_benchmarks.report import pages
 from lwd_benchmarks.results import ResultError, StudyResult, read, write
 from report_support import chain, latents, reconstruction, result
@@ -17,12 +19,15 @@ OF_STUDIES = {
     "latents": results.LatentsResult,
     "handover": results.HandoverResult,
 }
-OF_OWN = {"import": results.ControllerResult}
+OF_OWN = {"import": results.ControllerResult, "base": OwnResult, "arm": OwnResult}
+OF_PEERS = {"mt10": PeersResult, "lerobot": LeRobotChecks}
 
 
 def _kind(path: Path):
     if path.parent.name == "own":
         return OF_OWN[path.stem]
+    if path.parent.name == "peers":
+        return OF_PEERS[path.stem]
     other = results.Evaluation if path.parent.name == "handover" else StudyResult
     return KINDS.get(path.parent.name) or OF_STUDIES.get(path.stem.partition("_")[0], other)
 
