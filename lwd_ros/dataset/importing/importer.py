@@ -9,6 +9,7 @@ from lwd_ros.dataset.bags import open_bags
 from lwd_ros.dataset.demonstrations import DatasetError, Episode
 from lwd_ros.dataset.importing import episodes as marks
 from lwd_ros.dataset.importing.asking import (
+    BOUND,
     GAPS,
     OBSERVED,
     TICK_ACTIONS,
@@ -101,14 +102,16 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
     }
     counts = [bag.topics[topic].count for topic in topics if topic in bag.topics]
     tell = progress(bag.name, None if None in counts else sum(counts))
-    result = _Imported()
+    result = _Imported(warnings=_several_publishers(bag, contract, settings))
     table = None
     if method not in ("", *marks.METHODS) and len(bag.parts) == 1:
         table = marks.table_spans(Path(method), bag.name, bag.origin_ns or 0, several)
+    listed: dict[Span, bool] = {}  # by spans of a table, whether any part was recorded then
     named = any(part.name != bag.name for part in bag.parts)
     for part in bag.parts:
         if method not in ("", *marks.METHODS) and len(bag.parts) > 1:
             spans = marks.table_spans(Path(method), part.name, part.origin_ns or 0, several or named)
+            listed = dict.fromkeys(spans, False) | listed
             table = [each for each in spans if each.start_ns <= (part.end_ns or 0) and each.end_ns >= part.start_ns]
         try:
             _import_part(part, contract, settings, task, method, table, tell, tally, result)
@@ -117,7 +120,27 @@ def _import(bag, path: Path, contract: Contract, settings: Settings, several: bo
                 raise
             result.reports.append(EpisodeReport(task, ", ".join(each.name for each in part.files), 0, 0.0, None,
                                                 str(error), []))  # fmt: skip
+        listed.update(dict.fromkeys(table or (), True))
+    for each in [span for span, is_there in listed.items() if not is_there]:
+        start_s, end_s = (1e-9 * (at_ns - (bag.origin_ns or 0)) for at_ns in (each.start_ns, each.end_ns))
+        source = f"{bag.name}, {start_s:.2f} to {end_s:.2f} s"
+        result.reports.append(EpisodeReport(each.task, source, 0, 0.0, each.success, "nothing was recorded in it", []))
     return result
+
+
+def _several_publishers(bag, contract: Contract, settings: Settings) -> list[str]:
+    """Sentences on topics of commands that several published: what one said is no answer to what another saw."""
+    if settings.actions != BOUND:
+        return []
+    streams, others = command_streams(bag, contract, settings)
+    names = [others.get(each.topic) or settings.names.recorded(bag, each.topic) for each in streams]
+    several = [bag.topics[name] for name in dict.fromkeys(names) if name in bag.topics]
+    return [
+        f"{bag.name}: {each.name}: {each.publishers} publishers offered it while it was recorded; rows have the "
+        "commands of all of them"
+        for each in several
+        if each.publishers > 1
+    ]
 
 
 def _import_part(part, contract: Contract, settings: Settings, task, method, table, tell, tally, result) -> None:
