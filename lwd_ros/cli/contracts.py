@@ -123,9 +123,9 @@ def _plain(name: str) -> str:
     "--namespace",
     default="",
     show_default=False,
-    help="With --live: namespace of the controller, before relative topics.",
+    help="With --live or --bag: namespace of the controller, before relative topics.",
 )
-@click.option("--remap", multiple=True, metavar="FROM:=TO", help="With --live: as the controller's; may be repeated.")
+@click.option("--remap", multiple=True, metavar="FROM:=TO", help="As the controller's; may be repeated.")
 @click.option("--sim-time", is_flag=True, help="With --live: the time is that of /clock, as with use_sim_time.")
 @needs("bags")
 def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
@@ -145,8 +145,10 @@ def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
     """
     if bags and live is not None:
         raise click.UsageError("--bag and --live: found both, expected one of them")
-    if live is None and (namespace or remap or sim_time):
-        raise click.UsageError("--namespace, --remap and --sim-time: found without --live, expected with it")
+    if live is None and sim_time:
+        raise click.UsageError("--sim-time: found without --live, expected with it")
+    if live is None and not bags and (namespace or remap):
+        raise click.UsageError("--namespace and --remap: found without --live or --bag, expected with one of them")
     try:
         loaded = Contract.load(file, joint_prefix)
         if loaded.binding is None:
@@ -154,7 +156,7 @@ def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
     except ContractError as error:
         _end([str(error)])
     if bags:
-        _check_recorded(loaded, file, bags)
+        _check_recorded(loaded, file, bags, namespace, remap)
     if live is None:
         _print(loaded, rows(loaded))
         _end(_offline(loaded, file))
@@ -174,14 +176,16 @@ def check(file, live, bags, joint_prefix, namespace, remap, sim_time) -> None:
     _end(seen.problems)
 
 
-def _check_recorded(contract: Contract, file: str, bags) -> NoReturn:
+def _check_recorded(contract: Contract, file: str, bags, namespace: str, remap) -> NoReturn:
     """Print the contract with what a recording has of it."""
     from lwd_ros.dataset.bags import open_bags
     from lwd_ros.dataset.bags.checking import look
+    from lwd_ros.dataset.importing import Names
 
+    names = Names.parse(namespace, remap)
     with open_bags(bags) as bag:
         findings = check_types(contract, file, bag.definitions)
-        seen = look(contract, bag)
+        seen = look(contract, bag, names)
     _print(contract, seen.rows)
     for sentence in seen.warnings:
         click.echo(f"warning: {sentence}", err=True)

@@ -1,5 +1,6 @@
 """Recordings of a small robot for tests of the import: two joints, a command, marks; each test spoils them its way."""
 
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -192,6 +193,27 @@ def recording(steps: int = 100, names=("elbow", "wrist")) -> Recording:
         result.add(after_ns + 1_000_000, "/joint_states", joints(START_NS + after_ns, places, names))
         result.add(after_ns + 5_000_000, "/commands", commands([each + 0.1 for each in places]))
     return result
+
+
+def with_rest() -> Recording:
+    """Moves from 1 to 3 s and from 5 to 7 s of 8 s."""
+    made = Recording()
+    for step in range(400):
+        moves = 50 <= step < 150 or 250 <= step < 350
+        place = 0.5 * np.sin(0.2 * step) if moves else 0.0
+        made.add(step * PERIOD_NS, "/joint_states", joints(START_NS + step * PERIOD_NS, [place, 0.0]))
+        made.add(step * PERIOD_NS + 1, "/commands", commands([place, 0.0]))
+    return made
+
+
+def service_event(kind: int, sequence: int, request: bytes | None, response: bytes | None) -> bytes:
+    """A service's event in CDR; `request` and `response` begin at a multiple of 4."""
+    body = struct.pack("<B3xiI16s", kind, 7, 8, bytes(16))
+    body += bytes(-len(body) % 8) + struct.pack("<q", sequence)
+    for part in (request, response):
+        body += struct.pack("<I", part is not None) + (part or b"")
+        body += bytes(-len(body) % 4)
+    return b"\x00\x01\x00\x00" + body
 
 
 def expected(steps: int = 100) -> tuple[np.ndarray, np.ndarray]:

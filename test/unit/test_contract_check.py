@@ -321,7 +321,7 @@ def test_a_file_that_is_no_contract_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--namespace", "left"], "--namespace, --remap and --sim-time: found without --live, expected with it"),
+        (["--namespace", "left"], "--namespace and --remap: found without --live or --bag, expected with one of them"),
         (["--live", "0"], "found 0, expected seconds above 0, up to 3600"),
         (["--live", "arm.yaml"], "found 'arm.yaml', expected seconds; to leave them out, write the file before --live"),
     ],

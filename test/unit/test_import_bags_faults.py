@@ -26,7 +26,9 @@ from recordings_support import (
     position,
     recording,
     refused,
+    service_event,
     text,
+    with_rest,
 )
 
 import lwd_ros
@@ -229,17 +231,6 @@ def test_a_leader_arms_joints_are_read_as_the_followers(tmp_path):
     assert "found 'joints', expected a command topic: commands" in sentence
 
 
-def with_rest() -> Recording:
-    """Moves from 1 to 3 s and from 5 to 7 s of 8 s."""
-    made = Recording()
-    for step in range(400):
-        moves = 50 <= step < 150 or 250 <= step < 350
-        place = 0.5 * np.sin(0.2 * step) if moves else 0.0
-        made.add(step * PERIOD_NS, "/joint_states", joints(START_NS + step * PERIOD_NS, [place, 0.0]))
-        made.add(step * PERIOD_NS + 1, "/commands", commands([place, 0.0]))
-    return made
-
-
 def test_rests_of_the_command_divide_episodes(tmp_path):
     report, episodes = imported(tmp_path, with_rest().mcap(tmp_path / "a.mcap"), replace(REACH, episodes="gaps"))
     assert len(episodes["reach"]) == 2
@@ -305,16 +296,6 @@ def test_the_report_is_plain_data_text_and_a_picture(tmp_path):
     assert (tmp_path / "page.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def _event(kind: int, sequence: int, request: bytes | None, response: bytes | None) -> bytes:
-    """A service's event in CDR; `request` and `response` begin at a multiple of 4."""
-    body = struct.pack("<B3xiI16s", kind, 7, 8, bytes(16))
-    body += bytes(-len(body) % 8) + struct.pack("<q", sequence)
-    for part in (request, response):
-        body += struct.pack("<I", part is not None) + (part or b"")
-        body += bytes(-len(body) % 4)
-    return b"\x00\x01\x00\x00" + body
-
-
 def test_events_of_the_recorders_services_divide_episodes(tmp_path):
     definitions = {
         each: (Path(lwd_ros.__file__).parents[1] / "lwd_msgs" / "srv" / f"{each}.srv").read_text()
@@ -332,10 +313,10 @@ def test_events_of_the_recorders_services_divide_episodes(tmp_path):
             schema = writer.register_schema(f"lwd_msgs/srv/{name}_Event", "ros2msg", definition.encode())
             channels[name] = writer.register_channel(f"/recorder/{name}/_service_event", "cdr", schema)
         for at_s, name, data in (
-            (1.0, "StartEpisode", _event(1, 1, task, None)),
-            (1.0, "StartEpisode", _event(2, 1, None, accepted)),
-            (3.0, "StopEpisode", _event(1, 2, b"\x01", None)),
-            (3.0, "StopEpisode", _event(2, 2, None, kept)),
+            (1.0, "StartEpisode", service_event(1, 1, task, None)),
+            (1.0, "StartEpisode", service_event(2, 1, None, accepted)),
+            (3.0, "StopEpisode", service_event(1, 2, b"\x01", None)),
+            (3.0, "StopEpisode", service_event(2, 2, None, kept)),
         ):
             at_ns = START_NS + round(1e9 * at_s) - 1
             writer.add_message(channels[name], at_ns, data, at_ns)

@@ -3,7 +3,9 @@
 import heapq
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import zstandard
 
 from lwd_ros.contract.definitions import Definitions, FieldType
 from lwd_ros.contract.picking import closest
+from lwd_ros.dataset.bags.axes import MARKER, Mark, overlap, own_axis, require_apart
 from lwd_ros.dataset.bags.folder import ZSTD_MAGIC, Metadata, files_of, kind_of
 from lwd_ros.dataset.bags.mcap_file import McapFile
 from lwd_ros.dataset.bags.records import BagError, Channel, Message, Storage, Stored, Topic, count_text
@@ -45,6 +48,7 @@ class Bag:
     Attributes:
         name: of the first path.
         files: the storage files, in the order of their times.
+        origin_ns: the log time from which seconds of this recording count; None of an empty one.
     """
 
     def __init__(self, paths: Sequence[Path]):
@@ -71,8 +75,10 @@ class Bag:
         if not storages:
             raise refused[0]
         self._said.update(dict.fromkeys(str(error) for error in refused))
+        self._given = [storage for storage, _ in storages]
         storages.sort(key=lambda each: (each[0].start_ns is None, each[0].start_ns or 0))
         self._storages = [storage for storage, _ in storages]
+        self.origin_ns = self.start_ns
         self._metadata = metadata
         self._types = Types(next((each.distribution for each in metadata if each.distribution), ""))
         self.files = [file for _, file in storages]
@@ -147,7 +153,9 @@ class Bag:
                     qos = next((each.qos for each in parts if each.qos), None) or (known.qos if known else None)
                     latched = any(each.latched for each in parts) or bool(known and known.latched)
                     count = self._counts[channel.topic]
-                    result[channel.topic] = Topic(channel.topic, first.type, count, latched, qos, first.encoding)
+                    publishers = max([each.publishers for each in parts] + [known.publishers if known else 0])
+                    kind, form = first.type, first.encoding
+                    result[channel.topic] = Topic(channel.topic, kind, count, latched, qos, form, publishers)
         return result
 
     @cached_property
@@ -172,6 +180,44 @@ class Bag:
     def end_ns(self) -> int | None:
         """Log time of the last message; None of an empty recording."""
         return max((each.end_ns for each in self._storages if each.end_ns is not None), default=None)
+
+    @cached_property
+    def parts(self) -> "list[Bag]":
+        """This recording by axes of time: each episode's file of a recorder is one, all other files are one together.
+
+        A simulator that restarts between episodes sets the time back, so that two of them may be of the same seconds;
+        they are then named after their files. Topics are those of the whole recording.
+        """
+        if all(channel.type != MARKER for channel in self._channels):
+            return [self]
+        marks = {id(each): self._marks(each) for each in self._storages}
+        own = [each for each in self._storages if own_axis(each, marks[id(each)])]
+        others = [each for each in self._storages if each not in own]
+        if any(found and found[0].event for each in others if (found := marks[id(each)])):
+            torn = [each for each in own if len(marks[id(each)]) == 1]  # split by rosbag2: its end is in another file
+            own, others = [each for each in own if each not in torn], [each for each in self._storages
+                                                                      if each in torn or each in others]  # fmt: skip
+        if not own or len(self._storages) == 1:
+            return [self]
+        mixed = overlap(own)
+        groups = [[each] for each in (self._given if mixed else self._storages) if each in own]
+        if any(each.start_ns is not None for each in others):
+            groups.append(others)
+        return [self._part(group, mixed) for group in groups]
+
+    def _part(self, storages: list[Storage], named: bool) -> "Bag":
+        _ = self.topics, self._channels, self._counts
+        part = copy(self)
+        part._storages = part._given = storages
+        part.__dict__["parts"] = [part]
+        if named:
+            part.name, part.origin_ns = Path(storages[0].name).name, part.start_ns
+        return part
+
+    def _marks(self, storage: Storage) -> list[Mark]:
+        topics = {channel.topic for channel in storage.channels if channel.type == MARKER}
+        found = (Mark.of(message.log_ns, message.raw) for message in self._of(storage, topics, False))
+        return [mark for mark in found if mark is not None]
 
     @property
     def problems(self) -> list[str]:
@@ -233,20 +279,24 @@ class Bag:
     # Messages
 
     def messages(self, topics: Iterable[str] | None = None, decode: bool = True) -> Iterator[Message]:
-        """Messages in the order of their log times; those of equal times in the order of the files.
+        """Messages in the order of their log times; those of equal times in the order of the files; part after part.
 
         Args:
             topics: names; None: all.
             decode: whether `message` of each gives the message, decoded when it is asked for.
 
         Raises:
-            BagError: the recording has no such topic; or, while reading, a file cannot be read on.
+            BagError: the recording has no such topic; files that share topics share a time, too; or, while reading, a
+                file cannot be read on.
         """
         wanted = set(self.topics if topics is None else [topics] if isinstance(topics, str) else topics)
         for name in sorted(wanted - set(self.topics)):
             known = list(self.topics)
             raise BagError(f"{self.name}: found no topic {name!r}, expected one that it has{closest(name, known)}")
-        return self._merged(wanted, decode)
+        latched = {name for name, topic in self.topics.items() if topic.latched}
+        for part in self.parts:
+            require_apart(part._storages, wanted, latched)
+        return chain.from_iterable(part._merged(wanted, decode) for part in self.parts)
 
     def _merged(self, wanted: set[str], decode: bool) -> Iterator[Message]:
         """Files that overlap in time are read side by side, others one after another."""

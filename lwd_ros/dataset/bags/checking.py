@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from lwd_ros.contract.streams import Stream
 from lwd_ros.contract.table import Row, Seen, rows
 from lwd_ros.dataset.bags.bag import Bag
 from lwd_ros.dataset.bags.records import BagError, Message, Topic
+from lwd_ros.dataset.importing.importer import refusal
+from lwd_ros.dataset.importing.names import Names
 from lwd_ros.transforms import TransformBuffer
 
 _ROUNDING = 1e-6  # of the width of the limits: a float32 at the limit is not outside
@@ -62,12 +65,24 @@ class _Stream:
             self.zero_stamps += stamp_ns == 0
             self.ages.append((log_ns - stamp_ns) * _S)
 
+    def pause(self) -> None:
+        """Another axis of time begins: the time to it is no gap."""
+        if self.arrivals:
+            self.arrivals.append(float("nan"))
+
+    @property
+    def messages(self) -> int:
+        """How many could be used."""
+        return int(np.isfinite(self.arrivals).sum())
+
     @property
     def rate_hz(self) -> float | None:
         """From the median time between messages: holes do not count."""
-        if len(self.arrivals) < _LEAST:
+        spans = np.diff(self.arrivals)
+        spans = spans[np.isfinite(spans)]
+        if len(spans) < _LEAST - 1:
             return None
-        median = float(np.median(np.diff(self.arrivals)))
+        median = float(np.median(spans))
         return 1.0 / median if median > 0.0 else None
 
     @property
@@ -79,7 +94,7 @@ class _Stream:
         """How many are longer than the staleness, the longest, s, and when it begins, s after the first message."""
         if self.stale_after_s is None or len(self.arrivals) < 2:
             return 0, 0.0, 0.0
-        spans = np.diff(self.arrivals)
+        spans = np.nan_to_num(np.diff(self.arrivals))
         place = int(spans.argmax())
         return int((spans > self.stale_after_s).sum()), float(spans[place]), self.arrivals[place] - self.arrivals[0]
 
@@ -87,35 +102,32 @@ class _Stream:
         low, high = self.lowest[list(places)], self.highest[list(places)]
         return None if np.isnan(low).all() else (float(np.nanmin(low)), float(np.nanmax(high)))
 
-    def seen(self, places: Sequence[int], bag: Bag) -> Seen:
+    def seen(self, places: Sequence[int]) -> Seen:
         """For the table."""
-        topic = _recorded(bag, "/tf" if self.type == TF else self.topic)
-        count = 0 if topic is None else len(self.arrivals)
-        return Seen(self.rate_hz, self.observed(places), self.age_s, messages=count)
+        return Seen(self.rate_hz, self.observed(places), self.age_s, messages=self.messages)
 
 
-def look(contract: Contract, bag: Bag) -> Look:
+def look(contract: Contract, bag: Bag, names: Names | None = None) -> Look:
     """Read a contract's streams from a recording, all of it.
+
+    Topics are found as `lwd import-bag` finds them. What that would refuse is a problem: without other problems the
+    recording is read a second time, as an import reads it.
+
+    Args:
+        contract: with a binding.
+        bag: the recording.
+        names: namespace and remappings; None: none.
 
     Raises:
         ContractError: the contract has no binding, or a library for its transforms is missing.
         BagError: a file cannot be read on.
     """
-    return _Checker(contract, bag).look()
-
-
-def _recorded(bag: Bag, topic: str) -> Topic | None:
-    """The recorded topic of a contract's one: a relative name is that of the root, or the only one that ends so."""
-    for name in (topic, f"/{topic.lstrip('/')}"):
-        if name in bag.topics:
-            return bag.topics[name]
-    ending = [each for each in bag.topics if not topic.startswith("/") and each.endswith(f"/{topic}")]
-    return bag.topics[ending[0]] if len(ending) == 1 else None
+    return _Checker(contract, bag, names or Names()).look()
 
 
 class _Checker:
-    def __init__(self, contract: Contract, bag: Bag):
-        binding = contract.require_binding()
+    def __init__(self, contract: Contract, bag: Bag, names: Names):
+        binding, self._names = contract.require_binding(), names
         self._contract, self._binding, self._bag = contract, binding, bag
         self._observed = [self._made(stream) for stream in binding.observation_streams]
         self._commanded = [self._made(stream) for stream in binding.command_streams]
@@ -126,6 +138,10 @@ class _Checker:
         self._undecoded: dict[str, str] = {}
         self._notices: dict[str, None] = {}
         self._buffer: TransformBuffer | None = None
+
+    def _recorded(self, topic: str) -> Topic | None:
+        """The recorded topic of one of the contract; None where there is none."""
+        return self._bag.topics.get(self._names.recorded(self._bag, topic))
 
     @staticmethod
     def _made(stream: Stream) -> _Stream:
@@ -141,17 +157,24 @@ class _Checker:
             recorded = ", ".join(f"{each.name} ({each.type})" for each in list(self._bag.topics.values())[:12])
             problems.append(f"{self._bag.name}: a recording of another robot? It has {recorded or 'no topic'}")
         problems += [*self._undecoded.values(), *self._unread(every), *self._outside(entries), *self._stamps()]
+        if not problems and (sentence := refusal(self._bag, self._contract, self._names)):
+            problems.append(f"lwd import-bag refuses it: {sentence}")
         return Look(entries, problems, [*self._timing(), *self._notices, *self._bag.problems])
 
     def _absent(self, each: _Stream) -> str:
         """Why a stream cannot be in the recording; "" where it can."""
-        topic = "/tf" if each.type == TF else each.topic
+        topic = self._names.resolve("/tf" if each.type == TF else each.topic)
         kind = "tf2_msgs/msg/TFMessage" if each.type == TF else each.type
-        recorded = _recorded(self._bag, topic)
+        recorded = self._recorded("/tf" if each.type == TF else each.topic)
+        if recorded is None and each.type == TF:
+            recorded = self._recorded("/tf_static")
         if recorded is None:
             same = [name for name, other in self._bag.topics.items() if other.type == kind]
+            ends = [name for name in self._bag.topics if name.endswith(topic)]
             hint = closest(topic, list(self._bag.topics))
-            if not hint and same:
+            if len(ends) == 1:
+                hint = f"; '{ends[0]}'? --remap {topic}:={ends[0]}, or --namespace"
+            elif not hint and same:
                 hint = f"; of its type are {', '.join(same[:5])}"
             return f"{each.label}: found no topic {topic} in {self._bag.name}, expected {kind}{hint}"
         if recorded.type != kind:
@@ -161,14 +184,17 @@ class _Checker:
     def _read(self, streams: Sequence[_Stream]) -> None:
         by_topic: dict[str, list[_Stream]] = {}
         for each in streams:
-            topic = _recorded(self._bag, each.topic)
+            topic = self._recorded(each.topic)
             assert topic is not None
             by_topic.setdefault(topic.name, []).append(each)
-        for message in self._bag.messages(by_topic) if by_topic else ():
-            content = self._decoded(message)
-            if content is not None:
-                for each in by_topic[message.topic]:
-                    each.add(content, message.log_ns)
+        for part in self._bag.parts if by_topic else ():
+            for each in streams:
+                each.pause()
+            for message in part.messages(by_topic):
+                content = self._decoded(message)
+                if content is not None:
+                    for each in by_topic[message.topic]:
+                        each.add(content, message.log_ns)
 
     def _decoded(self, message: Message):
         try:
@@ -183,10 +209,13 @@ class _Checker:
             return
         pairs = [(each.frame, each.within) for each in self._binding.observation_streams if each.type == TF]
         self._buffer = TransformBuffer(pairs)
-        for topic in [name for name in ("/tf_static", "/tf") if name in self._bag.topics]:
-            for message in self._bag.messages([topic]):
+        found = [(name, topic) for name in ("/tf_static", "/tf") if (topic := self._recorded(name)) is not None]
+        for (name, topic), part in product(found, self._bag.parts):
+            for each in streams if name == "/tf" else ():
+                each.pause()
+            for message in part.messages([topic.name]):
                 content = self._decoded(message)
-                for pair, _, pose in self._buffer.add(content, topic == "/tf_static") if content is not None else ():
+                for pair, _, pose in self._buffer.add(content, name == "/tf_static") if content is not None else ():
                     streams[pair].add(pose, message.log_ns)
         self._notices.update(dict.fromkeys(self._buffer.notices()))
 
@@ -196,12 +225,12 @@ class _Checker:
         if row.stream is None or row.name == "(constant)":
             return row
         if row.part == "permission":
-            return replace(row, seen=self._asked[row.stream].seen([0], self._bag))
+            return replace(row, seen=self._asked[row.stream].seen([0]))
         if row.part == "command":
             stream, seen = self._binding.command_streams[row.stream], self._commanded[row.stream]
         else:
             stream, seen = self._binding.observation_streams[row.stream], self._observed[row.stream]
-        return replace(row, seen=seen.seen([stream.indices.index(place) for place in row.places], self._bag))
+        return replace(row, seen=seen.seen([stream.indices.index(place) for place in row.places]))
 
     def _unread(self, streams: Sequence[_Stream]) -> Iterator[str]:
         """Streams none or some of whose messages can be used."""
@@ -234,6 +263,10 @@ class _Checker:
 
     def _timing(self) -> Iterator[str]:
         period_s = self._contract.period_s
+        for each in self._commanded:
+            topic = self._recorded(each.topic)
+            if topic is not None and topic.publishers > 1:
+                yield f"{each.label}: {topic.name} had {topic.publishers} publishers: whose commands are they?"
         pacing = self._observed[:1] if self._binding.sync == "latest" else self._observed
         for each in pacing:
             if each.rate_hz and abs(each.rate_hz * period_s - 1.0) > _RATE_SHARE:

@@ -106,6 +106,10 @@ def _in_folder(path: Path) -> tuple[list[Path], Metadata | None, list[str]]:
                 problems.append(f"{each}: {METADATA} does not list it; it is not read")
         return sorted([*present, *continued], key=lambda each: (each not in present, _order(each))), metadata, problems
     if not there:
+        if metadata and metadata.count == 0 and not listed and not empty:
+            raise BagError(
+                f"{path}: found a recording without an episode, expected at least one; record one, or --append"
+            )
         inside = sorted(each.name for each in path.iterdir() if each.is_dir())
         found = f"the folders {', '.join(inside[:5])}" if inside else "no storage file"
         found = f"{', '.join(absent)} missing" if absent else f"only {', '.join(empty)}" if empty else found
@@ -156,9 +160,10 @@ def _metadata(path: Path) -> Metadata:
         if not isinstance(topic, dict) or not isinstance(topic.get("name"), str):
             continue
         profiles = topic.get("offered_qos_profiles")
-        qos, latched = offered(profiles) if isinstance(profiles, str) else from_profiles(profiles)
+        qos, latched, publishers = offered(profiles) if isinstance(profiles, str) else from_profiles(profiles)
         name, kind = topic["name"], str(topic.get("type") or "")
-        channels[name] = Channel(name, kind, str(topic.get("serialization_format") or "cdr"), qos=qos, latched=latched)
+        form = str(topic.get("serialization_format") or "cdr")
+        channels[name] = Channel(name, kind, form, qos=qos, latched=latched, publishers=publishers)
         if isinstance(number, int):
             counts[name] = number
     start, length = _ns(root, "starting_time", "nanoseconds_since_epoch"), _ns(root, "duration", "nanoseconds")

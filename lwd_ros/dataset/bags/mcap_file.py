@@ -340,7 +340,7 @@ def _summary_is_whole(file: IO[bytes]) -> bool:
 def _channel(content: _Content, number: int) -> Channel:
     channel = content.channels[number]
     schema = content.schemas.get(channel.schema_id)
-    qos, latched = offered(channel.metadata.get("offered_qos_profiles", ""))
+    qos, latched, publishers = offered(channel.metadata.get("offered_qos_profiles", ""))
     return Channel(
         channel.topic,
         schema.name if schema else "",
@@ -349,4 +349,5 @@ def _channel(content: _Content, number: int) -> Channel:
         qos,
         latched or channel.metadata.get("latching") == "1",
         None if content.counts is None else content.counts[number],
+        publishers,
     )

@@ -12,22 +12,22 @@ _DEEPEST = 10_000  # a depth beyond is rmw's "unlimited" or "default"
 
 
 @functools.lru_cache(maxsize=1024)
-def offered(text: str) -> tuple[Qos | None, bool]:
-    """What the text `offered_qos_profiles` says: the first publisher's, and whether any was transient local.
+def offered(text: str) -> tuple[Qos | None, bool, int]:
+    """What the text `offered_qos_profiles` says: the first publisher's, whether any was transient local, how many.
 
     What cannot be read says nothing: no payload hangs on it.
     """
     try:
         return from_profiles(parse_yaml(text, "offered_qos_profiles"))
     except LwdError:
-        return None, False
+        return None, False, 0
 
 
-def from_profiles(profiles: object) -> tuple[Qos | None, bool]:
+def from_profiles(profiles: object) -> tuple[Qos | None, bool, int]:
     """As `offered`, of what YAML made of the text."""
     entries = [each for each in profiles if isinstance(each, dict)] if isinstance(profiles, list) else []
     found = [_qos(entry) for entry in entries]
-    return (found[0] if found else None), any(each.durability == "transient_local" for each in found)
+    return (found[0] if found else None), any(each.durability == "transient_local" for each in found), len(found)
 
 
 def _qos(entry: dict) -> Qos:

@@ -23,6 +23,7 @@ class Topic:
         latched: whether late subscribers got the last messages: transient local, or latched in ROS 1.
         qos: what its first publisher offered; None where the files do not say.
         encoding: "cdr" or "ros1"; anything else cannot be decoded here.
+        publishers: how many offered it at once, as far as the files say; 0 where they do not.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Topic:
     latched: bool = False
     qos: Qos | None = None
     encoding: str = "cdr"
+    publishers: int = 0
 
 
 class Message:
@@ -91,6 +93,7 @@ class Channel:
     qos: Qos | None = None
     latched: bool = False
     count: int | None = None
+    publishers: int = 0
 
 
 class Stored(NamedTuple):

@@ -59,10 +59,10 @@ class SqliteFile:
         query = f"SELECT id, name, type, serialization_format, {profiles} FROM topics ORDER BY id"
         self._ids, self.channels = [], []
         for number, topic, kind, form, text in database.execute(query):
-            qos, latched = offered(text or "")
+            qos, latched, publishers = offered(text or "")
             self._ids.append(number)
             known = definitions.get(kind) or definitions.get(kind.removesuffix("_Event"), Definition())
-            self.channels.append(Channel(topic, kind, form, known, qos, latched, counts.get(number, 0)))
+            self.channels.append(Channel(topic, kind, form, known, qos, latched, counts.get(number, 0), publishers))
         texts = [text for each in self.channels for text in (each.topic, each.type, each.encoding)]
         times = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(at, int | None) for at in times):

@@ -1,6 +1,7 @@
 """Recordings of robots to datasets."""
 
-from lwd_ros.dataset.importing.importer import Settings, import_bags
+from lwd_ros.dataset.importing.asking import Settings
+from lwd_ros.dataset.importing.importer import import_bags
 from lwd_ros.dataset.importing.names import Names
 from lwd_ros.dataset.importing.report import Report
 

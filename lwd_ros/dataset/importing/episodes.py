@@ -12,7 +12,9 @@ from lwd_ros.contract.rest import ZERO, is_position
 from lwd_ros.dataset.demonstrations import DatasetError
 from lwd_ros.dataset.importing.series import Series
 
-MARKER = "lwd_msgs/msg/EpisodeMarker"
+METHODS = ("gaps", "marks", "services", "whole")
+"""Ways to find episodes that are named; any other is the path of a table."""
+
 _START_EVENT, _STOP_EVENT = "StartEpisode_Event", "StopEpisode_Event"
 _SENT, _RECEIVED = 2, 3  # service_msgs/msg/ServiceEventInfo: the response was sent, was received
 _MARKS = ("std_msgs/msg/String", "std_msgs/msg/Bool", "std_msgs/msg/Int")
@@ -21,23 +23,35 @@ _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 @dataclass(frozen=True)
 class Span:
-    """One episode by the recorder's clock, ns. `left_out` says why it is none to import, "" where it is one."""
+    """One episode by the recorder's clock, ns.
+
+    `left_out` says why it is none to import, "" where it is one; `said` what is remarked of it.
+    """
 
     task: str
     start_ns: int
     end_ns: int
     success: bool | None = None
     left_out: str = ""
+    said: str = ""
+
+
+_UNKNOWN = "whether it succeeded is not known"
 
 
 class Markers:
-    """Spans from the recorder's own marks (lwd_msgs/msg/EpisodeMarker), or from its services' events."""
+    """Spans from the recorder's own marks (lwd_msgs/msg/EpisodeMarker), or from its services' events.
+
+    `notes` are sentences on what the marks do not say, complete after `finish`.
+    """
 
     def __init__(self, task: str):
         """`task` is that of episodes whose mark names none."""
         self._task = task
         self._open: tuple[str, int, int] | None = None  # task, when, number
         self._requests: dict[tuple, str] = {}
+        self._asked: dict[tuple, bool] = {}
+        self.notes: list[str] = []
         self._last_response: dict[str, tuple] = {}
         self.spans: list[Span] = []
 
@@ -56,15 +70,23 @@ class Markers:
         starts = message.type.endswith(_START_EVENT)
         if starts and len(event.request):
             self._requests[key] = event.request[0].task
+        stops = message.type.endswith(_STOP_EVENT)
+        if stops and len(event.request):  # of another event than the answer, which says only whether it is kept
+            self._asked[key] = bool(event.request[0].success)
         if info.event_type not in (_SENT, _RECEIVED) or self._last_response.get(message.topic) == key:
             return
         self._last_response[message.topic] = key
         answer = event.response[0] if len(event.response) else None
         if starts and (answer is None or answer.success):
             self._start(self._requests.get(key, ""), message.log_ns)
-        elif message.type.endswith(_STOP_EVENT) and self._open is not None and (answer is None or answer.kept):
-            asked = event.request[0].success if len(event.request) else None
-            self._stop(message.log_ns, None if asked is None else bool(asked), False)
+        elif stops and self._open is not None and (answer is None or answer.kept):
+            asked = self._asked.get(key)
+            if asked is None:
+                self.notes.append(
+                    f"{message.topic}: found events without the request, as of introspection with metadata only: "
+                    "whether episodes succeeded is not known, and all are imported"
+                )
+            self._stop(message.log_ns, asked, False)
         elif "discard" in message.topic and self._open is not None and (answer is None or answer.success):
             self._stop(message.log_ns, None, True)
 
@@ -76,7 +98,8 @@ class Markers:
         assert self._open is not None
         task, start_ns, _ = self._open
         self._open = None
-        self.spans.append(Span(task, start_ns, at_ns, success, "discarded" if discarded else ""))
+        said = _UNKNOWN if success is None and not discarded else ""
+        self.spans.append(Span(task, start_ns, at_ns, success, "discarded" if discarded else "", said))
 
     def _tear(self, at_ns: int) -> None:
         if self._open is not None:
@@ -85,8 +108,9 @@ class Markers:
             self._open = None
 
     def finish(self, last_ns: int) -> list[Span]:
-        """All spans; one that never ended is torn."""
+        """All spans; one that never ended is torn, at the last message."""
         self._tear(last_ns)
+        self.notes = list(dict.fromkeys(self.notes))
         return self.spans
 
 
@@ -100,6 +124,7 @@ class Switch:
         self._is_text, self._task = kind == _MARKS[0], task
         self._open: tuple[str, int] | None = None
         self.spans: list[Span] = []
+        self.notes: list[str] = []
 
     def take(self, message) -> None:
         """One recorded message of the topic."""
@@ -112,9 +137,10 @@ class Switch:
             self._open = (task, message.log_ns)
 
     def finish(self, last_ns: int) -> list[Span]:
-        """All spans; one that never ended is torn."""
+        """All spans; one that is still open at the recording's end, `last_ns`, is kept, and said."""
         if self._open is not None:
-            self.spans.append(Span(self._open[0], self._open[1], last_ns, None, "torn: it begins and never ends"))
+            said = "the recording ends before it does"
+            self.spans.append(Span(self._open[0], self._open[1], last_ns, None, "", said))
         return self.spans
 
 

@@ -11,8 +11,13 @@ from lwd_ros.contract.fields import Unaddressed, reader
 from lwd_ros.dataset.demonstrations import DatasetError
 from lwd_ros.dataset.importing.layout import QuickMessages
 from lwd_ros.dataset.importing.names import Names, require_topic
-from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series, ordered
+from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series
 from lwd_ros.errors import LwdError
+
+
+class NothingFoundError(DatasetError):
+    """A recording, or an episode of it, has nothing of a stream."""
+
 
 COMMAND_HELD_S = 0.5
 """How long a command holds after its message, s: what drive controllers of ROS 2 wait before they stop."""
@@ -41,13 +46,18 @@ class Wanted:
 
 @dataclass
 class Extracted:
-    """The series of one recording; `first_ns` and `last_ns` say when its first and last message was recorded."""
+    """The series of one recording, in the order in which they were recorded, of commands too.
+
+    `first_ns` and `last_ns` say when its first and last message was recorded; `cut` why it ends before that of the
+    recording, where a clock steps.
+    """
 
     observation: list[Series]
     command: list[Series]
     first_ns: int
     last_ns: int
     notes: list[str]
+    cut: str = ""
 
 
 def _whole(message) -> Any:
@@ -111,10 +121,10 @@ class _Collector:
         label = self.stream.label if self.stream.topic == self.topic else f"{self.stream.label} ({self.topic})"
         if not self._values:
             if not self._seen:
-                raise DatasetError(f"{where}: {label}: found no message on {self.topic}, expected some")
+                raise NothingFoundError(f"{where}: {label}: found no message on {self.topic}, expected some")
             prefix = f" (joint_prefix is '{self.stream.joint_prefix}')" if self.stream.joint_prefix else ""
             why = self._why or self._stranger + prefix
-            raise DatasetError(f"{where}: {label}: found no usable message among {self._seen}: {why}")
+            raise NothingFoundError(f"{where}: {label}: found no usable message among {self._seen}: {why}")
         values, logs = np.array(self._values), np.array(self._logs, dtype=np.int64)
         stamps = np.array(self._stamps, dtype=np.int64) if self._by_header else logs
         usable = np.isfinite(values).all(axis=1)
@@ -143,8 +153,8 @@ class _Collector:
             self._why = self._why or f"found stamp 0, expected the time of measurement; else {STAMP_ARRIVAL}"
             usable &= ~zeros
         if not usable.any():
-            raise DatasetError(f"{where}: {label}: found no usable message among {self._seen}: {self._why}")
-        gathered = Series(
+            raise NothingFoundError(f"{where}: {label}: found no usable message among {self._seen}: {self._why}")
+        return Series(
             label,
             self.stream.indices,
             stamps[usable],
@@ -155,7 +165,6 @@ class _Collector:
             left_out=self._left_out,
             why=self._why,
         )
-        return ordered(where, gathered)
 
 
 class _Transforms:
@@ -181,23 +190,14 @@ class _Transforms:
         for pair, (stream, rows) in enumerate(zip(self.streams, self._rows, strict=True)):
             if not rows:
                 why = self._buffer.problem(pair) or "no transform of it was recorded"
-                raise DatasetError(f"{where}: {stream.label}: found no pose: {why}")
+                raise NothingFoundError(f"{where}: {stream.label}: found no pose: {why}")
             moving = [row for row in rows if row[0] is not None]
             kept = moving or rows
             logs = np.array([row[1] for row in kept], dtype=np.int64)
             stamps = np.array([row[0] for row in kept], dtype=np.int64) if moving else logs
             values = np.array([row[2] for row in kept])
-            series = Series(
-                stream.label,
-                stream.indices,
-                stamps,
-                logs,
-                values,
-                bool(moving),
-                timeless=not moving,
-                stale_after_s=stream.stale_after_s,
-            )
-            result.append(ordered(where, series))
+            by_header, stale = bool(moving), stream.stale_after_s
+            result.append(Series(stream.label, stream.indices, stamps, logs, values, by_header, not moving, stale))
         return result
 
 
@@ -284,7 +284,7 @@ def _read(bag, handlers: Mapping[str, Sequence[Handler]], progress: Callable[[in
             progress(_STEP)
     progress(count % _STEP)
     if first is None or last is None:
-        raise DatasetError(f"{bag.name}: found no message on {', '.join(handlers)}, expected a recording of them")
+        raise NothingFoundError(f"{bag.name}: found no message on {', '.join(handlers)}, expected a recording of them")
     return first, last
 
 

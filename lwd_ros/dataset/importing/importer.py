@@ -4,68 +4,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from lwd_ros.contract import Contract, Stream
+from lwd_ros.contract import Contract
 from lwd_ros.dataset.bags import open_bags
 from lwd_ros.dataset.demonstrations import DatasetError, Episode
 from lwd_ros.dataset.importing import episodes as marks
-from lwd_ros.dataset.importing.episodes import MARKER, Span
-from lwd_ros.dataset.importing.extraction import COMMAND_HELD_S, Extracted, Handler, Wanted, extract, with_fields
-from lwd_ros.dataset.importing.names import Names, require_topic
-from lwd_ros.dataset.importing.quality import limited, scalars
-from lwd_ros.dataset.importing.report import EpisodeReport, Report, StreamReport
-from lwd_ros.dataset.importing.resampling import Clock, Rows, answers, one_clock, pacing, pieces, rate_problem, rows
-from lwd_ros.dataset.importing.series import Series
-from lwd_ros.dataset.importing.ticks import TICK, Ticks
+from lwd_ros.dataset.importing.asking import (
+    BOUND,
+    GAPS,
+    OBSERVED,
+    TICK_ACTIONS,
+    WHOLE,
+    Settings,
+    command_streams,
+    method_of,
+    ticks_of,
+    wanted,
+)
+from lwd_ros.dataset.importing.episodes import Span
+from lwd_ros.dataset.importing.extraction import Extracted, NothingFoundError, Wanted, extract
+from lwd_ros.dataset.importing.making import Maker
+from lwd_ros.dataset.importing.names import Names
+from lwd_ros.dataset.importing.quality import limited, require_no_wrap, scalars
+from lwd_ros.dataset.importing.report import EpisodeReport, Report
+from lwd_ros.dataset.importing.resampling import Clock, pacing, rate_problem, segments
+from lwd_ros.dataset.importing.tally import Tally
 from lwd_ros.dataset.writing import require_room, write_dataset
-
-BOUND, OBSERVED, TICK_ACTIONS = "bound", "observed", "tick"
-CUT, DROP, REFUSE = "cut", "drop", "refuse"
-GAPS, MARKS, SERVICES, WHOLE = "gaps", "marks", "services", "whole"
-
-_LATER_PERIODS = 3  # a place measured later than this is no answer to where the robot was
-_MISSED_SHARE = 0.02  # of rows, from which it is said that messages are missing
+from lwd_ros.errors import LwdError
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How recordings become episodes; the options of `lwd import-bag` say what each means."""
-
-    task: str = ""
-    task_from_folder: bool = False
-    episodes: str | Path = ""
-    marker: str = ""
-    keep_failed: bool = False
-    actions: str = BOUND
-    observed: dict[str, str] = field(default_factory=dict)
-    command_topics: dict[str, str] = field(default_factory=dict)
-    names: Names = field(default_factory=Names)
-    holes: str = CUT
-    least_s: float = 1.0
-    rest_s: float = 1.0
-    rest_threshold: float = 0.02
-    held_s: float = COMMAND_HELD_S
-    any_rate: bool = False
-    clip: bool = False
-    joined: bool = False
-
-    def as_dict(self) -> dict:
-        """What stands in the dataset: nothing of where the recordings lie or how they are stored."""
-        keys = ("actions", "holes", "least_s", "held_s", "keep_failed", "clip")
-        return {"made_by": "import-bag", **{key: getattr(self, key) for key in keys}}
 
 
 @dataclass
 class _Imported:
     """What one recording gave."""
 
-    episodes: list[tuple[str, Episode]]
-    reports: list[EpisodeReport]
-    streams: list[StreamReport]
-    warnings: list[str]
+    episodes: list[tuple[str, Episode]] = field(default_factory=list)
+    reports: list[EpisodeReport] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def import_bags(
@@ -94,11 +69,12 @@ def import_bags(
     recordings = [list(paths)] if settings.joined else [[path] for path in paths]
     for parts in recordings:
         with open_bags(parts) as bag:
-            imported = _import(bag, parts[0], contract, settings, len(recordings) > 1, progress)
+            tally = Tally(bag.name, contract)
+            imported = _import(bag, parts[0], contract, settings, len(recordings) > 1, progress, tally)
             report.recordings.append((bag.name, list(bag.problems)))
         report.episodes += imported.reports
-        report.streams += imported.streams
-        report.warnings += [each for each in imported.warnings if each not in report.warnings]
+        report.streams += tally.reports()
+        report.warnings += [*imported.warnings, *tally.warnings()]
         for task, episode in imported.episodes:
             by_task.setdefault(task, []).append(episode)
     if not by_task:
@@ -107,6 +83,8 @@ def import_bags(
         task: [replace(episode, layout=number) for number, episode in enumerate(members)]
         for task, members in by_task.items()
     }
+    if settings.actions == OBSERVED:
+        require_no_wrap(contract, numbered)
     mended, clipped = limited(contract, numbered, settings.clip)
     report.data = mended
     report.scalars = scalars(contract, [each for members in mended.values() for each in members], clipped)
@@ -114,134 +92,137 @@ def import_bags(
     return report
 
 
-def _import(bag, path: Path, contract: Contract, settings: Settings, several: bool, progress) -> _Imported:
-    """The episodes of one recording."""
+def _import(bag, path: Path, contract: Contract, settings: Settings, several: bool, progress, tally) -> _Imported:
+    """The episodes of one recording, part by part: each has its own axis of time."""
     task = path.resolve().parent.name if settings.task_from_folder else settings.task
-    method = settings.episodes or _method(bag, settings, task)
-    ticks = _ticks(bag, contract) if settings.actions == TICK_ACTIONS else None
-    wanted, marking = _wanted(bag, contract, settings, task, method, ticks)
+    method = method_of(bag, settings, task)
     topics = {
-        *wanted.handlers,
-        *(wanted.names.recorded(bag, s.topic) for s in contract.require_binding().observation_streams),
+        *wanted(bag, contract, settings, task, method, None)[0].handlers,
+        *(settings.names.recorded(bag, s.topic) for s in contract.require_binding().observation_streams),
     }
     counts = [bag.topics[topic].count for topic in topics if topic in bag.topics]
-    extracted = extract(bag, contract, wanted, progress(bag.name, None if None in counts else sum(counts)))
-    warnings = [f"{bag.name}: {note}" for note in extracted.notes]
-    clock = ticks[1].clock if ticks else pacing(bag.name, contract, extracted.observation)
-    _require_rate(bag.name, contract, clock, settings, warnings)
-    for series in extracted.command:
-        if clock.by_header and series.by_header and not one_clock(series, clock):
-            text = f"found stamps of another clock than {clock.label}'s"
-            warnings.append(f"{bag.name}: {series.label}: {text}; its commands count by when they were recorded")
-    sources = marks.sources_of(contract, settings.observed) if settings.actions == OBSERVED else None
-    commands = extracted.command
-    if sources is not None:
-        commands = marks.observed_commands(contract, extracted.observation, sources)
-    spans = _spans(bag, contract, settings, method, marking, extracted, commands, task, several)
-    marks.require_tasks([span for span in spans if not span.left_out], bag.name)
-    first_ns = bag.start_ns if bag.start_ns is not None else extracted.first_ns
-    made = _Made(
-        bag.name, contract, settings, extracted, commands, sources, clock, ticks[1] if ticks else None, first_ns
-    )
-    result = _Imported([], [], [], warnings)
-    for part, members in (("observation", extracted.observation), ("command", extracted.command)):
-        result.streams += [StreamReport.of(bag.name, each, part) for each in members]
-    for span in spans:
-        made.add(span, result)
+    tell = progress(bag.name, None if None in counts else sum(counts))
+    result = _Imported(warnings=_several_publishers(bag, contract, settings))
+    table = None
+    if method not in ("", *marks.METHODS) and len(bag.parts) == 1:
+        table = marks.table_spans(Path(method), bag.name, bag.origin_ns or 0, several)
+    listed: dict[Span, bool] = {}  # by spans of a table, whether any part was recorded then
+    named = any(part.name != bag.name for part in bag.parts)
+    for part in bag.parts:
+        if method not in ("", *marks.METHODS) and len(bag.parts) > 1:
+            spans = marks.table_spans(Path(method), part.name, part.origin_ns or 0, several or named)
+            listed = dict.fromkeys(spans, False) | listed
+            table = [each for each in spans if each.start_ns <= (part.end_ns or 0) and each.end_ns >= part.start_ns]
+        try:
+            _import_part(part, contract, settings, task, method, table, tell, tally, result)
+        except NothingFoundError as error:
+            if len(bag.parts) == 1:
+                raise
+            result.reports.append(EpisodeReport(task, ", ".join(each.name for each in part.files), 0, 0.0, None,
+                                                str(error), []))  # fmt: skip
+        listed.update(dict.fromkeys(table or (), True))
+    for each in [span for span, is_there in listed.items() if not is_there]:
+        start_s, end_s = (1e-9 * (at_ns - (bag.origin_ns or 0)) for at_ns in (each.start_ns, each.end_ns))
+        source = f"{bag.name}, {start_s:.2f} to {end_s:.2f} s"
+        result.reports.append(EpisodeReport(each.task, source, 0, 0.0, each.success, "nothing was recorded in it", []))
     return result
 
 
-def _method(bag, settings: Settings, task: str) -> str:
-    """How episodes are found where nobody said: by marks where the recording has some."""
-    if settings.marker:
-        return ""
-    if marks.of_type(bag, MARKER):
-        return MARKS
-    if marks.event_topics(bag):
-        return SERVICES
-    if task:
-        return WHOLE
-    raise DatasetError(
-        f"{bag.name}: found no marks of episodes, expected --task NAME for the whole recording, --episodes gaps, "
-        "--episodes FILE.csv, or --marker TOPIC"
-    )
+def _several_publishers(bag, contract: Contract, settings: Settings) -> list[str]:
+    """Sentences on topics of commands that several published: what one said is no answer to what another saw."""
+    if settings.actions != BOUND:
+        return []
+    streams, others = command_streams(bag, contract, settings)
+    names = [others.get(each.topic) or settings.names.recorded(bag, each.topic) for each in streams]
+    several = [bag.topics[name] for name in dict.fromkeys(names) if name in bag.topics]
+    return [
+        f"{bag.name}: {each.name}: {each.publishers} publishers offered it while it was recorded; rows have the "
+        "commands of all of them"
+        for each in several
+        if each.publishers > 1
+    ]
 
 
-def _ticks(bag, contract: Contract) -> tuple[str, Ticks]:
-    topics = marks.of_type(bag, TICK)
-    if len(topics) != 1:
-        found = " and ".join(topics) or "no topic of ticks"
-        raise DatasetError(f"{bag.name}: found {found}, expected one of type {TICK} for --actions tick")
-    stale = min(stream.stale_after_s for stream in contract.require_binding().observation_streams)
-    return topics[0], Ticks(contract, topics[0], stale)
-
-
-def _wanted(bag, contract: Contract, settings: Settings, task: str, method, ticks):
-    """What to read, and who learns from it where episodes are."""
-    handlers: dict[str, Handler] = {}
-    marking: marks.Switch | marks.Markers | None = None
-    if settings.marker:
-        topic = settings.names.recorded(bag, settings.marker)
-        if topic not in bag.topics:
-            require_topic(bag, topic, "std_msgs/msg/String, Bool or Int", "--marker")
-        marking = marks.Switch(topic, bag.topics[topic].type, task)
-        handlers[topic] = marking.take
-    elif method in (MARKS, SERVICES):
-        marking = marker = marks.Markers(task)
-        topics = marks.of_type(bag, MARKER) if method == MARKS else marks.event_topics(bag)
-        if not topics:
-            expected = MARKER if method == MARKS else "events of lwd_msgs/srv/StartEpisode"
-            raise DatasetError(f"{bag.name}: found no {method} of episodes, expected a topic of {expected}")
-        handlers.update(dict.fromkeys(topics, marker.take if method == MARKS else marker.take_event))
-    if ticks is not None:
-        handlers[ticks[0]] = ticks[1].take
-    commands: list[Stream] = []
-    others: dict[str, str] = {}
-    if settings.actions == BOUND:
-        commands, others = _command_streams(bag, contract, settings)
-    wanted = Wanted(settings.names, ticks is None, commands, others, settings.held_s, handlers)
-    return wanted, marking
-
-
-def _command_streams(bag, contract: Contract, settings: Settings) -> tuple[list[Stream], dict[str, str]]:
-    """The streams to read as commands, and topics that replace theirs.
-
-    Another topic of the bound type is read by the bound fields. One of the type in which the robot tells the scalars
-    that the commands target is read as that: a leader arm tells its joints as the follower does.
-    """
-    binding, streams, topics = contract.require_binding(), [], {}
-    bound = {stream.topic: stream for stream in binding.command_streams}
-    for name in settings.command_topics:
-        if name not in bound:
-            raise DatasetError(f"--command-topic: found '{name}', expected a command topic: {', '.join(bound)}")
-    for stream in binding.command_streams:
-        if stream.topic not in settings.command_topics:
-            streams.append(stream)
+def _import_part(part, contract: Contract, settings: Settings, task, method, table, tell, tally, result) -> None:
+    """The episodes of one axis of time go to `result`, figures of its streams to `tally`."""
+    ticks = ticks_of(part, contract, settings) if settings.actions == TICK_ACTIONS else None
+    asked, marking = wanted(part, contract, settings, task, method, ticks)
+    extracted = extract(part, contract, asked, tell)
+    result.warnings += [f"{part.name}: {note}" for note in extracted.notes]
+    sources = marks.sources_of(contract, settings.observed) if settings.actions == OBSERVED else None
+    spans = table
+    if marking is not None:
+        spans = marking.finish(extracted.last_ns)
+        result.warnings += [f"{part.name}: {note}" for note in marking.notes if note not in "".join(result.warnings)]
+    elif method == WHOLE:
+        spans = [Span(task, extracted.first_ns, extracted.last_ns)]
+    elif method == GAPS:
+        commands = extracted.command
+        if sources is not None:
+            commands = marks.observed_commands(contract, extracted.observation, sources)
+        spans = _moving(part, contract, settings, commands, task)
+    assert spans is not None
+    marks.require_tasks([span for span in spans if not span.left_out], part.name)
+    left: list[tuple[Extracted, DatasetError]] = []
+    makers: list[tuple[Extracted, Maker]] = []
+    cut = segments(part.name, contract, extracted)
+    for segment in cut:
+        try:
+            maker = _maker(part, contract, settings, segment, sources, ticks[1] if ticks else None, result.warnings)
+        except DatasetError as error:
+            if len(cut) == 1 or (segment is cut[-1] and not makers):
+                raise
+            left.append((segment, error))
             continue
-        topic = settings.names.recorded(bag, settings.command_topics[stream.topic])
-        kind = bag.topics[topic].type if topic in bag.topics else ""
-        if kind in ("", stream.type):
-            streams.append(stream)
-            topics[stream.topic] = topic
+        makers.append((segment, maker))
+    for segment in cut[:-1]:
+        at_s = 1e-9 * (segment.last_ns - (part.origin_ns or 0))
+        result.warnings.append(f"{part.name}: {segment.cut} after {at_s:.2f} s; episodes are cut there")
+    for span in spans:
+        inside = [(seg, maker) for seg, maker in makers if seg.first_ns <= span.end_ns and seg.last_ns >= span.start_ns]
+        if span.left_out or not inside:
+            (makers[0] if not inside else inside[0])[1].add(span)
             continue
-        streams.append(_leader(contract, stream, topic, kind))
-    return streams, topics
+        for segment, maker in inside:
+            maker.add(_clipped(span, segment) if len(cut) > 1 else span)
+    for segment, refused in left:
+        source = f"{part.name}, from {1e-9 * (segment.first_ns - (part.origin_ns or 0)):.2f} s"
+        result.reports.append(EpisodeReport(task, source, 0, 0.0, None, str(refused), []))
+    for segment, maker in makers:
+        result.reports += maker.made.reports
+        result.episodes += maker.made.episodes
+        tally.add(segment, maker.clock, maker.made)
 
 
-def _leader(contract: Contract, stream: Stream, topic: str, kind: str) -> Stream:
-    """A command stream read from a topic that tells places as the robot's own does; raises DatasetError."""
-    sources = marks.sources_of(replace(contract, command=tuple(contract.command[i] for i in stream.indices)), {})
-    targets = [contract.observation_names[sources[place]] for place in range(len(stream.indices))]
-    for observed in contract.require_binding().observation_streams:
-        if observed.type == kind and all(target in observed.names for target in targets):
-            by_name = {name: each for name, _, each in observed.entries}
-            fields = tuple(by_name[target] for target in targets if target in by_name)
-            if len(fields) == len(targets):
-                return with_fields(observed, topic, names=stream.names, indices=stream.indices, fields=fields)
-    raise DatasetError(
-        f"--command-topic: {topic} was recorded as {kind}, expected {stream.type}, or the type of the one observation "
-        f"stream that carries {', '.join(targets)}"
-    )
+def _clipped(span: Span, segment: Extracted) -> Span:
+    """What of a span is in a segment."""
+    start_ns, end_ns = max(span.start_ns, segment.first_ns), min(span.end_ns, segment.last_ns)
+    said = f"cut: {segment.cut}" if end_ns < span.end_ns else span.said
+    return replace(span, start_ns=start_ns, end_ns=end_ns, said=said)
+
+
+def _maker(part, contract: Contract, settings: Settings, segment: Extracted, sources, ticks, warnings) -> Maker:
+    """What makes episodes of a segment; raises DatasetError where its clocks or its rate do not fit."""
+    for series in [*segment.observation, *segment.command]:
+        if not len(series.stamps_ns):
+            raise NothingFoundError(f"{part.name}: {series.label}: found no usable message, expected some")
+    clock = ticks.clock if ticks else pacing(part.name, contract, segment.observation)
+    _require_rate(part.name, contract, clock, settings, warnings)
+    commands = segment.command
+    if sources is not None:
+        commands = marks.observed_commands(contract, segment.observation, sources)
+    origin_ns = segment.first_ns if part.origin_ns is None else part.origin_ns
+    return Maker(part.name, contract, settings, segment.observation, commands, sources, clock, ticks, origin_ns)
+
+
+def _moving(part, contract: Contract, settings: Settings, commands, task: str) -> list[Span]:
+    """The spans of --episodes gaps; DatasetError where nothing moves."""
+    if not commands:
+        raise DatasetError("--episodes gaps: found no command series, expected --actions bound or observed")
+    spans = marks.moving_spans(contract, commands, task, settings.rest_s, settings.rest_threshold)
+    if not spans:
+        raise NothingFoundError(f"{part.name}: found no command that moves, expected one for --episodes gaps")
+    return spans
 
 
 def _require_rate(where: str, contract: Contract, clock: Clock, settings: Settings, warnings: list[str]) -> None:
@@ -251,144 +232,20 @@ def _require_rate(where: str, contract: Contract, clock: Clock, settings: Settin
             f"{where}: {sentence}, expected rates that are closer: another period_s in the contract, another first "
             "stream under sync: latest, or --any-rate"
         )
-    if sentence:
+    if sentence and sentence not in " ".join(warnings):
         repeated = ": rows repeat what was observed" if clock.rate_hz * contract.period_s < 1 else ""
         warnings.append(f"{where}: {sentence}; it is resampled{repeated}")
 
 
-def _spans(bag, contract, settings, method, marking, extracted: Extracted, commands, task, several) -> list[Span]:
-    first_ns = bag.start_ns if bag.start_ns is not None else extracted.first_ns
-    if marking is not None:
-        return marking.finish(extracted.last_ns)
-    if method == GAPS:
-        spans = marks.moving_spans(contract, commands, task, settings.rest_s, settings.rest_threshold)
-        if not commands:
-            raise DatasetError("--episodes gaps: found no command series, expected --actions bound or observed")
-        if not spans:
-            raise DatasetError(f"{bag.name}: found no command that moves, expected one for --episodes gaps")
-        return spans
-    if method == WHOLE:
-        return [Span(task, extracted.first_ns, extracted.last_ns)]
-    return marks.table_spans(Path(method), bag.name, first_ns, several)
-
-
-@dataclass
-class _Made:
-    """Turns spans of one recording into episodes."""
-
-    where: str
-    contract: Contract
-    settings: Settings
-    extracted: Extracted
-    commands: list[Series]
-    sources: dict[int, int] | None
-    clock: Clock
-    ticks: Ticks | None
-    first_ns: int
-
-    def add(self, span: Span, result: _Imported) -> None:
-        """The episodes of one span, and what is said of it, go to `result`."""
-        why = span.left_out
-        if not why and span.success is False and not self.settings.keep_failed:
-            why = "failed; --keep-failed imports it"
-        found = None if why else self._rows(span)
-        if not why and found is None:
-            why = f"nothing of {self.clock.label} was recorded in it"
-        if found is None:
-            result.reports.append(self._report(span, why=why))
-            return
-        table, actions, missing = found
-        usable = np.isfinite(table.observation).all(axis=1) & np.isfinite(actions).all(axis=1)
-        silent = np.where(table.silent != "", table.silent, missing)
-        cut = pieces(table, usable, silent, self.clock.label)
-        holes = [str(hole) for hole in cut.holes]
-        if holes and self.settings.holes == REFUSE:
-            raise DatasetError(
-                f"{self._source(span.start_ns, span.end_ns)}: found {'; '.join(holes)}, expected no hole under --holes "
-                "refuse; nothing was written"
-            )
-        if holes and self.settings.holes == DROP:
-            result.reports.append(self._report(span, why=f"left out for its holes: {'; '.join(holes)}"))
-            return
-        if not cut.slices:
-            label, ms = cut.late
-            result.reports.append(self._report(span, why=f"no row is whole: {ms:,.0f} ms without {label}"))
-            return
-        late, early = (
-            [f"{ms:,.0f} ms without {label} at its {side}"] if ms > 1.5e3 * self.contract.period_s else []
-            for side, (label, ms) in (("beginning", cut.late), ("end", cut.early))
-        )
-        least = max(2, round(self.settings.least_s / self.contract.period_s))
-        for number, part in enumerate(cut.slices):
-            length = part.stop - part.start
-            name = f"part {number + 1} of {len(cut.slices)}" if len(cut.slices) > 1 else ""
-            begin, end = int(table.log_ns[part.start]), int(table.log_ns[part.stop - 1])
-            is_last = number == len(cut.slices) - 1
-            said = [
-                name,
-                *([] if number else late),
-                *holes[max(number - 1, 0) : number + 1],
-                *(early if is_last else []),
-            ]
-            if length < least:
-                why = f"{length} rows are fewer than {least} (--least-s)"
-                result.reports.append(self._report(span, begin, end, length, why, said))
-                continue
-            missed = round(1e-9 * float(table.stamps_ns[part.stop - 1] - table.stamps_ns[part.start])
-                           / self.contract.period_s) + 1 - length  # fmt: skip
-            if missed > _MISSED_SHARE * length:
-                said.append(f"{missed} periods without a message of {self.clock.label}")
-            source = self._source(begin, end)
-            episode = Episode(table.observation[part].copy(), actions[part].copy(), 0, "", source)
-            result.episodes.append((span.task, episode))
-            result.reports.append(self._report(span, begin, end, length, "", said))
-
-    def _rows(self, span: Span) -> tuple[Rows, np.ndarray, np.ndarray] | None:
-        """(rows, actions float64 [T, commands] with NaN where there is none, who was missing there)."""
-        if self.ticks is not None:
-            found = self.ticks.rows(span.start_ns, span.end_ns)
-            return None if found is None else (*found, np.full(len(found[1]), "", dtype=object))
-        table = rows(self.contract, self.extracted.observation, self.clock, span.start_ns, span.end_ns)
-        if table is None:
-            return None
-        actions = np.full((len(table.stamps_ns), len(self.contract.command)), np.nan)
-        missing = np.full(len(table.stamps_ns), "", dtype=object)
-        if self.sources is not None:
-            return self._following(table, actions, missing)
-        for series in self.commands:
-            values, fresh = answers(self.contract, series, self.clock, table)
-            actions[:, list(series.indices)] = np.where(fresh[:, None], values, np.nan)
-            missing[~fresh & (missing == "")] = f"the command {series.label}"
-        return table, actions, missing
-
-    def _following(self, table: Rows, actions: np.ndarray, missing: np.ndarray):
-        """Actions are what was measured one period later; the last row has none."""
-        assert self.sources is not None
-        for command, observed in self.sources.items():
-            actions[:-1, command] = table.observation[1:, observed]
-        missing[:-1] = table.silent[1:]
-        whole = slice(0, len(actions) - 1)
-        far = np.diff(table.stamps_ns, append=table.stamps_ns[-1]) > 1e9 * _LATER_PERIODS * self.contract.period_s
-        before_break = np.append(table.breaks[1:], False) | far
-        actions[before_break] = np.nan
-        missing[before_break] = self.clock.label
-        parts = (table.stamps_ns, table.log_ns, table.observation, table.silent, table.breaks)
-        if len(actions) < 2:
-            return None
-        return Rows(*(part[whole] for part in parts)), actions[whole], missing[whole]
-
-    def _source(self, start_ns: int, end_ns: int) -> str:
-        start_s, end_s = (1e-9 * (each - self.first_ns) for each in (start_ns, end_ns))
-        return f"{self.where}, {start_s:.2f} to {end_s:.2f} s"
-
-    def _report(self, span: Span, begin=None, end=None, length=0, why="", said=()) -> EpisodeReport:
-        begin, end = (span.start_ns if begin is None else begin), (span.end_ns if end is None else end)
-        return EpisodeReport(
-            span.task,
-            self._source(begin, end),
-            length,
-            round(length * self.contract.period_s, 6),
-            span.success,
-            why,
-            [each for each in said if each],
-        )
+def refusal(bag, contract: Contract, names: Names) -> str:
+    """Why `lwd import-bag` would not read this recording's streams, one sentence; "" where it would."""
+    settings = Settings(task="any", names=names)
+    try:
+        commands, others = command_streams(bag, contract, settings)
+        for part in bag.parts:
+            extracted = extract(part, contract, Wanted(names, True, commands, others))
+            for segment in segments(part.name, contract, extracted):
+                _maker(part, contract, settings, segment, None, None, [])
+    except LwdError as error:
+        return str(error)
+    return ""

@@ -14,6 +14,7 @@ _SPIKE = 20.0  # times the usual step, there and back again, and ...
 _SPIKE_RANGE = 0.05  # ... at least so much of the limits' range
 _DEGREES_TURN = 2 * math.pi
 _PERCENT = 100.0
+_WRAP = 0.75  # of a turn: what an angle jumps by at least where it is counted from -pi to pi, or from 0 to 2 pi
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Scalar:
     """One scalar over all imported episodes.
 
     `outside` is the share of values outside its limits, `clipped` that of commands that were clipped to them, `spikes`
-    the number of single values far from both neighbours, `doubt` a sentence or "".
+    the number of single values far from both neighbours, `jumps` the share of a command's steps that are larger than
+    its slew allows in a period, `wraps` how often an angle jumps by about a turn, `doubt` a sentence or "".
     """
 
     kind: str
@@ -33,6 +35,8 @@ class Scalar:
     outside: float
     clipped: float
     spikes: int
+    jumps: float
+    wraps: int
     still: bool
     doubt: str
 
@@ -46,17 +50,19 @@ def scalars(contract: Contract, episodes: Sequence[Episode], clipped: np.ndarray
     observed = [episode.observation for episode in episodes]
     commanded = [episode.action for episode in episodes]
     result = [
-        _scalar("observation", each, [rows[:, place] for rows in observed], 0.0)
+        _scalar("observation", each, [rows[:, place] for rows in observed], 0.0, contract.period_s)
         for place, each in enumerate(contract.observation)
         if place != contract.age_place
     ]
     return result + [
-        _scalar("command", each, [rows[:, place] for rows in commanded], float(clipped[place]))
+        _scalar("command", each, [rows[:, place] for rows in commanded], float(clipped[place]), contract.period_s)
         for place, each in enumerate(contract.command)
     ]
 
 
-def _scalar(kind: str, each: ObservationScalar | CommandScalar, parts: list[np.ndarray], clipped: float) -> Scalar:
+def _scalar(
+    kind: str, each: ObservationScalar | CommandScalar, parts: list[np.ndarray], clipped: float, period_s: float
+) -> Scalar:
     values = np.concatenate(parts)
     low, high = float(values.min()), float(values.max())
     outside = float(((values < each.minimum) | (values > each.maximum)).mean())
@@ -70,6 +76,8 @@ def _scalar(kind: str, each: ObservationScalar | CommandScalar, parts: list[np.n
         outside,
         clipped,
         sum(_spikes(part, each.maximum - each.minimum) for part in parts),
+        _jumps(each, parts, period_s) if isinstance(each, CommandScalar) else 0.0,
+        sum(_wraps(each.unit, part) for part in parts),
         low == high,
         doubt_of(each.unit, each.minimum, each.maximum, low, high),
     )
@@ -82,6 +90,43 @@ def _spikes(values: np.ndarray, span: float) -> int:
     large = max(_SPIKE * float(np.median(np.abs(steps))), _SPIKE_RANGE * span)
     back = (np.abs(steps[:-1]) > large) & (np.abs(steps[1:]) > large) & (steps[:-1] * steps[1:] < 0)
     return int(back.sum())
+
+
+def _jumps(each: CommandScalar, parts: list[np.ndarray], period_s: float) -> float:
+    steps = np.abs(np.concatenate([np.diff(part) for part in parts]))
+    slack = _ROUNDING * (each.maximum - each.minimum)
+    return float((steps > each.slew_per_s * period_s + slack).mean()) if steps.size else 0.0
+
+
+def _wraps(unit: str, values: np.ndarray) -> int:
+    """How often an angle jumps by about a turn between two rows."""
+    steps = np.abs(np.diff(values))
+    return (
+        int(((steps > _WRAP * _DEGREES_TURN) & (steps < (2.0 - _WRAP) * _DEGREES_TURN)).sum()) if unit == "rad" else 0
+    )
+
+
+_TURNS = "observe its sine and cosine instead (`function: sin`, `function: cos`)"
+
+
+def wrap_of(each: Scalar) -> str:
+    """A sentence on an angle that jumps by a turn; ""."""
+    if not each.wraps:
+        return ""
+    where = "" if each.kind == "observation" else ", and command what does not wrap, such as a velocity"
+    return f"{each.name}: {each.wraps} steps of about a turn: an angle that wraps; {_TURNS}{where}"
+
+
+def require_no_wrap(contract: Contract, episodes: dict[str, list[Episode]]) -> None:
+    """Refuse measured angles as commands where they jump by a turn, for a robot would turn back; DatasetError."""
+    for place, scalar in enumerate(contract.command):
+        count = sum(_wraps(scalar.unit, each.action[:, place]) for members in episodes.values() for each in members)
+        if count:
+            raise DatasetError(
+                f"{scalar.name}: found {count} steps of about a turn in what was measured, expected an angle that does "
+                f"not wrap under --actions observed: {_TURNS} and command what does not wrap, such as a velocity; "
+                "nothing was written"
+            )
 
 
 def doubt_of(unit: str, minimum: float, maximum: float, low: float, high: float) -> str:

@@ -7,15 +7,19 @@ from pathlib import Path
 from lwd_ros.contract import Contract
 from lwd_ros.contract.contract import vector_name
 from lwd_ros.dataset.demonstrations import Episode
-from lwd_ros.dataset.importing.quality import Scalar
-from lwd_ros.dataset.importing.series import Series
+from lwd_ros.dataset.importing.quality import Scalar, wrap_of
 
 _LISTED = 40  # episodes that the text lists one by one; the JSON has them all
 
 
 @dataclass(frozen=True)
 class StreamReport:
-    """One stream of one recording."""
+    """One stream of one recording.
+
+    `longest_gap_ms` is that within imported episodes. `ahead_ms` is by how much its header stamps are ahead of the
+    pacing stream's, against the recorder's clock, None without headers. `age_ms` is the median age of what rows have of
+    an observation, `delay_ms` the median time from a row's recording to that of the command that answers it.
+    """
 
     recording: str
     part: str
@@ -24,15 +28,11 @@ class StreamReport:
     rate_hz: float
     longest_gap_ms: float
     stamps: str
+    ahead_ms: float | None
+    age_ms: float | None
+    delay_ms: float | None
     left_out: int
     why: str
-
-    @classmethod
-    def of(cls, recording: str, series: Series, part: str) -> "StreamReport":
-        """What is said of a series."""
-        stamps = "none" if series.timeless else "header" if series.by_header else "arrival"
-        gap, rate = round(series.longest_gap_ms, 1), round(series.rate_hz, 3)
-        return cls(recording, part, series.label, len(series.stamps_ns), rate, gap, stamps, series.left_out, series.why)
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,18 @@ class Report:
             for each in self.scalars
             if each.outside and not each.doubt
         ]
-        return list(dict.fromkeys([*problems, *self.warnings, *left_out, *doubts, *outside]))
+        wraps = [sentence for each in self.scalars if (sentence := wrap_of(each))]
+        return list(dict.fromkeys([*problems, *self.warnings, *left_out, *doubts, *wraps, *outside]))
 
     def text(self) -> Iterator[str]:
         """Lines for a terminal."""
         names = len({each.recording for each in self.streams}) > 1
         yield from _table(
-            ("stream", "messages", "Hz", "longest gap ms", "stamps", "left out"),
+            ("stream", "messages", "Hz", "longest gap ms", "stamps", "ahead ms", "age or delay ms", "left out"),
             [
                 (f"{each.recording} {each.label}" if names else each.label, f"{each.messages:,}",
-                 f"{each.rate_hz:.4g}", f"{each.longest_gap_ms:,.0f}", each.stamps, f"{each.left_out:,}")
+                 f"{each.rate_hz:.4g}", f"{each.longest_gap_ms:,.0f}", each.stamps, _ms(each.ahead_ms),
+                 _ms(each.age_ms if each.part == "observation" else each.delay_ms), f"{each.left_out:,}")
                 for each in self.streams[:_LISTED]
             ],
         )  # fmt: skip
@@ -154,9 +156,15 @@ def _vectors_as_one(members: list[Scalar]) -> Iterator[Scalar]:
             maximum=max(each.maximum for each in parts),
             outside=sum(each.outside for each in parts) / len(parts),
             spikes=sum(each.spikes for each in parts),
+            jumps=max(each.jumps for each in parts),
+            wraps=sum(each.wraps for each in parts),
             still=all(each.still for each in parts),
             doubt=next((each.doubt for each in parts if each.doubt), ""),
         )
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _remarks(each: Scalar) -> str:
@@ -167,6 +175,8 @@ def _remarks(each: Scalar) -> str:
         remarks.append(f"{100 * each.clipped:.3g} % clipped")
     if each.spikes:
         remarks.append(f"{each.spikes} spikes")
+    if each.jumps:
+        remarks.append(f"{100 * each.jumps:.3g} % beyond its slew")
     if each.still:
         remarks.append("never moves")
     if each.doubt:

@@ -12,15 +12,20 @@ import numpy as np
 from lwd_ros.contract import Contract
 from lwd_ros.contract.frames import GAP_PERIODS
 from lwd_ros.dataset.demonstrations import DatasetError
-from lwd_ros.dataset.importing.series import CLOCKS_APART_S, STAMP_ARRIVAL, Series, apart_s, log_of
+from lwd_ros.dataset.importing.extraction import Extracted
+from lwd_ros.dataset.importing.series import CLOCKS_APART_S, STAMP_ARRIVAL, Series, apart_s, log_of, ordered, shifts
 
 RATE_SHARE = 0.1
 """A recorded rate that differs from the contract's by more is resampled, and said."""
+
+IRREGULAR_SHARE, IRREGULAR_STEP = 0.05, 0.5
+"""Of more steps than this share that differ from the period by more than this part of it, a regular grid is made."""
 
 SLOWER, FASTER = 3.0, 25.0
 """How many times slower or faster than the contract's period a pacing stream may run before an import is refused."""
 
 _EXACT_SHARE = 0.5  # commands that carry the stamps of observations are a controller's; a demonstrator's never do
+_MERGED_NS = 1_000_000_000  # streams that step within this time do so for one clock; what is between is left out
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,54 @@ class Rows:
     observation: np.ndarray
     silent: np.ndarray
     breaks: np.ndarray
+    ages_s: np.ndarray
+
+    def part(self, which: slice) -> "Rows":
+        """Some rows."""
+        return Rows(
+            self.stamps_ns[which],
+            self.log_ns[which],
+            self.observation[which],
+            self.silent[which],
+            self.breaks[which],
+            self.ages_s[which],
+        )
+
+
+def segments(where: str, contract: Contract, found: Extracted) -> list[Extracted]:
+    """A recording without the steps of its clocks: cut where the header stamps of any observation step.
+
+    The observations of each are in the order of their stamps; late messages are left out under `sync: latest`, as the
+    controller does, and find their place under `same_stamp`. Raises DatasetError where a clock steps all the time.
+    """
+    steps = sorted(
+        (shift for series in found.observation for shift in shifts(where, series)), key=lambda each: each.log_ns
+    )
+    bounds: list[list] = []  # the last log time before, the first after, why
+    for step in steps:
+        if bounds and step.log_ns - bounds[-1][1] <= _MERGED_NS:
+            bounds[-1][1] = step.log_ns
+            bounds[-1][2] += f" and {step}" if str(step) not in bounds[-1][2] else ""
+        else:
+            bounds.append([step.before_ns, step.log_ns, str(step)])
+    result, first_ns = [], found.first_ns
+    late = contract.require_binding().sync == "latest"
+    for before_ns, after_ns, why in [*bounds, [found.last_ns, 0, ""]]:
+        observation = [ordered(each.between(first_ns, before_ns), late) for each in found.observation]
+        answered_ns = after_ns - 1 if after_ns else before_ns  # the last row is answered after it was recorded
+        commands = [each.between(first_ns, answered_ns) for each in found.command]
+        result.append(Extracted(observation, commands, first_ns, before_ns, found.notes, why))
+        first_ns = after_ns
+        found = _counted(found)
+    return result
+
+
+def _counted(found: Extracted) -> Extracted:
+    """The same, without messages that were left out: they were counted with the first segment."""
+    observation, command = (
+        [replace(each, left_out=0, why="") for each in members] for members in (found.observation, found.command)
+    )
+    return replace(found, observation=observation, command=command)
 
 
 def pacing(where: str, contract: Contract, observation: list[Series]) -> Clock:
@@ -83,11 +136,13 @@ def pacing(where: str, contract: Contract, observation: list[Series]) -> Clock:
             "same_stamp; where they are not measured together, write `sync: latest` in the contract"
         )
     logs = np.max([_at(series, common)[1] for series in observation if not series.timeless], axis=0)
+    in_time = logs <= np.minimum.accumulate(logs[::-1])[::-1]  # a newer one that is whole before it takes its place
+    common, logs = common[in_time], logs[in_time]
     steps = np.diff(common)
     rate = 1e9 / float(np.median(steps)) if steps.size else 0.0
     stale = min(series.stale_after_s for series in observation)
     label = " and ".join(series.label for series in observation[:2]) + (" and others" if len(observation) > 2 else "")
-    return Clock(label, common, np.maximum.accumulate(logs), first.by_header, stale, rate)
+    return Clock(label, common, logs, first.by_header, stale, rate)
 
 
 def _at(series: Series, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +154,15 @@ def _at(series: Series, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def rate_problem(contract: Contract, clock: Clock) -> tuple[str, bool]:
     """(sentence, whether the import should be refused) on the pacing stream's rate; ("", False) where it fits."""
     wanted = 1.0 / contract.period_s
-    if not clock.rate_hz or abs(clock.rate_hz - wanted) <= RATE_SHARE * wanted:
+    if not clock.rate_hz:
         return "", False
+    if abs(clock.rate_hz - wanted) <= RATE_SHARE * wanted:
+        steps = np.diff(np.unique(clock.stamps_ns)) * 1e-9
+        share = float((np.abs(steps - contract.period_s) > IRREGULAR_STEP * contract.period_s).mean())
+        if share <= IRREGULAR_SHARE:
+            return "", False
+        low, high = (1e3 * contract.period_s * (1.0 + sign * IRREGULAR_STEP) for sign in (-1, 1))
+        return f"{clock.label}: {100 * share:.3g} % of its steps are outside {low:.4g} to {high:.4g} ms", False
     sentence = f"{clock.label} was recorded at {clock.rate_hz:.3g} Hz, the contract runs at {wanted:.3g} Hz"
     refused = clock.rate_hz * SLOWER < wanted or clock.rate_hz > FASTER * wanted
     return sentence, refused
@@ -110,16 +172,18 @@ def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: 
     """Rows of what was recorded from `start_ns` to `end_ns` (recorder's clock); None where nothing paced.
 
     The pacing stream's stamps are the rows where it runs at the contract's rate, else a grid from its first stamp on.
-    As for a controller, rows that are `GAP_PERIODS` apart do not belong together.
+    As for a controller, rows that are `GAP_PERIODS` apart do not belong together, and under `sync: latest` a message of
+    another stream counts for a row only if it had been recorded by then.
     """
-    first, last = np.searchsorted(clock.log_ns, start_ns, "left"), np.searchsorted(clock.log_ns, end_ns, "right")
-    stamps, logs = clock.stamps_ns[first:last], clock.log_ns[first:last]
+    inside = (clock.log_ns >= start_ns) & (clock.log_ns <= end_ns)
+    stamps, logs = clock.stamps_ns[inside], clock.log_ns[inside]
     if not len(stamps):
         return None
+    latest = contract.require_binding().sync == "latest"
     if rate_problem(contract, clock)[0]:
         count = int((stamps[-1] - stamps[0]) * 1e-9 / contract.period_s + 1e-6) + 1
         stamps = stamps[0] + np.round(np.arange(count) * (contract.period_s * 1e9)).astype(np.int64)
-        source = observation[0] if contract.require_binding().sync == "latest" else clock
+        source = observation[0] if latest else clock
         logs = log_of(source, stamps)  # type: ignore[arg-type]
         breaks = np.zeros(count, bool)
     else:
@@ -130,14 +194,29 @@ def rows(contract: Contract, observation: list[Series], clock: Clock, start_ns: 
     values = np.full((len(stamps), contract.frame_size), np.nan)
     if contract.age_place is not None:
         values[:, contract.age_place] = 0.0
-    silent = np.full(len(stamps), "", dtype=object)
-    for each in observation:
-        series = each if contract.require_binding().sync == "latest" else _complete(each, clock)
-        times = stamps if clock.by_header and series.by_header else logs
-        places, fresh = asof(series, series.clock(clock.by_header), times)
+    silent, ages = np.full(len(stamps), "", dtype=object), np.full((len(stamps), len(observation)), np.nan)
+    for number, each in enumerate(observation):
+        series = each if latest else _complete(each, clock)
+        by_header = clock.by_header and series.by_header
+        times = stamps if by_header else logs
+        if latest and number:
+            places, fresh = heard(series, series.clock(by_header), times, logs)
+        else:
+            places, fresh = asof(series, series.clock(by_header), times)
         values[:, list(series.indices)] = np.where(fresh[:, None], series.values[places], np.nan)
         silent[~fresh & (silent == "")] = series.label
-    return Rows(stamps, logs, values, silent, breaks)
+        if not series.timeless:
+            ages[:, number] = np.where(fresh, 1e-9 * (times - series.clock(by_header)[places]), np.nan)
+    return Rows(stamps, logs, values, silent, breaks, ages)
+
+
+def heard(series: Series, times_ns: np.ndarray, at_ns: np.ndarray, log_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `asof`, of the last message that was recorded by `log_ns`; its age is judged by `times_ns` and `at_ns`."""
+    places = np.searchsorted(series.log_ns, log_ns, side="right") - 1
+    if series.timeless:
+        return np.maximum(places, 0), np.ones(len(at_ns), bool)
+    known, places = places >= 0, np.maximum(places, 0)
+    return places, known & (at_ns - times_ns[places] <= round(1e9 * series.stale_after_s))
 
 
 def _complete(series: Series, clock: Clock) -> Series:
@@ -161,31 +240,48 @@ def asof(series: Series, times_ns: np.ndarray, at_ns: np.ndarray) -> tuple[np.nd
     return places, known & (at_ns - times_ns[places] <= round(1e9 * series.stale_after_s))
 
 
-def answers(contract: Contract, command: Series, clock: Clock, found: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """(values float64 [T, scalars], fresh [T]): the command that answered each row.
+def answers(
+    contract: Contract, command: Series, clock: Clock, found: Rows
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(values float64 [T, scalars], fresh [T], delays_s [answered]): the command that answered each row.
 
-    That is the one that carries the row's stamp, where commands carry the observations' stamps; else the first within
-    one period after it, a demonstrator's answer; else the last one before it, while it holds.
+    That is the one that carries the row's stamp, where commands carry the observations' stamps; else the first that was
+    recorded within one period after the row, a demonstrator's answer, for stamps of two machines are not compared; else
+    the last one before it, while it holds. A delay is the time from the recording of a row to that of its answer.
     """
-    by_header = clock.by_header and command.by_header and one_clock(command, clock)
-    times = command.clock(by_header)
-    at = found.stamps_ns if by_header else found.log_ns
-    after = np.searchsorted(times, at, side="left")
+    carried = carries(command, clock)
+    order = np.argsort(command.clock(carried), kind="stable")
+    times, logs = command.clock(carried)[order], command.log_ns[order]
+    at = found.stamps_ns if carried else found.log_ns
     before, fresh = asof(command, times, at)
+    if carried:
+        exact = (times[before] == at) & (np.searchsorted(times, at, side="right") > 0)
+        delays = 1e-9 * (logs[before] - found.log_ns)[exact]
+        return command.values[order[before]], exact | fresh, delays
+    after = np.searchsorted(times, at, side="left")
     inside = np.minimum(after, len(times) - 1)
-    exact = (after < len(times)) & (times[inside] == at)
-    if by_header and np.isin(times, clock.stamps_ns).mean() >= _EXACT_SHARE:
-        places = np.where(exact, np.searchsorted(times, at, side="right") - 1, before)
-        return command.values[places], exact | fresh
     soon = (after < len(times)) & (times[inside] - at < round(1e9 * contract.period_s))
     places = np.where(soon, inside, before)
-    return command.values[places], soon | fresh
+    delays = 1e-9 * (times[inside] - at)[after < len(times)]
+    return command.values[order[places]], soon | fresh, delays
 
 
-def one_clock(command: Series, clock: Clock) -> bool:
-    """Whether a command's header stamps are of the clock that stamps the rows."""
-    pacing_series = Series(clock.label, (), clock.stamps_ns, clock.log_ns, np.empty((0, 0)), True)
-    return abs(apart_s(command, pacing_series)) <= CLOCKS_APART_S
+def carries(command: Series, clock: Clock) -> bool:
+    """Whether commands carry the stamps of the observations that they answer, and so were recorded after those."""
+    if not (clock.by_header and command.by_header and len(command.stamps_ns)):
+        return False
+    places = np.minimum(np.searchsorted(clock.stamps_ns, command.stamps_ns), len(clock.stamps_ns) - 1)
+    exact = clock.stamps_ns[places] == command.stamps_ns
+    if exact.mean() < _EXACT_SHARE:
+        return False
+    return float(np.median((command.log_ns - clock.log_ns[places])[exact])) >= 0.0
+
+
+def ahead_s(series: Series, clock: Clock) -> float | None:
+    """By how much header stamps are ahead of the pacing stream's, s, against the recorder's clock; None without."""
+    if not (clock.by_header and series.by_header and len(series.stamps_ns)) or series.timeless:
+        return None
+    return apart_s(series, Series(clock.label, (), clock.stamps_ns, clock.log_ns, np.empty((0, 0)), True))
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,12 @@ class Ticks:
         if not chosen:
             return None
         stamps, logs = (np.array([row[part] for row in chosen], dtype=np.int64) for part in (0, 1))
-        breaks = np.abs(np.diff(stamps, prepend=stamps[0])) > 1e9 * self._stale_after_s
+        steps = np.diff(stamps, prepend=stamps[0])
+        breaks = (steps > 1e9 * self._stale_after_s) | (steps < 0)  # a clock that was set back begins anew
         silent = np.full(len(chosen), "", dtype=object)
         observation = np.array([row[2] for row in chosen])
-        return Rows(stamps, logs, observation, silent, breaks), np.array([row[3] for row in chosen])
+        ages = np.empty((len(chosen), 0))
+        return Rows(stamps, logs, observation, silent, breaks, ages), np.array([row[3] for row in chosen])
 
     @property
     def clock(self) -> Clock:

@@ -1,0 +1,71 @@
+"""Which files of a recording have a time of their own: an episode each of a recorder, whose simulator may restart."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lwd_ros.dataset.bags.records import BagError, Storage
+
+MARKER = "lwd_msgs/msg/EpisodeMarker"
+START = 0
+
+_EVENT_AT = 12  # of a marker in CDR: after its head of 4 bytes and its stamp of 8
+_SLACK_NS = 500_000_000  # between a file's first or last message and its mark: what waited in queues
+_OVERLAP_NS = 1_000_000_000  # files of one split recording overlap by less: queues are emptied into the next file
+_S = 1e-9
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One marker of a file: when it was recorded and what it says (EpisodeMarker.event)."""
+
+    log_ns: int
+    event: int
+
+    @classmethod
+    def of(cls, log_ns: int, raw: bytes) -> "Mark | None":
+        """From a serialised marker; None where it is cut off."""
+        return cls(log_ns, raw[_EVENT_AT]) if len(raw) > _EVENT_AT else None
+
+
+def own_axis(storage: Storage, marks: Sequence[Mark]) -> bool:
+    """Whether a file is one episode of a recorder: it begins with START and ends with that episode, or is torn."""
+    if not marks or marks[0].event != START or storage.start_ns is None or storage.end_ns is None:
+        return False
+    if sum(mark.event == START for mark in marks) > 1 or marks[0].log_ns - storage.start_ns > _SLACK_NS:
+        return False
+    return len(marks) == 1 or storage.end_ns - marks[-1].log_ns <= _SLACK_NS
+
+
+def overlap(storages: Sequence[Storage]) -> bool:
+    """Whether any of these files, in the order of their beginnings, share a time."""
+    return any(
+        a.end_ns is not None and b.start_ns is not None and b.start_ns <= a.end_ns for a, b in pairwise(storages)
+    )
+
+
+def require_apart(storages: Sequence[Storage], wanted: Set[str], latched: Set[str]) -> None:
+    """Refuse files that share topics and a time: two recordings, or one twice, would be mixed; BagError.
+
+    Args:
+        storages: in the order of their beginnings.
+        wanted: the topics that are read.
+        latched: those that each file may repeat.
+    """
+    timed = [each for each in storages if each.start_ns is not None and each.end_ns is not None]
+    topics = [{channel.topic for channel in each.channels if channel.count != 0} & wanted - latched for each in timed]
+    for place, first in enumerate(timed):
+        for second, theirs in zip(timed[place + 1 :], topics[place + 1 :], strict=True):
+            assert first.end_ns is not None and second.start_ns is not None and second.end_ns is not None
+            shared = sorted(topics[place] & theirs)
+            seconds = (min(first.end_ns, second.end_ns) - second.start_ns) * _S
+            if seconds < _OVERLAP_NS * _S:
+                if second.start_ns > first.end_ns:
+                    break
+                continue
+            if shared:
+                listed = ", ".join(shared[:5]) + (" and others" if len(shared) > 5 else "")
+                raise BagError(
+                    f"{first.name} and {second.name}: found {listed} in both, at the same {seconds:.3g} s of the "
+                    "recorder's clock, expected parts that follow one another; read each as a recording of its own"
+                )
