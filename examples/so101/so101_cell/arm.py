@@ -1,38 +1,46 @@
-"""A Gymnasium environment: six joint positions in and out, a block and a place for it on the table."""
+"""A Gymnasium environment: six joint positions in and out, a block on the table."""
 
 import mujoco
 import numpy as np
 from gymnasium import spaces
-from lerobot_env_so101 import SO101PickPlaceGymEnv
+from lerobot_env_so101 import GymRenderingSpec, SO101PickPlaceGymEnv
 from lerobot_env_so101.gripper import ctrl_to_normalized
 from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
 from lerobot_env_so101.scripted.pick_place import GRASP_HEIGHT
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-TASKS = ("reach", "pick", "place")
+TASKS = ("reach", "pick")
 PERIOD_S = 0.1
 
-START_RAD = 0.05
-"""A joint of the arm starts within so much of its home."""
+START_RAD = (0.3, 0.2, 0.2, 0.2, 0.3)
+"""A joint of the arm starts within so much of its home ..."""
+START_JAW_RAD = (0.0, 1.5)
+"""... and the jaws between nearly closed and wide open."""
+NEAR_M = 0.05
+"""As far as `block_near` tells."""
+HOVER_M = 0.04
+"""So far above where it grasps the block ..."""
 REACH_M = 0.010
-"""Reached: the point between the jaws is so near to where it grasps, the block untouched ..."""
-UNTOUCHED_M = 0.010
+"""... the point between the open jaws is, so exactly, where the block is reached ..."""
+UNTOUCHED_M = 0.005
+"""... and has not moved by more."""
 LIFT_M = 0.04
 """Picked: the block is so high above where it lay ..."""
 HELD_M = 0.03
 """... and so near to the point between the jaws ..."""
 STEADY_STEPS = 5
-"""... both for half a second. Placed: as `lerobot-env-so101` has it."""
+"""... both for half a second."""
 
 
 class Arm(SO101PickPlaceGymEnv):
     """The scene and physics of `SO101PickPlace-v0`; actions are targets of the joints' position servos, rad.
 
-    Observed are, as a robot would publish them: measured joints in rad, the point between the jaws, the block and the
-    place for it, all in m in the frame of the arm's base.
+    Observed are measured joints in rad, and in m the point between the jaws, where the block is from where they would
+    grasp it, and how high it is. What is near is told twice, the second time up to 5 cm: a policy's inputs are scaled by
+    how much they vary, and millimetres decide whether the jaws go round a block.
     """
 
-    def __init__(self, task: str = "place", render_mode: str = "rgb_array"):
+    def __init__(self, task: str = "pick", render_mode: str = "rgb_array"):
         if task not in TASKS:
             raise ValueError(f"task: found {task!r}, expected one of {', '.join(TASKS)}")
         super().__init__(
@@ -40,26 +48,28 @@ class Arm(SO101PickPlaceGymEnv):
             random_block_position=True,
             action_scale=DEFAULT_ACTION_SCALE,
             render_mode=render_mode,
+            render_spec=GymRenderingSpec(height=480, width=640),
         )
         self._task, self.dt = task, PERIOD_S
         self._ctrl_ids = np.array([self._model.actuator(name).id for name in JOINTS])
         self._qpos_ids = np.array([self._model.joint(name).qposadr[0] for name in JOINTS])
         low, high = self._model.actuator_ctrlrange[self._ctrl_ids].T
         self.action_space = spaces.Box(low.astype(np.float64), high.astype(np.float64), dtype=np.float64)
-        sizes = {"joints": 6, "grasp_point": 3, "block": 3, "place": 3}
+        sizes = {"joints": 6, "grasp_point": 3, "block": 3, "block_near": 3, "height": 1}
         self.observation_space = spaces.Dict(
             {name: spaces.Box(-np.inf, np.inf, (size,), dtype=np.float64) for name, size in sizes.items()}
         )
 
     def reset(self, seed=None, **kwargs):
-        """Block and place lie anywhere within reach; the arm starts near its home."""
+        """The block lies anywhere within reach; the arm starts near its home."""
         super().reset(seed=seed)
-        offset = self.np_random.uniform(-START_RAD, START_RAD, 5)
+        offset = np.array(START_RAD) * self.np_random.uniform(-1.0, 1.0, 5)
         self._data.qpos[self._qpos_ids[:5]] += offset
         self._data.ctrl[self._ctrl_ids[:5]] += offset
+        self._data.qpos[self._qpos_ids[5]] = self._data.ctrl[self._ctrl_ids[5]] = self.np_random.uniform(*START_JAW_RAD)
         mujoco.mj_forward(self._model, self._data)
         self._target_ee_pos = self.ik_point_pos
-        self._block_start, self._steady = self._block(), 0
+        self._block_start, self._steady = self.block(), 0
         return self._observation(), {}
 
     def step(self, action):
@@ -75,28 +85,34 @@ class Arm(SO101PickPlaceGymEnv):
         return self._result()
 
     def _result(self):
-        block = self._block()
-        self._was_carried = self._was_carried or bool(block[2] - self._z_init > 0.03)
+        block = self.block()
         lost = bool(np.any(np.abs(block[:2]) > [0.45, 0.25]) or block[2] < 0.0)
         done = self._is_done(block)
         return self._observation(), float(done), lost, False, {"succeed": done}
 
     def _is_done(self, block: np.ndarray) -> bool:
-        if self._task == "place":
-            return self._is_success()
         if self._task == "reach":
-            goal = block + np.array([0.0, 0.0, GRASP_HEIGHT])
-            opening = ctrl_to_normalized(self._data.qpos[self._qpos_ids[5]], self._model.actuator("gripper").ctrlrange)
+            goal = block + np.array([0.0, 0.0, GRASP_HEIGHT + HOVER_M])
             untouched = np.linalg.norm(block - self._block_start) < UNTOUCHED_M
-            good = bool(np.linalg.norm(self.ik_point_pos - goal) < REACH_M and untouched and opening > 0.5)
+            good = bool(np.linalg.norm(self.ik_point_pos - goal) < REACH_M and untouched and self.opening > 0.5)
         else:
-            lifted = block[2] - self._z_init > LIFT_M
-            good = bool(lifted and np.linalg.norm(self.ik_point_pos - block) < HELD_M)
+            good = bool(self.height > LIFT_M and np.linalg.norm(self.ik_point_pos - block) < HELD_M)
         self._steady = self._steady + 1 if good else 0
         return self._steady >= STEADY_STEPS
 
-    def _block(self) -> np.ndarray:
+    def block(self) -> np.ndarray:
+        """float64 [3], m: its middle."""
         return np.array(self._data.sensor("block_pos").data)
+
+    @property
+    def height(self) -> float:
+        """Of the block above where it lay, m."""
+        return float(self.block()[2] - self._z_init)
+
+    @property
+    def opening(self) -> float:
+        """Of the jaws as measured, 0 to 1."""
+        return float(ctrl_to_normalized(self._data.qpos[self._qpos_ids[5]], self._model.actuator("gripper").ctrlrange))
 
     @property
     def joints(self) -> np.ndarray:
@@ -109,9 +125,12 @@ class Arm(SO101PickPlaceGymEnv):
         return np.array(self._data.ctrl[self._ctrl_ids])
 
     def _observation(self) -> dict[str, np.ndarray]:
+        block, grasp = self.block(), np.array(self.ik_point_pos)
+        offset = block + [0.0, 0.0, GRASP_HEIGHT] - grasp
         return {
             "joints": self.joints,
-            "grasp_point": np.array(self.ik_point_pos),
-            "block": self._block(),
-            "place": self.goal_pos,
+            "grasp_point": grasp,
+            "block": offset,
+            "block_near": np.clip(offset, -NEAR_M, NEAR_M),
+            "height": np.array([self.height]),
         }

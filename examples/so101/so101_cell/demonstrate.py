@@ -2,7 +2,7 @@
 
     python -m so101_cell.demonstrate --episodes 50 --out so101_lerobot
 
-The hand is the scripted pick and place of `lerobot-env-so101`, slower or faster from one time to the next, and not
+The hand goes the way of the scripted pick of `lerobot-env-so101`, slower or faster from one time to the next, and not
 quite steady. It guides the point between the jaws; the file holds what a recording of a guided arm holds: measured
 joints, and as actions of the arm's joints where they were measured a period later. A button opens and closes the
 gripper: its action is what that commands.
@@ -16,49 +16,74 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lerobot_env_so101.scripted.pick_place import GRIPPER_CLOSED, GRIPPER_OPEN, Phase, PickPlaceController
+from lerobot_env_so101.scripted.pick_place import GRASP_HEIGHT, GRIPPER_CLOSED, GRIPPER_OPEN, LIFT_HEIGHT
 from tqdm import tqdm
 
-from so101_cell.arm import JOINTS, PERIOD_S, TASKS, Arm
+from so101_cell.arm import HOVER_M, JOINTS, PERIOD_S, TASKS, Arm
 
 TEXTS = {
-    "reach": "Move the open gripper around the block.",
+    "reach": "Hold the open gripper above the block.",
     "pick": "Pick up the block.",
-    "place": "Put the block onto its place.",
 }
-STATE = [*JOINTS, *(f"{name}_{axis}" for name in ("grasp_point", "block", "place") for axis in "xyz")]
+STATE = [
+    *JOINTS,
+    *(f"{name}_{axis}" for name in ("grasp_point", "block", "block_near") for axis in "xyz"),
+    "block_height",
+]
+KEYS = ("joints", "grasp_point", "block", "block_near", "height")
 ACTION = [f"{name}_target" for name in JOINTS]
 ROWS_AFTER_SUCCESS = 8
 _MOST_ROWS = 120
 _TREMBLE = 0.10  # deviation of the guiding hand, in shares of its largest speed
-_LAST = {"reach": Phase.CLOSE, "pick": Phase.TRAVERSE, "place": Phase.DONE}  # where the hand comes to rest
+CLEARANCE = np.array([0.0, -0.006, 0.0])
+"""The open jaws go down so much beside the block, m: the fixed one would land on it, and the other pushes it there."""
+_STEP_M = 0.025  # in a period, at most
+_HELD = 0.45  # opening, 0 to 1, at which the jaws press on the block or have nothing between them
 
 
 class Hand:
-    """Guides one episode."""
+    """Guides one episode: what it does next follows from what it sees, so that a policy without memory can learn it."""
 
     def __init__(self, task: str, seed: int):
-        self._task, self._script, self._rng = task, PickPlaceController(), np.random.default_rng([seed, 3])
-        self._speed, self._shake = self._rng.uniform(0.7, 1.0), np.zeros(3)
+        self._task, self._rng = task, np.random.default_rng([seed, 3])
+        self._speed, self._shake = self._rng.uniform(0.8, 1.0), np.zeros(3)
 
     def action(self, arm: Arm) -> np.ndarray:
         """[dx, dy, dz, grasp] for `Arm.guided`."""
-        action = np.array(self._script.act(arm.ik_point_pos, arm._data.sensor("block_pos").data, arm.goal_pos))
-        if self._script.phase.value >= _LAST[self._task].value:
-            return np.array([0.0, 0.0, 0.0, GRIPPER_OPEN if self._task != "pick" else GRIPPER_CLOSED])
+        way, jaws, careful = self._wanted(arm)
+        limit = self._speed * (0.5 if careful else 1.0)
+        action = np.clip(0.8 * way / _STEP_M, -limit, limit)
         self._shake = 0.7 * self._shake + 0.7 * self._rng.normal(0.0, _TREMBLE, 3)
-        if np.any(action[:3]):
-            action[:3] = np.clip(self._speed * action[:3] + self._shake, -1.0, 1.0)
-        return action
+        action += min(1.0, np.linalg.norm(action) / 0.4) * self._shake
+        return np.array([*np.clip(action, -1.0, 1.0), jaws])
+
+    def _wanted(self, arm: Arm) -> tuple[np.ndarray, float, bool]:
+        """Where the point between the jaws should go from where it is, m; the jaws; whether to go carefully."""
+        block = arm.block()
+        offset = block + [0.0, 0.0, GRASP_HEIGHT] - arm.ik_point_pos
+        beside, opening = float(np.hypot(*offset[:2])), arm.opening
+        around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
+        if self._task == "reach":
+            return offset + [0.0, 0.0, HOVER_M], GRIPPER_OPEN, beside < 0.03
+        if opening > _HELD:
+            offset = offset + CLEARANCE
+            around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
+            beside = float(np.hypot(*offset[:2]))
+        if not around:
+            above = np.clip(3.0 * (beside - 0.006), 0.0, 0.09)  # down a funnel over the block
+            return offset + [0.0, 0.0, above], GRIPPER_OPEN, above < 0.08
+        if opening > _HELD:
+            return np.zeros(3), GRIPPER_CLOSED, True
+        return np.array([0.0, 0.0, LIFT_HEIGHT - arm.height]), GRIPPER_CLOSED, True
 
 
 def demonstration(arm: Arm, task: str, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
-    """States float64 [T, 15], actions float64 [T, 6] of one episode, and whether it succeeded."""
+    """States float64 [T, 16], actions float64 [T, 6] of one episode, and whether it succeeded."""
     observation, _ = arm.reset(seed=seed)
     hand, states, actions, left = Hand(task, seed), [], [], _MOST_ROWS
     success = False
     while left > 0:
-        states.append(np.concatenate([observation[key] for key in ("joints", "grasp_point", "block", "place")]))
+        states.append(np.concatenate([observation[key] for key in KEYS]))
         observation, _, lost, _, info = arm.guided(hand.action(arm))
         actions.append([*observation["joints"][:5], arm.targets[5]])
         left -= 1
