@@ -60,18 +60,18 @@ class Hand:
     def _wanted(self, arm: Arm) -> tuple[np.ndarray, float, bool]:
         """Where the point between the jaws should go from where it is, m; the jaws; whether to go carefully."""
         block = arm.block()
-        offset = block + [0.0, 0.0, GRASP_HEIGHT] - arm.ik_point_pos
+        offset = block + np.array([0.0, 0.0, GRASP_HEIGHT]) - arm.ik_point_pos
         beside, opening = float(np.hypot(*offset[:2])), arm.opening
         around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
         if self._task == "reach":
-            return offset + [0.0, 0.0, HOVER_M], GRIPPER_OPEN, beside < 0.03
+            return offset + np.array([0.0, 0.0, HOVER_M]), GRIPPER_OPEN, beside < 0.03
         if opening > _HELD:
             offset = offset + CLEARANCE
             around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
             beside = float(np.hypot(*offset[:2]))
         if not around:
             above = np.clip(3.0 * (beside - 0.006), 0.0, 0.09)  # down a funnel over the block
-            return offset + [0.0, 0.0, above], GRIPPER_OPEN, above < 0.08
+            return offset + np.array([0.0, 0.0, above]), GRIPPER_OPEN, above < 0.08
         if opening > _HELD:
             return np.zeros(3), GRIPPER_CLOSED, True
         return np.array([0.0, 0.0, LIFT_HEIGHT - arm.height]), GRIPPER_CLOSED, True
