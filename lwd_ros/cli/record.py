@@ -59,6 +59,19 @@ def record(contract, out, tasks, no_keyboard, namespace, remap, sim_time, **opti
     if task and choices and task not in choices:
         choices.insert(0, task)
     Contract.load(contract, options["joint_prefix"] or None).require_binding()  # in one sentence, before ROS starts
+    from lwd_ros.nodes.names import require_namespace, require_topic
+
+    space = f"/{namespace.strip('/')}"
+    require_namespace("--namespace", space)
+    named = [
+        ("--topic", options["topic"]),
+        ("--optional", options["optional"]),
+        ("--joy-topic", [options["joy_topic"]]),
+    ]
+    named.append(("--controller", [options["controller"]] if options["controller"] else []))
+    for option, names in named:
+        for name in names:
+            require_topic(option, name, "recorder", space)
     parameters: dict[str, object] = {
         "contract_file": str(contract),
         "folder": str(out),
@@ -77,7 +90,7 @@ def record(contract, out, tasks, no_keyboard, namespace, remap, sim_time, **opti
     for name, value in parameters.items():
         if value is not None and value != "":
             arguments += ["-p", f"{name}:={json.dumps(value)}"]  # what JSON quotes, ROS takes for a text
-    for rule in (*remap, *([f"__ns:=/{namespace.strip('/')}"] if namespace else [])):
+    for rule in (*remap, *([f"__ns:={space}"] if namespace else [])):
         arguments += ["-r", rule]
     from lwd_ros.nodes.recording_at_terminal import record_at_terminal
 

@@ -3,6 +3,7 @@
 import array
 import os
 import struct
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -118,6 +119,18 @@ def to_nanoseconds(stamp: Time) -> int:
 def to_stamp(nanoseconds: int) -> Time:
     """Nanoseconds as a message's stamp."""
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def interface_class(message_type: str, topic: str):
+    """As `message_class`, also of a service's events ("pkg/srv/Name_Event")."""
+    package, kind, name = (*message_type.split("/"), "", "")[:3]
+    if kind != "srv" or not name.endswith("_Event"):
+        return message_class(message_type, topic)
+    try:
+        return getattr(import_module(f"{package}.srv"), name.removesuffix("_Event")).Event
+    except (ImportError, AttributeError) as error:
+        found = f"found no service '{name.removesuffix('_Event')}' in {package}"
+        raise ContractError(f"{topic}: type: {found}, expected it installed") from error
 
 
 def message_class(message_type: str, topic: str):

@@ -1,6 +1,5 @@
 """The open episode of a recorder: which messages belong to it, its markers, what latched topics said before it."""
 
-from collections import deque
 from collections.abc import Mapping
 
 from rclpy.serialization import serialize_message
@@ -17,10 +16,10 @@ from lwd_ros.dataset.recording import (
 )
 from lwd_ros.nodes.conversions import to_stamp
 from lwd_ros.nodes.followed import offered_qos
-from lwd_ros.nodes.recorded_topics import TF_STATIC
+from lwd_ros.nodes.latched import LatchedMessages
 
 _MARKER = "lwd_msgs/msg/EpisodeMarker"
-_STATIC_KEPT = 100  # messages of /tf_static: each of several publishers latches its own
+_DISORDER_NS = 100_000_000  # so late may a message be read, by the system's clock, that came before another one
 
 
 class EpisodeSession:
@@ -35,10 +34,12 @@ class EpisodeSession:
         self.recording, self._node, self._limit = recording, node, limit
         self._simulated = node.get_parameter("use_sim_time").value
         self._topics: dict[str, RecordedTopic] = {}
-        self._heard: dict[str, tuple[str, deque[tuple[bytes, int]]]] = {}  # type, newest messages of each topic
+        self._latched = LatchedMessages(node.count_publishers)
         self._writer: EpisodeWriter | None = None
         self._began_ns = self._newest_ns = 0
         self.task, self.discarded = "", 0
+        self.set_back_s = 0.0
+        """How far the clock went back since the episode began; 0: it did not. Nothing is taken any more then."""
         self.last = Episode(0, recording.folder, 0.0, 0)
         """The episode that was kept last."""
 
@@ -75,21 +76,21 @@ class EpisodeSession:
     def _now_ns(self) -> int:
         return self._node.clock_ns()
 
-    def take(self, topic: str, message_type: str, content: bytes, info: Mapping) -> None:
-        """One message of a topic, in CDR, with the middleware's info."""
+    def take(self, topic: str, message_type: str, content: bytes, info: Mapping, latched: bool) -> None:
+        """One message of a topic, in CDR, with the middleware's info; `latched`: it holds until the next one."""
         if self._simulated:
             log_ns = publish_ns = self._now_ns()
         else:
             log_ns = info["received_timestamp"] or self._now_ns()
             publish_ns = info["source_timestamp"] or log_ns
-        heard = self._heard.get(topic)
-        if heard is None:
-            kept = _STATIC_KEPT if topic == TF_STATIC else 1
-            heard = self._heard[topic] = (message_type, deque(maxlen=kept))
-        if heard[1].maxlen == 1 or (content, publish_ns) not in heard[1]:
-            heard[1].append((content, publish_ns))
-        if self._writer is None or log_ns < self._began_ns:
+        if latched:
+            self._latched.take(topic, message_type, content, publish_ns)
+        if self._writer is None:
             return
+        if log_ns < self._newest_ns:
+            self.look_at_clock()
+            if self.set_back_s or log_ns < self._began_ns:  # what waited when the episode began is none of it
+                return
         try:
             described = self._topic(topic, message_type)
         except RecordingError as error:
@@ -97,6 +98,12 @@ class EpisodeSession:
             return
         self._newest_ns = max(self._newest_ns, log_ns)
         self._writer.put(described, content, log_ns, publish_ns)
+
+    def look_at_clock(self) -> None:
+        """Find out whether the clock went back since the episode began: no message is newer than now."""
+        back_ns = self._newest_ns - self._now_ns()
+        if self._writer is not None and back_ns > (0 if self._simulated else _DISORDER_NS):
+            self.set_back_s = 1e-9 * back_ns
 
     def _topic(self, name: str, message_type: str) -> RecordedTopic:
         topic = self._topics.get(name)
@@ -113,15 +120,20 @@ class EpisodeSession:
             OSError: its file cannot be made.
             RecordingError: a topic has another type than in the earlier episodes.
         """
-        topics = [(self._topic(name, heard[0]), heard[1]) for name, heard in self._heard.items() if name in latched]
+        heads = [(self._topic(name, kind), messages) for name, kind, messages in self._latched.of(latched)]
         writer = EpisodeWriter(self.recording.begin(), self._limit)
         self._began_ns = self._newest_ns = self._now_ns()
-        self.task = task
-        for topic, messages in topics:
+        self.task, self.set_back_s = task, 0.0
+        for topic, messages in heads:
             for content, publish_ns in messages:
-                writer.put(topic, content, self._began_ns, min(publish_ns, self._began_ns))
+                writer.put(topic, content, self._began_ns, min(publish_ns, self._began_ns), whatever_waits=True)
         self._writer = writer
         return self._mark(EpisodeMarker.START, self._began_ns)
+
+    @property
+    def is_before_others(self) -> bool:
+        """Whether the episode began before the end of an earlier one: by a clock that was set back, or began anew."""
+        return self._began_ns < self.recording.end_ns
 
     def _mark(self, event: int, now_ns: int, success: bool = False) -> EpisodeMarker:
         marker = EpisodeMarker(
@@ -132,7 +144,7 @@ class EpisodeSession:
             offered = [OfferedQos(history="keep_last", depth=10)]
             topic = self.recording.topic(RecordedTopic.of(name, schema_of(_MARKER), offered))
             assert self._writer is not None
-            self._writer.put(topic, serialize_message(marker), now_ns, now_ns)
+            self._writer.put(topic, serialize_message(marker), now_ns, now_ns, whatever_waits=True)
         return marker
 
     def keep(self, success: bool) -> tuple[EpisodeMarker, int]:

@@ -7,7 +7,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from lwd_ros.contract import ContractError
 from lwd_ros.dataset.recording import OfferedQos
-from lwd_ros.nodes.conversions import message_class
+from lwd_ros.nodes.conversions import interface_class
 from lwd_ros.nodes.graph import differ, publishers
 from lwd_ros.nodes.streams import Tap, losses
 
@@ -85,7 +85,7 @@ class FollowedTopic:
     def _subscribe(self, qos: QoSProfile) -> bool:
         self.destroy()
         try:
-            kind = message_class(self.type, self.topic)
+            kind = interface_class(self.type, self.topic)
         except ContractError as error:
             self.problem = f"{error}; {self.topic} is not recorded"
             return False

@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import LoggingSeverity
@@ -44,10 +44,11 @@ class ManagedNode(LifecycleNode):
 
     An exception in one of them fails the transition and is logged in one sentence; rclpy would swallow it.
 
-    An error that a user can mend (LwdError, OSError) ends an autostarted node, for there is nothing that it could do,
-    unless it is `mendable`: the node then waits to be configured again.
+    An error that a user can mend (LwdError, OSError: `fatal`) ends an autostarted node, for there is nothing that it
+    could do, unless it is `mendable`: the node then waits to be configured again.
     """
 
+    fatal: tuple[type[Exception], ...] = (LwdError, OSError)
     mendable: tuple[type[Exception], ...] = ()
 
     def __init__(self, name: str):
@@ -270,7 +271,8 @@ def run(node_class, args=None) -> int:
             rclpy.try_shutdown()
             return 2
         node = node_class()
-    except (RuntimeError, ParameterException, LwdError) as error:  # RuntimeError: rcl's, for arguments it cannot read
+    except (RuntimeError, ParameterException, NameValidationException, LwdError) as error:
+        # RuntimeError is rcl's, for arguments that it cannot read
         rclpy.logging.get_logger(node_class.__name__).fatal(f"cannot start: {_sentence(error)}")
         rclpy.try_shutdown()
         return 1
@@ -282,11 +284,11 @@ def run(node_class, args=None) -> int:
     status = 0
     try:
         if node.get_parameter("autostart").value:
-            node.trigger_configure()
-            if isinstance(node.failure, (LwdError, OSError)) and not isinstance(node.failure, node.mendable):
+            for transition in (node.trigger_configure, node.trigger_activate):
+                if node.failure is None:
+                    transition()
+            if isinstance(node.failure, node.fatal) and not isinstance(node.failure, node.mendable):
                 return 1
-            if node.failure is None:
-                node.trigger_activate()
         node.spin(executor, stop)
     except ExternalShutdownException:
         node.get_logger().info("the ROS context was shut down from outside")

@@ -27,15 +27,15 @@ TF, TF_STATIC = "/tf", "/tf_static"
 class RecordedTopics:
     """Subscriptions to a contract's streams, to transforms, to what a controller tells, and to further topics.
 
-    Each message arrives once as `take(resolved topic, type, CDR, info)`. Streams are also read by the code that the
-    controller reads them with, so that what is missing here is what a controller would miss.
+    Each message arrives once as `take(resolved topic, type, CDR, info, whether it is latched)`. Streams are also read
+    by the code that the controller reads them with, so that what is missing here is what a controller would miss.
     """
 
     def __init__(
         self,
         node: ManagedNode,
         contract: Contract,
-        take: Callable[[str, str, bytes, Mapping], None],
+        take: Callable[[str, str, bytes, Mapping, bool], None],
         group: CallbackGroup,
         controller: str,
         further: Sequence[str],
@@ -76,6 +76,7 @@ class RecordedTopics:
         try:
             self._subscribe_to_streams()
             self._follow(controller, further)
+            self._latched = self.latched()
         except Exception:
             self.destroy()
             raise
@@ -155,7 +156,7 @@ class RecordedTopics:
     def hear(self, owner: str, name: str, message_type: str, content: bytes, info: Mapping) -> None:
         """A message of the subscriber `owner`; a topic that two subscribe to is recorded once."""
         if self._owners.setdefault(name, owner) == owner:
-            self._take(name, message_type, content, info)
+            self._take(name, message_type, content, info, name in self._latched)
 
     def take_lost(self) -> dict[str, int]:
         """By topic since the last call: messages that the middleware could not deliver."""
@@ -184,6 +185,7 @@ class RecordedTopics:
             self.version += each.follow()
             if each.problem:
                 self._node.warn(each.problem)
+        self._latched = self.latched()
 
     def latched(self) -> set[str]:
         """Resolved names of the topics whose messages hold until the next one."""

@@ -18,6 +18,7 @@ from lwd_ros.nodes.episode_session import EpisodeSession
 from lwd_ros.nodes.executor import ControlExecutor
 from lwd_ros.nodes.joystick import Joystick
 from lwd_ros.nodes.managed import ManagedNode, run
+from lwd_ros.nodes.names import require_topic
 from lwd_ros.nodes.rclpy_private import take_message
 from lwd_ros.nodes.recorded_topics import RecordedTopics
 
@@ -33,6 +34,8 @@ def listed(text: str) -> tuple[str, ...]:
 
 class Recorder(ManagedNode):
     """Records episodes between `~/start` and `~/stop`. See docs/reference/nodes.md for parameters and services."""
+
+    fatal = (Exception,)  # a recorder that does not record is of no use to the person before it
 
     def __init__(self):
         super().__init__("recorder")
@@ -67,6 +70,9 @@ class Recorder(ManagedNode):
         contract = Contract.load(path, self.get_parameter("joint_prefix").value or None)
         contract.require_binding()
         self._contract = contract
+        for parameter in ("topics", "optional_topics", "controller", "joy_topic"):
+            for name in listed(self.get_parameter(parameter).value):
+                require_topic(f"parameter '{parameter}'", name, self.get_name(), self.get_namespace())
         folder = Path(self.required("folder", "the folder of the recording"))
         recording = Recording(folder, self.get_parameter("append").value)
         self.session = EpisodeSession(self, recording, self.get_parameter("cache_mb").value * 1_000_000)
@@ -95,7 +101,7 @@ class Recorder(ManagedNode):
             self._topics = RecordedTopics(
                 self,
                 self._contract,
-                self.session.take,
+                self._take,
                 self._group,
                 value["controller"],
                 listed(value["topics"]),
@@ -154,14 +160,33 @@ class Recorder(ManagedNode):
         self._markers.publish(marker)
         self._publish_status()
         sentence = f"episode {self.session.number} of '{task}' is being recorded"
+        if self.session.is_before_others:
+            sentence += "; the clock was set back since an earlier episode, so each file has a time axis of its own"
         self.get_logger().info(sentence)
         return True, sentence
+
+    def _take(self, topic: str, message_type: str, content: bytes, info, latched: bool) -> None:
+        self.session.take(topic, message_type, content, info, latched)
+        if self.session.set_back_s:
+            self._end_for_clock()
+
+    def _end_for_clock(self) -> None:
+        """End the open episode, whose clock went back: the times of what comes now are no continuation of it."""
+        kept, sentence = self._keep(False, f", for the clock went back by {self.session.set_back_s:.2f} s")
+        if kept:
+            self._failure = sentence
 
     def stop(self, success: bool) -> tuple[bool, str]:
         """End the open episode and keep it; whether it is whole on the disk, and a sentence."""
         if not self.session.is_open:
             return False, self._failure or "found no open episode, expected one"
         self._take_waiting()
+        if not self.session.is_open:  # the clock went back in what waited
+            return False, self._failure
+        return self._keep(success)
+
+    def _keep(self, success: bool, why: str = "") -> tuple[bool, str]:
+        """As `stop`, without what waits; `why` the episode ends, where nobody ended it."""
         number, task = self.session.number, self.session.task
         try:
             marker, dropped = self.session.keep(success)
@@ -172,7 +197,7 @@ class Recorder(ManagedNode):
         self._publish_status()
         episode = self.session.last
         sentence = (
-            f"episode {number} of '{task}' is kept as {'successful' if success else 'failed'}: "
+            f"episode {number} of '{task}' is kept as {'successful' if success else 'failed'}{why}: "
             f"{episode.duration_s:.1f} s, {episode.messages} messages in {episode.path.name}"
         )
         if dropped:
@@ -182,7 +207,7 @@ class Recorder(ManagedNode):
             counts = ", ".join(f"{count} of {topic}" for topic, count in self._lost.items())
             sentence += f"; the middleware lost {counts}"
         log = self.get_logger()
-        if dropped or self._lost:
+        if dropped or self._lost or why:
             log.warning(sentence)
         else:
             log.info(sentence)
@@ -259,6 +284,9 @@ class Recorder(ManagedNode):
                 number = self.session.number
                 self.session.leave()
                 self._failed(f"episode {number} is cut off and not listed", failure)
+            self.session.look_at_clock()
+            if self.session.set_back_s and self.session.is_open:
+                self._end_for_clock()
             self._count_lost()
             for sentence in self.missing:
                 self.warn(f"recording without it: {sentence}")
@@ -279,6 +307,8 @@ class Recorder(ManagedNode):
                 discarded=session.discarded,
                 duration_s=session.duration_s,
                 messages=session.messages,
+                dropped=session.dropped,
+                lost=sum(self._lost.values()) if session.is_open else 0,
                 missing=self.missing,
             )
         )

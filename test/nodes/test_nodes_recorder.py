@@ -8,8 +8,9 @@ pytest.importorskip("mcap", reason="mcap is not installed")
 pytest.importorskip("rosbags", reason="rosbags is not installed")
 
 import numpy as np
+import yaml
 from nodes_support import Cell
-from recording_support import Demonstrator, messages, torn_counts
+from recording_support import CONTRACT, Demonstrator, messages, torn_counts
 from rig_support import JOINTS, PERIOD_S, Rig, array_out, contract_of, joints
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Float64MultiArray, String
@@ -190,10 +191,19 @@ def test_what_was_sent_is_recorded_with_the_policys_own_output_beside_it(tmp_pat
         ({"folder": "''"}, "parameter 'folder': found nothing, expected the folder of the recording"),
         ({"contract_file": "nope.yaml"}, "nope.yaml: cannot be read"),
         ({"folder": "/proc/nothing/here"}, "No such file or directory"),
+        (
+            {"topics": "'/no such'"},
+            "parameter 'topics': found '/no such', expected the name of a topic: topic name must",
+        ),
+        ({"contract_file": "unknown_type.yaml"}, "activate failed: command: type: found no package 'nowhere_msgs'"),
     ],
 )
 def test_what_cannot_be_recorded_ends_with_one_sentence(person, parameters, sentence):
-    person.record(**parameters)
+    unknown = yaml.safe_dump(CONTRACT).replace("std_msgs/msg/Float64MultiArray", "nowhere_msgs/msg/Thing")
+    path = person.cell.log_folder / "unknown_type.yaml"
+    path.write_text(unknown, encoding="utf-8")
+    given = {key: path if value == path.name else value for key, value in parameters.items()}
+    person.record(**given)
     assert person.cell.processes["recorder"].wait(20) == 1
     log = person.cell.tail("recorder", 100)
     assert sentence in log and "Traceback" not in log

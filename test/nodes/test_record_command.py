@@ -15,7 +15,7 @@ pytest.importorskip("mcap", reason="mcap is not installed")
 pytest.importorskip("rosbags", reason="rosbags is not installed")
 
 import yaml
-from nodes_support import Cell
+from nodes_support import CONTRACT_FILE, Cell
 from recording_support import CONTRACT, Demonstrator, messages
 
 ENDS = {"quit": (b"q", 0), "interrupted": (b"\x03", 130), "terminal closed": (None, None)}
@@ -106,6 +106,16 @@ def test_keys_start_and_end_episodes(tmp_path, end):
     [
         (["--contract", "nope.yaml"], 1, "lwd: nope.yaml: cannot be read"),
         ([], 2, "Missing option '--contract'"),
+        (
+            ["--contract", CONTRACT_FILE, "--topic", "/no such"],
+            1,
+            "lwd: --topic: found '/no such', expected the name of a",
+        ),
+        (
+            ["--contract", CONTRACT_FILE, "--namespace", "a b"],
+            1,
+            "lwd: --namespace: found '/a b', expected a namespace",
+        ),
     ],
 )
 def test_bad_input_ends_in_one_sentence(tmp_path, arguments, status, sentence):

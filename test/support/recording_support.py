@@ -1,6 +1,7 @@
 """A recorder process beside a robot of plain publishers, and what its recordings hold."""
 
 import contextlib
+import time
 from pathlib import Path
 
 import yaml
@@ -10,11 +11,13 @@ from mcap.stream_reader import StreamReader
 from nodes_support import Cell
 from rig_support import JOINTS, array_out, contract_of, joints, numbers
 from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from lwd_msgs.msg import RecorderStatus
 from lwd_msgs.srv import StartEpisode, StopEpisode
+from lwd_ros.nodes.conversions import to_stamp
 
 CONTRACT = contract_of(
     [{"topic": "joint_states", "type": JOINTS, "fields": {"a": "position[a]", "b": "position[b]"}}],
@@ -23,10 +26,14 @@ CONTRACT = contract_of(
 
 
 class Demonstrator:
-    """A robot and who drives it: joints and commands at 100 Hz while `shows`, each message with the next number."""
+    """A robot and who drives it: joints and commands at 100 Hz while `shows`, each message with the next number.
+
+    /clock and the joints' stamps are `ahead_s` of this computer's clock.
+    """
 
     def __init__(self, cell: Cell):
-        self.cell, self.shows, self.sent = cell, True, 0
+        self.cell, self.shows, self.sent, self.ahead_s = cell, True, 0, 0.0
+        self._clock = cell.node.create_publisher(Clock, "/clock", 10)
         self._joints = cell.node.create_publisher(JointState, "joint_states", 100)
         self._commands = cell.node.create_publisher(Float64MultiArray, "command", 100)
         cell.node.create_timer(0.01, self._show)
@@ -36,15 +43,21 @@ class Demonstrator:
     def _show(self) -> None:
         if self.shows:
             self.sent += 1
-            self._joints.publish(joints(["a", "b"], [float(self.sent), 0.0], [0.0, 0.0], [0.0, 0.0]))
+            now_ns = time.time_ns() + int(1e9 * self.ahead_s)
+            self._clock.publish(Clock(clock=to_stamp(now_ns)))
+            self._joints.publish(joints(["a", "b"], [float(self.sent), 0.0], [0.0, 0.0], [0.0, 0.0], now_ns))
             self._commands.publish(numbers(float(self.sent), 1.0))
 
-    def record(self, **parameters) -> Path:
+    def record(self, remappings=(), **parameters) -> Path:
         """Start a recorder; returns the folder that it records into."""
         cell, folder = self.cell, self.cell.log_folder / "demo"
         path = cell.log_folder / "contract.yaml"
         path.write_text(yaml.safe_dump(CONTRACT, sort_keys=False), encoding="utf-8")
-        cell.start_node("recorder", {"contract_file": path, "folder": folder, "task": "pick", **parameters})
+        given = {"contract_file": path, "folder": folder, "task": "pick", **parameters}
+        arguments = cell.ros_arguments(given)
+        for remapping in remappings:
+            arguments += ["-r", remapping]
+        cell.start("recorder", "lwd_ros.nodes.recorder", arguments)
         return folder
 
     def wait_ready(self) -> None:

@@ -228,3 +228,50 @@ def test_a_full_disk_costs_the_open_episode_alone(tmp_path):
     assert done.stdout.splitlines() == ["File too large", "2"], done.stderr
     assert len(read(tmp_path / "demo")) == 10
     assert sorted(path.name for path in (tmp_path / "demo").glob("*.mcap")) == [f"demo_{i}.mcap" for i in range(3)]
+
+
+def test_a_marker_is_written_whatever_waits_for_the_disk(tmp_path):
+    """An episode without its end would be imported as one that was cut off."""
+    recording = Recording(tmp_path / "demo")
+    writer = EpisodeWriter(recording.begin(), limit=10)
+    writer.put(TOPIC, marker(1), SECOND, SECOND)
+    writer.put(TOPIC, marker(2, EpisodeMarker.STOP), SECOND, SECOND, whatever_waits=True)
+    writer.finish()
+    recording.keep(writer.file)
+    assert writer.dropped == 1 and read(tmp_path / "demo") == [(SECOND, 2)]
+
+
+def test_each_file_may_have_a_time_axis_of_its_own(tmp_path):
+    """A simulator that starts again begins its time anew: the metadata spans all files, each with its own times."""
+    first = Recording(tmp_path / "demo")
+    file = first.begin()
+    for at in (900, 901, 902):
+        file.write(TOPIC, marker(at), at * SECOND, at * SECOND)
+    first.keep(file)
+    again = Recording(tmp_path / "demo", append=True)
+    assert again.end_ns == 902 * SECOND
+    record(again, 3)  # from 200 s on
+    content = yaml.safe_load((tmp_path / "demo/metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    spans = [(each["starting_time"], each["duration"]) for each in (content, *content["files"])]
+    assert [(start["nanoseconds_since_epoch"], length["nanoseconds"]) for start, length in spans] == [
+        (200 * SECOND, 702 * SECOND),
+        (900 * SECOND, 2 * SECOND),
+        (200 * SECOND, 2 * SECOND),
+    ]
+    assert again.end_ns == 902 * SECOND and len(read(tmp_path / "demo")) == 6
+
+
+def test_a_type_without_a_hash_has_an_empty_one(tmp_path):
+    """As rosbag2 writes it: null would be no text to its reader."""
+    recording = Recording(tmp_path / "demo")
+    record(recording, topic=RecordedTopic("/a", MARKER, "", "[]"))
+    content = yaml.safe_load((tmp_path / "demo/metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert content["topics_with_message_count"][0]["topic_metadata"]["type_description_hash"] == ""
+
+
+def test_events_of_services_have_the_services_definition():
+    schema = schema_of("lwd_msgs/srv/StopEpisode_Event")
+    request, response = schema.text.split("---\n")
+    assert "bool success" in request and "uint64 messages" in response
+    with pytest.raises(RecordingError, match="found no definition of the service std_srvs/srv/Nope"):
+        schema_of("std_srvs/srv/Nope_Event")

@@ -85,6 +85,14 @@ class Recording:
         """Whole episodes in the folder."""
         return len(self._files)
 
+    @property
+    def end_ns(self) -> int:
+        """The latest time in whole episodes, ns of their clock; 0 without one.
+
+        Not that of the last one: a simulator that starts again begins its time anew, so each file has its own.
+        """
+        return max((file.end_ns for file in self._files.values()), default=0)
+
     def topic(self, topic: RecordedTopic) -> RecordedTopic:
         """The topic as this recording has it: its QoS is that of its first message, in every file.
 

@@ -32,10 +32,11 @@ def _indented(text: str, spaces: int) -> str:
 
 def _topic(topic: RecordedTopic, count: int) -> str:
     qos = " []" if topic.qos == "[]" else "\n          " + _indented(topic.qos, 10)
+    hashed = topic.type_hash or '""'
     return (
         f"    - topic_metadata:\n        name: {topic.name}\n        type: {topic.type}\n"
         f"        serialization_format: cdr\n        offered_qos_profiles:{qos}\n"
-        f"        type_description_hash: {topic.type_hash or '~'}\n      message_count: {count}\n"
+        f"        type_description_hash: {hashed}\n      message_count: {count}\n"
     )
 
 

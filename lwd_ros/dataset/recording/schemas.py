@@ -21,7 +21,10 @@ _PLAIN = {*NUMBERS, *TEXTS, "byte", "char"}
 
 
 class Schema(NamedTuple):
-    """A message type ("pkg/msg/Name"), its definition with all that it needs, its REP 2016 hash ("": unknown)."""
+    """A message type, its definition with all that it needs, its REP 2016 hash ("": unknown).
+
+    Types are "pkg/msg/Name", or "pkg/srv/Name_Event" of a service's events.
+    """
 
     name: str
     text: str
@@ -30,7 +33,7 @@ class Schema(NamedTuple):
 
 @functools.cache
 def schema_of(message_type: str) -> Schema:
-    """The schema of an installed message type ("pkg/msg/Name").
+    """The schema of an installed message type; that of a service's events is the service's, as rosbag2 writes it.
 
     Raises:
         RecordingError: its package, or one that it needs, is not installed.
@@ -52,7 +55,7 @@ def _nested(name: str, texts: dict[str, str]) -> Iterator[str]:
     package = name.partition("/")[0]
     for line in texts[name].splitlines():
         words = line.partition("#")[0].split()
-        if not words:
+        if not words or words == ["---"]:  # of a service, between request and response
             continue
         base = words[0].partition("[")[0].partition("<")[0]
         if base in _PLAIN:
@@ -64,10 +67,23 @@ def _nested(name: str, texts: dict[str, str]) -> Iterator[str]:
 
 
 def _text(message_type: str) -> str:
-    path = _file(message_type, ".msg")
+    service = _service_of(message_type)
+    path = _file(service, ".srv") if service else _file(message_type, ".msg")
     if path is not None:
         return path.read_text(encoding="utf-8")
+    if service:
+        raise RecordingError(f"found no definition of the service {service}, expected it installed, for its events")
     return _from_class(message_type)
+
+
+def _service_of(message_type: str) -> str:
+    """The service whose events have a type, "" where it is no such type."""
+    return message_type.removesuffix("_Event") if is_event(message_type) else ""
+
+
+def is_event(message_type: str) -> bool:
+    """Whether a type is that of a service's events ("pkg/srv/Name_Event")."""
+    return "/srv/" in message_type and message_type.endswith("_Event")
 
 
 def _from_class(message_type: str) -> str:
@@ -88,7 +104,7 @@ def _from_class(message_type: str) -> str:
 
 
 def _hash(message_type: str) -> str:
-    path = _file(message_type, ".json")
+    path = _file(_service_of(message_type) or message_type, ".json")
     if path is None:
         return ""
     hashes = json.loads(path.read_text(encoding="utf-8")).get("type_hashes", [])
@@ -96,14 +112,14 @@ def _hash(message_type: str) -> str:
 
 
 def _file(message_type: str, suffix: str) -> Path | None:
-    """The file of a type in `share/PACKAGE/msg` of one of the prefixes where packages are installed."""
-    package, _, name = message_type.partition("/msg/")
+    """The file of a type in `share/PACKAGE/msg` or `srv` of one of the prefixes where packages are installed."""
+    package, kind, name = message_type.split("/")
     prefixes = [Path(each) for each in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if each]
     spec = importlib.util.find_spec(package)
     for place in (spec.submodule_search_locations or []) if spec else []:
         prefixes += Path(place).parents
     for prefix in prefixes:
-        path = prefix / "share" / package / "msg" / (name + suffix)
+        path = prefix / "share" / package / kind / (name + suffix)
         if path.is_file():
             return path
     return None

@@ -28,10 +28,16 @@ class EpisodeWriter:
         self._thread = threading.Thread(target=self._run, name="episode writer", daemon=True)
         self._thread.start()
 
-    def put(self, topic: RecordedTopic, content: bytes, log_ns: int, publish_ns: int) -> None:
-        """Queue one message; never waits. Times in ns."""
+    def put(
+        self, topic: RecordedTopic, content: bytes, log_ns: int, publish_ns: int, whatever_waits: bool = False
+    ) -> None:
+        """Queue one message; never waits. Times in ns.
+
+        `whatever_waits`: a full queue takes it too, as it does a marker, without which the episode is worth nothing.
+        """
         with self._changed:
-            if self._bytes + len(content) > self._limit or self.failure is not None:
+            full = self._bytes + len(content) > self._limit and not whatever_waits
+            if full or self.failure is not None:
                 self.dropped += 1
                 return
             self._bytes += len(content)
