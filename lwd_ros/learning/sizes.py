@@ -23,7 +23,7 @@ MINUTES = 4.0
 HELD_OUT = 0.1
 """Of each task's demonstrations: of 10 to 19 that is one."""
 
-_WIDEST, _NARROWEST = 16, 8  # units of each of the two hidden layers; of 23, two tasks of Metaworld failed
+_WIDEST, _NARROWEST = 16, 8  # units of each of the two hidden layers; of 23, two tasks of an arm failed
 _MOST_STEPS, _FEWEST_STEPS, _FEW_STEPS = 20_000, 1_000, 4_000  # of stage 1; fewer than the last: too few
 _STAGES = 2  # steps of stage 1 over those of stage 2
 _OVERHEAD_S = 6.0  # reading, timing, writing

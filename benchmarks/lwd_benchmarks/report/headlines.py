@@ -97,7 +97,7 @@ def of_recordings(folder: Path) -> Figures:
 
 
 def _of_example(name: str, result: OwnResult) -> Figures:
-    """`NAME.success` of the most demonstrations, `NAME.METHOD.DEMONSTRATIONS.…` of all, `NAME.minutes` of the timed way."""
+    """`NAME.success` of the most demonstrations, `NAME.minutes` of the timed way, and counts of every method."""
     if result.timed is not None:
         yield f"{name}.minutes", result.timed.minutes
     best = max((entry for entry in result.entries if entry.method == LWD), key=lambda entry: entry.demonstrations)
