@@ -36,8 +36,8 @@ class Arm(SO101PickPlaceGymEnv):
     """The scene and physics of `SO101PickPlace-v0`; actions are targets of the joints' position servos, rad.
 
     Observed are measured joints in rad, and in m the point between the jaws, where the block is from where they would
-    grasp it, and how high it is. What is near is told twice, the second up to 5 cm: a policy's inputs are scaled by
-    how much they vary, and millimetres decide whether the jaws go round a block.
+    grasp it, and how high it is. What is near is told twice, the second time up to 5 cm: a policy's inputs are scaled
+    by how much they vary, and millimetres decide whether the jaws go round a block.
     """
 
     def __init__(self, task: str = "pick", render_mode: str = "rgb_array"):

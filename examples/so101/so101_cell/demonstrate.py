@@ -33,12 +33,17 @@ STATE = [
 KEYS = ("joints", "grasp_point", "block", "block_near", "height")
 ACTION = [f"{name}_target" for name in JOINTS]
 ROWS_AFTER_SUCCESS = 8
-_MOST_ROWS = 120
-_TREMBLE = 0.10  # deviation of the guiding hand, in shares of its largest speed
+_MOST_ROWS = 200
+_TREMBLE = 0.06  # deviation of the guiding hand, in shares of its largest speed
 CLEARANCE = np.array([0.0, -0.006, 0.0])
 """The open jaws go down so much beside the block, m: the fixed one would land on it, and the other pushes it there."""
 _STEP_M = 0.025  # in a period, at most
+_GAIN = 0.6  # of the way that is left, in a period: servos lag behind commands
 _HELD = 0.45  # opening, 0 to 1, at which the jaws press on the block or have nothing between them
+
+
+def _up(height: float) -> np.ndarray:
+    return np.array([0.0, 0.0, height])
 
 
 class Hand:
@@ -51,27 +56,27 @@ class Hand:
     def action(self, arm: Arm) -> np.ndarray:
         """[dx, dy, dz, grasp] for `Arm.guided`."""
         way, jaws, careful = self._wanted(arm)
-        limit = self._speed * (0.5 if careful else 1.0)
-        action = np.clip(0.8 * way / _STEP_M, -limit, limit)
+        limit = self._speed * (0.25 if careful else 0.5)
+        action = np.clip(_GAIN * way / _STEP_M, -limit, limit)
         self._shake = 0.7 * self._shake + 0.7 * self._rng.normal(0.0, _TREMBLE, 3)
-        action += min(1.0, np.linalg.norm(action) / 0.4) * self._shake
+        action += min(1.0, np.linalg.norm(action) / 0.25) * self._shake
         return np.array([*np.clip(action, -1.0, 1.0), jaws])
 
     def _wanted(self, arm: Arm) -> tuple[np.ndarray, float, bool]:
         """Where the point between the jaws should go from where it is, m; the jaws; whether to go carefully."""
         block = arm.block()
-        offset = block + np.array([0.0, 0.0, GRASP_HEIGHT]) - arm.ik_point_pos
+        offset = block + _up(GRASP_HEIGHT) - arm.ik_point_pos
         beside, opening = float(np.hypot(*offset[:2])), arm.opening
         around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
         if self._task == "reach":
-            return offset + np.array([0.0, 0.0, HOVER_M]), GRIPPER_OPEN, beside < 0.03
+            return offset + _up(HOVER_M), GRIPPER_OPEN, beside < 0.03
         if opening > _HELD:
             offset = offset + CLEARANCE
             around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
             beside = float(np.hypot(*offset[:2]))
         if not around:
             above = np.clip(3.0 * (beside - 0.006), 0.0, 0.09)  # down a funnel over the block
-            return offset + np.array([0.0, 0.0, above]), GRIPPER_OPEN, above < 0.08
+            return offset + _up(above), GRIPPER_OPEN, above < 0.08
         if opening > _HELD:
             return np.zeros(3), GRIPPER_CLOSED, True
         return np.array([0.0, 0.0, LIFT_HEIGHT - arm.height]), GRIPPER_CLOSED, True
