@@ -193,7 +193,7 @@ def test_what_was_sent_is_recorded_with_the_policys_own_output_beside_it(tmp_pat
         ({"folder": "/proc/nothing/here"}, "No such file or directory"),
         (
             {"topics": "'/no such'"},
-            "parameter 'topics': found '/no such', expected the name of a topic: topic name must",
+            "parameter 'topics': found '/no such', expected the name of a topic",
         ),
         ({"contract_file": "unknown_type.yaml"}, "activate failed: command: type: found no package 'nowhere_msgs'"),
     ],
