@@ -38,8 +38,7 @@ class EpisodeSession:
         self._writer: EpisodeWriter | None = None
         self._began_ns = self._newest_ns = 0
         self.task, self.discarded = "", 0
-        self.set_back_s = 0.0
-        """How far the clock went back since the episode began; 0: it did not. Nothing is taken any more then."""
+        self._set_back_s = 0.0
         self.last = Episode(0, recording.folder, 0.0, 0)
         """The episode that was kept last."""
 
@@ -67,6 +66,11 @@ class EpisodeSession:
     def dropped(self) -> int:
         """Of the open episode, because the disk is slower than the topics."""
         return self._writer.dropped if self._writer is not None else 0
+
+    @property
+    def set_back_s(self) -> float:
+        """How far the clock went back in the open episode, which takes nothing any more then; 0: it did not."""
+        return self._set_back_s if self.is_open else 0.0
 
     @property
     def failure(self) -> Exception | None:
@@ -103,7 +107,7 @@ class EpisodeSession:
         """Find out whether the clock went back since the episode began: no message is newer than now."""
         back_ns = self._newest_ns - self._now_ns()
         if self._writer is not None and back_ns > (0 if self._simulated else _DISORDER_NS):
-            self.set_back_s = 1e-9 * back_ns
+            self._set_back_s = 1e-9 * back_ns
 
     def _topic(self, name: str, message_type: str) -> RecordedTopic:
         topic = self._topics.get(name)
@@ -123,7 +127,7 @@ class EpisodeSession:
         heads = [(self._topic(name, kind), messages) for name, kind, messages in self._latched.of(latched)]
         writer = EpisodeWriter(self.recording.begin(), self._limit)
         self._began_ns = self._newest_ns = self._now_ns()
-        self.task, self.set_back_s = task, 0.0
+        self.task, self._set_back_s = task, 0.0
         for topic, messages in heads:
             for content, publish_ns in messages:
                 writer.put(topic, content, self._began_ns, min(publish_ns, self._began_ns), whatever_waits=True)

@@ -285,7 +285,7 @@ class Recorder(ManagedNode):
                 self.session.leave()
                 self._failed(f"episode {number} is cut off and not listed", failure)
             self.session.look_at_clock()
-            if self.session.set_back_s and self.session.is_open:
+            if self.session.set_back_s:
                 self._end_for_clock()
             self._count_lost()
             for sentence in self.missing:

@@ -28,12 +28,12 @@ CONTRACT = contract_of(
 class Demonstrator:
     """A robot and who drives it: joints and commands at 100 Hz while `shows`, each message with the next number.
 
-    /clock and the joints' stamps are `ahead_s` of this computer's clock.
+    The cell's clock and the joints' stamps are `ahead_s` of this computer's clock.
     """
 
     def __init__(self, cell: Cell):
         self.cell, self.shows, self.sent, self.ahead_s = cell, True, 0, 0.0
-        self._clock = cell.node.create_publisher(Clock, "/clock", 10)
+        self._clock = cell.node.create_publisher(Clock, "clock", 10)  # a cell has its own
         self._joints = cell.node.create_publisher(JointState, "joint_states", 100)
         self._commands = cell.node.create_publisher(Float64MultiArray, "command", 100)
         cell.node.create_timer(0.01, self._show)
