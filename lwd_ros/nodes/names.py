@@ -1,5 +1,7 @@
 """Names of topics that people write, checked before anything is made of them."""
 
+import re
+
 from rclpy.exceptions import NameValidationException
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.validate_full_topic_name import validate_full_topic_name
@@ -31,4 +33,4 @@ def require_namespace(where: str, name: str) -> None:
 def _reason(error: Exception) -> str:
     """rcl's words without what it was doing and where in its source."""
     text = str(error).partition(", at ")[0].partition(":\n")[0]
-    return text.removeprefix("failed to resolve name: ").partition("Invalid ")[2].partition(": ")[2] or text
+    return re.split(r"is invalid: |Invalid [a-z ]+: ", text)[-1]
