@@ -5,6 +5,7 @@ import numpy as np
 from gymnasium import spaces
 from lerobot_env_so101 import GymRenderingSpec, SO101PickPlaceGymEnv
 from lerobot_env_so101.gripper import ctrl_to_normalized
+from lerobot_env_so101.ik_control import solve_ik
 from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
 from lerobot_env_so101.scripted.pick_place import GRASP_HEIGHT
 
@@ -12,10 +13,10 @@ JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_ro
 TASKS = ("reach", "pick")
 PERIOD_S = 0.1
 
-START_RAD = (0.3, 0.2, 0.2, 0.2, 0.3)
-"""A joint of the arm starts within so much of its home ..."""
-START_JAW_RAD = (0.0, 1.5)
-"""... and the jaws between nearly closed and wide open."""
+START_M = ((0.15, -0.10, 0.09), (0.29, 0.10, 0.19))
+"""The point between the jaws starts anywhere in this box, the gripper pointing down as far as it can ..."""
+START_JAW_RAD = (-0.17, 1.70)
+"""... and the jaws anywhere between closed and open."""
 NEAR_M = 0.05
 """As far as `block_near` tells."""
 HOVER_M = 0.04
@@ -61,16 +62,31 @@ class Arm(SO101PickPlaceGymEnv):
         )
 
     def reset(self, seed=None, **kwargs):
-        """The block lies anywhere within reach; the arm starts near its home."""
+        """The block lies anywhere within reach; the arm starts anywhere above the table."""
         super().reset(seed=seed)
-        offset = np.array(START_RAD) * self.np_random.uniform(-1.0, 1.0, 5)
-        self._data.qpos[self._qpos_ids[:5]] += offset
-        self._data.ctrl[self._ctrl_ids[:5]] += offset
-        self._data.qpos[self._qpos_ids[5]] = self._data.ctrl[self._ctrl_ids[5]] = self.np_random.uniform(*START_JAW_RAD)
+        self._start_at(self.np_random.uniform(*START_M), self.np_random.uniform(*START_JAW_RAD))
         mujoco.mj_forward(self._model, self._data)
         self._target_ee_pos = self.ik_point_pos
         self._block_start, self._steady = self.block(), 0
         return self._observation(), {}
+
+    def _start_at(self, point: np.ndarray, jaw: float) -> None:
+        """Put the arm there, m and rad, and command it to stay."""
+        arm = self._qpos_ids[:5]
+        for _ in range(5):
+            self._data.qpos[arm] = solve_ik(
+                self._model,
+                self._data,
+                self._ee_site_id,
+                self._arm_dof_ids,
+                point,
+                seed_q=self._top_down_seed(),
+                point_offset=self._ik_point_offset,
+                approach_axis=0,  # x of the gripper's frame runs out of it
+            )
+            mujoco.mj_forward(self._model, self._data)
+        self._data.qpos[self._qpos_ids[5]] = jaw
+        self._data.ctrl[self._ctrl_ids] = self.joints
 
     def step(self, action):
         """Targets of the six joints, rad. A success does not end the episode; a block that left the table does."""

@@ -56,10 +56,10 @@ class Hand:
     def action(self, arm: Arm) -> np.ndarray:
         """[dx, dy, dz, grasp] for `Arm.guided`."""
         way, jaws, careful = self._wanted(arm)
-        limit = self._speed * (0.25 if careful else 0.5)
+        limit = self._speed * (0.2 if careful else 0.35)
         action = np.clip(_GAIN * way / _STEP_M, -limit, limit)
         self._shake = 0.7 * self._shake + 0.7 * self._rng.normal(0.0, _TREMBLE, 3)
-        action += min(1.0, np.linalg.norm(action) / 0.25) * self._shake
+        action += min(1.0, np.linalg.norm(action) / 0.2) * self._shake
         return np.array([*np.clip(action, -1.0, 1.0), jaws])
 
     def _wanted(self, arm: Arm) -> tuple[np.ndarray, float, bool]:
