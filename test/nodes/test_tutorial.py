@@ -108,6 +108,6 @@ def test_the_tutorial_goes_from_the_list_of_topics_to_a_policy_that_drives(tmp_p
         assert int(_field(task, "step")) > 0, reader.logs()
         assert int(_field(task, "first_success_step")) > 0, f"{task}\n{reader.logs()}"
         status = reader.run(f"{echo} /policy_controller/status")
-        assert _field(status, "task").strip("'") == "dock"
+        assert _field(status, "task").strip("'") == "follow_wall"
     finally:
         reader.close()
