@@ -39,7 +39,9 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(tmp_path):
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path):
     command = _command(tmp_path, [recording().mcap(tmp_path / "a.mcap")] * 2000, "--task", "reach")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell starts what it runs in the background, as these tests may be, deaf to Ctrl-C.
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     time.sleep(3.0)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -199,7 +199,7 @@ def test_model_file_tells_what_made_it(folder):
     ],
 )
 def test_bad_input_ends_in_one_sentence(folder, arguments, sentence):
-    error = lwd(*[argument.replace("{}", str(folder)) for argument in arguments], status=2)
+    error = lwd(*[argument.replace("{}", str(folder)) for argument in arguments], status=1)
     assert sentence in error
     assert len([line for line in error.splitlines() if line and "%|" not in line]) == 1  # beside progress bars
 
