@@ -4,6 +4,7 @@ Where no ROS 2 is sourced, `ros2` is test/support/bin/ros2: the tutorial's few c
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -96,15 +97,13 @@ def test_the_tutorial_goes_from_the_list_of_topics_to_a_policy_that_drives(tmp_p
         assert {"/scan", "/odom", "/cmd_vel"} <= set(of("topic list").split())
         first, mine = (tmp_path / name for name in ("first_contract.yaml", "my_base.yaml"))
         assert "!guess" in first.read_text() and mine.exists()
-        assert "20 episodes" in of("import-bag") or "20" in of("import-bag")
+        counts = json.loads((tmp_path / "data" / "base" / "meta.json").read_text())["counts"]
+        assert {task: count["episodes"] for task, count in counts.items()} == {"follow_wall": 20}
         assert (tmp_path / "data" / "base.png").exists() and (tmp_path / "runs" / "base" / "validation.png").exists()
         assert re.search(r"success(=|: )True", of("generate_policy lwd"))
 
         # Whether it gets there depends on what a minute of training is worth on this machine; that it drives does not.
-        assert (
-            int(_field(of("policy_controller/status"), "ticks")) >= 0
-            and _field(of("task_status"), "task") == "follow_wall"
-        )
+        assert _field(of("task_status"), "task") == "follow_wall"
         end, ticks = time.monotonic() + _PATIENCE_S, 0
         while ticks < _TICKS and time.monotonic() < end:
             status = reader.run("ros2 topic echo --once /policy_controller/status")
