@@ -40,8 +40,8 @@ def lwd(*arguments, status: tuple[int, ...] = (0,)) -> str:
         check=False,
     )
     assert done.returncode in status, done.stdout + done.stderr
+    assert status == (0,) or "Traceback" not in done.stderr
     return done.stdout if status == (0,) else done.stderr
-    return done.stdout if status == 0 else done.stderr
 
 
 @pytest.fixture(scope="module")
