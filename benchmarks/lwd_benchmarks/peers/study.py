@@ -204,7 +204,7 @@ def _lerobot(
         row["lerobot"] = training.version(python)
         if not entry.budget_minutes:
             break
-        step = next(each for each in ledger if each["cpu_s"] >= 60 * mark)
+        step = next((each for each in ledger if each["cpu_s"] >= 60 * mark), ledger[-1])
         if all(point["step"] != step["step"] for point in row["curve"]):
             point = {"step": step["step"], "minutes": round(step["cpu_s"] / 60, 2), "mark": mark}
             row["curve"].append(point | judge.lerobot(python, run.checkpoint(step), entry.action_steps, "validation"))

@@ -45,9 +45,13 @@ class LeRobotRun:
         return self.folder / "run/checkpoints" / Path(row["checkpoint"]).name / "pretrained_model"
 
     def train_until(self, minutes: float) -> None:
-        """Train, or go on, until a checkpoint after so many minutes of processor time; LeRobotCheckError else."""
+        """Train, or go on, until a checkpoint after so many minutes of processor time, or to the schedule's end.
+
+        Raises:
+            LeRobotCheckError: lerobot's training failed.
+        """
         ledger = self.ledger()
-        if ledger and ledger[-1]["cpu_s"] >= 60 * minutes:
+        if ledger and (ledger[-1]["cpu_s"] >= 60 * minutes or ledger[-1]["step"] >= self.options["steps"]):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         out, last = self.folder / "run", self.folder / "run/checkpoints/last/pretrained_model/train_config.json"
