@@ -116,7 +116,7 @@ def test_a_batch_of_several_tasks_decodes_like_its_rows(files, data, method):
     [((8, 8), 10, 364), ((16, 16), 10, 852), ((64, 64), 10, 6468), ((16, 16), 1, 708), ((), 10, 128)],
 )
 def test_the_parameters_of_a_multi_task_network(hidden, tasks, expected):
-    data = SimpleNamespace(tasks=range(tasks))
+    data = SimpleNamespace(tasks=range(tasks), passes=())
     network = MultiTaskMlp(data, PolicyLayout((21, *hidden, 4)), AutoencoderConfig())
     assert network.policy_parameters == expected == sum(parameter.numel() for parameter in network.parameters())
 
@@ -125,7 +125,7 @@ def test_the_parameters_of_a_multi_task_network(hidden, tasks, expected):
 @pytest.mark.parametrize("hidden", [(7, 5), ()])
 def test_a_one_hot_network_is_cut_into_one_policy_a_task(hidden, activation):
     network = MultiTaskMlp(
-        SimpleNamespace(tasks=range(3)), PolicyLayout((4, *hidden, 2), activation), CONFIG.autoencoder
+        SimpleNamespace(tasks=range(3), passes=()), PolicyLayout((4, *hidden, 2), activation), CONFIG.autoencoder
     )
     values = torch.randn(network.policy_parameters)  # biases too
     network.parameter.data = values

@@ -13,6 +13,7 @@ from lwd_ros.learning.networks import (
     cloning_error,
     normalisation_error,
     policy_forward,
+    squared_matrices,
 )
 from lwd_ros.learning.summary import DataSummary, TaskNormalisation
 from lwd_ros.policy import PolicyLayout
@@ -44,6 +45,8 @@ class Autoencoder(nn.Module):
     def loss(self, data: TrainingData, generator: torch.Generator, share: Share = WHOLE) -> dict[str, torch.Tensor]:
         """Behaviour-cloning error of decoded policies (in action units of ±1) plus the weighted KL divergence.
 
+        With `policy_decay`, the squared weights of the decoded policies count beside it.
+
         Means over a `share` of the batch, whose random numbers are all drawn whatever the share.
         """
         config, device = self.config, self.hypernetwork.base.device
@@ -57,15 +60,17 @@ class Autoencoder(nn.Module):
             generated = self.normalisation(latent)
             decoded = normalisation_error(generated, expected)
             observation = _renormalised(observation, expected, generated)
-        predicted = policy_forward(self.layout, self.hypernetwork(latent), observation)
-        error = cloning_error(predicted, batch.action.to(device))
-        cloning = (error if data.action_weight is None else error * data.action_weight.to(device)).mean()
+        weights = self.hypernetwork(latent)
+        predicted = policy_forward(self.layout, weights, observation)
+        cloning = cloning_error(predicted, batch.action.to(device), data.action_weight).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         scalars = {
             "loss": cloning + config.kl_weight * divergence,
             "behaviour_cloning": cloning.detach(),
             "kl_divergence": divergence.detach(),
         }
+        if config.policy_decay:
+            scalars["loss"] = scalars["loss"] + config.policy_decay * squared_matrices(self.layout, weights)
         if decoded is not None:
             scalars["loss"] = scalars["loss"] + _NORMALISATION_WEIGHT * decoded
             scalars["normalisation"] = decoded.detach()

@@ -120,6 +120,9 @@ class Config:
         for key, usual in {"sensing": asdict(SensingConfig()), **later}.items():
             if content.get(key) == usual:
                 del content[key]
+        stage = content.get("autoencoder", {})
+        if stage.get("policy_decay") == AutoencoderConfig.policy_decay:
+            del stage["policy_decay"]
         return content
 
 
@@ -177,6 +180,7 @@ class AutoencoderConfig:
     pairs: Count = 96  # (observation, action) pairs that each decoded policy is judged on
     own_share: Share = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others of its task
     kl_weight: Number = 1e-5
+    policy_decay: Number = 0.0  # of a decoded policy's squared weights, beside its error; smoother where data is scarce
     tokens: Count = 16  # (observation, action, time) samples that describe a demonstration to the encoder
     latent_size: Count = 64
     encoder_layers: Layers = (384, 256)
@@ -241,7 +245,8 @@ class TrainConfig(Config):
     contract_digest: Digest = ""  # beginning of its contract's digest; empty: any contract
     # What ±1 of a policy's output stands for: the contract's limits, or what was shown, where that is narrower.
     action_range: ActionRange = "limits"
-    # What errors count in: half a command's range; or, of a position, its usual distance to the measured one.
+    # What errors count in: half a command's range; or, of a position, its usual distance to the measured one, and of an
+    # offset (relative_to), its usual size.
     action_loss: ActionLoss = "range"
     demonstrations_per_task: Whole = 0  # only the first so many fresh starts of each task; 0: every demonstration
     held_out: Share = 0.0  # of each task's demonstrations, rounded down: kept from training, for 'lwd validate'

@@ -65,7 +65,9 @@ class TrainingData(DataSummary):
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
         self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs), config)
-        self.action_weight = None if config.action_loss == "range" else self._motion_weight([e for _, e in episodes])
+        self.action_weight = None
+        if config.action_loss == "motion":
+            self.action_weight = self._motion_weight([e for _, e in episodes], np.concatenate(outputs))
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
         per_task = [np.concatenate([stacked(contract, e.observation)[:, kept] for e in chosen]) for chosen in used]
         self.normalisation = TaskNormalisation(
@@ -193,18 +195,23 @@ class TrainingData(DataSummary):
             passes.append(Pass(output, number, float(std) / scale, (float(mean) - offset) / scale))
         return tuple(passes)
 
-    def _motion_weight(self, episodes: list[Episode]) -> torch.Tensor:
-        """Squared errors of positions in units of the motion that they ask for, float32 [commands].
+    def _motion_weight(self, episodes: list[Episode], outputs: np.ndarray) -> torch.Tensor:
+        """Squared errors in units of the motion that commands ask for, float32 [commands]; `outputs` of all frames.
 
         A position target lies near the measured position: in units of its range a policy that stands still is almost
-        right, and what moves the robot drowns. A switch has no small motions; it and other commands keep the weight 1.
+        right, and what moves the robot drowns. So it does in the largest of many small offsets. A switch has no small
+        motions; it and commands that are no positions keep the weight 1.
         """
-        facts = facts_of(self.contract, [episodes])
-        found = [
-            1.0 if c.levels or c.relative or not c.motion else min(max(float(scale) / c.motion, 1.0), _LARGEST_GAIN)
-            for c, scale in zip(facts.commands, self.action_scale, strict=True)
-        ]
-        return _tensor(np.array(found)) ** 2
+        weights = []
+        for place, command in enumerate(facts_of(self.contract, [episodes]).commands):
+            motion = command.motion
+            if command.relative:
+                motion = float(np.sqrt((outputs[:, place] ** 2).mean()))
+            if not motion or command.levels:
+                weights.append(1.0)
+                continue
+            weights.append(min(max(float(self.action_scale[place]) / motion, 1.0), _LARGEST_GAIN))
+        return _tensor(np.array(weights)) ** 2
 
     def _offsets(self, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Random offsets in m, float32 [*size, axes]."""

@@ -166,12 +166,22 @@ def policy_forward(layout: PolicyLayout, weights: torch.Tensor, inputs: torch.Te
     return torch.tanh(x) if layout.output_activation == "tanh" else x
 
 
-def cloning_error(predicted: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+def squared_matrices(layout: PolicyLayout, weights: torch.Tensor) -> torch.Tensor:
+    """Mean over B policies, weights [B, P], of their squared weights that are no biases: a scalar."""
+    return torch.stack([(weights[:, matrix] ** 2).sum(dim=1).mean() for matrix, _, _ in layout.slices()]).sum()
+
+
+def cloning_error(
+    predicted: torch.Tensor, action: torch.Tensor, command_weight: torch.Tensor | None = None
+) -> torch.Tensor:
     """Squared error of actions in units of ±1, elementwise; none where both lie beyond the same limit.
+
+    With `command_weight` [commands], each command's errors are multiplied by its number.
 
     Commands are clipped when they are executed, so a label at the limit only says "at least so much". Asking for the
     limit itself would bend a policy that is best steep and straight, as the proportional controllers that it imitates.
     """
     error, limit = predicted - action, 1.0 - 1e-6  # labels come through float32
     beyond = ((action >= limit) & (error > 0.0)) | ((action <= -limit) & (error < 0.0))
-    return error.masked_fill(beyond, 0.0) ** 2
+    squared = error.masked_fill(beyond, 0.0) ** 2
+    return squared if command_weight is None else squared * command_weight.to(squared)

@@ -31,6 +31,7 @@ _SAMPLES = 16  # of a demonstration, for the encoder
 _NARROW = 0.8  # of the limits' width: less counts as narrow
 _IDLE = 0.4  # of the frames: more are many
 _FEW_EPISODES = 10
+_DECAY = 2e-4  # of a policy's squared weights
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ def choose(facts: DataFacts, name: str, seed: int = 0) -> Choice:
             f"Outputs are scaled to the demonstrated range, and end 5 % beyond it or less: the limits of "
             f"{_listed(narrow)} are wider than what was shown."
         )
+    offsets = [c for c in facts.commands if c.relative and not c.levels]
+    if offsets:
+        lines.append(
+            f"Errors of {_listed([c.name for c in offsets])} count in units of the usual offset: the largest one shown "
+            "is many times that."
+        )
     if positions:
         lines.append(
             f"Errors of {_listed([c.name for c in positions])} count in units of their motion: targets lie near the "
@@ -88,8 +95,8 @@ def choose(facts: DataFacts, name: str, seed: int = 0) -> Choice:
             "hide": list(facts.constant),
             "held_out": HELD_OUT,
             "action_range": "demonstrated" if demonstrated else "limits",
-            "action_loss": "motion" if positions else "range",
-            "autoencoder": {"tokens": tokens(facts.lengths)},
+            "action_loss": "motion" if positions or offsets else "range",
+            "autoencoder": {"tokens": tokens(facts.lengths), "policy_decay": _DECAY},
         }
     )
     warnings += _warnings(facts, positions)

@@ -84,6 +84,21 @@ def test_positions_are_learned_in_units_of_their_motion_and_of_what_was_shown():
     assert any("relative_to" in warning for warning in choice.warnings)
 
 
+def test_offsets_are_learned_in_units_of_their_usual_size():
+    """The largest offset of a guided arm is many times the usual one: in its units, what moves the arm drowns."""
+    target = {**ANGLE, "slew_per_s": 5.0, "rest": "elbow", "relative_to": "command"}
+    gripper = {"unit": "1", "limits": [0.0, 1.0], "slew_per_s": 10.0, "rest": "keep"}
+    metre = {"unit": "m", "limits": [-1, 1]}
+    contract = _contract({"elbow": ANGLE, "cup": metre, "table": metre}, {"elbow_target": target, "gripper": gripper})
+    choice = choose(facts_of(contract, [[_arm_episode(seed=seed) for seed in range(20)]]), "arm")
+    assert choice.config.action_loss == "motion"
+    assert any("Errors of elbow_target count in units of the usual offset" in line for line in choice.lines)
+
+
+def test_policies_of_few_demonstrations_are_kept_smooth():
+    assert choose(_arm(), "arm").config.autoencoder.policy_decay == 2e-4
+
+
 def test_velocities_that_use_their_limits_are_learned_as_they_are():
     config = choose(_drive(_base(4)), "base").config
     assert config.action_loss == "range" and config.action_range == "limits"

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lwd_ros.learning.config import AutoencoderConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.networks import HyperNetwork, cloning_error, initial_policy, mlp, policy_forward
+from lwd_ros.learning.networks import HyperNetwork, cloning_error, initial_policy, mlp, policy_forward, squared_matrices
 from lwd_ros.policy import PolicyLayout
 
 
@@ -32,8 +32,13 @@ class Baseline(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    def decay(self, layout: PolicyLayout, weights: torch.Tensor) -> torch.Tensor | float:
+        """What LWD adds to its loss for the squares of its policies' weights [B, P], where the config says so."""
+        factor = self.config.policy_decay
+        return factor * squared_matrices(layout, weights) if factor else 0.0
+
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Scalars for `Trainer`: squared error of the actions, in units of ±1."""
+        """Scalars for `Trainer`: squared error of the actions as LWD counts it, and `decay`."""
         raise NotImplementedError
 
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
@@ -50,7 +55,7 @@ class MultiTaskMlp(Baseline):
         sizes = (inputs + self.tasks, *rest)
         self.network = PolicyLayout(sizes, layout.hidden_activation, layout.output_activation)
         # He's scale, as LWD's policies start with; the one-hot's columns too, so tasks differ by what an input makes.
-        self.parameter = nn.Parameter(initial_policy(self.network))
+        self.parameter = nn.Parameter(initial_policy(self.network, data.passes))
 
     @property
     def policy_parameters(self) -> int:
@@ -67,7 +72,8 @@ class MultiTaskMlp(Baseline):
         task = torch.randint(self.tasks, (self.pairs,), generator=generator)
         observation, action = data.sample_of(task, generator)
         predicted = self(observation.to(self.device), task.to(self.device))
-        return {"loss": cloning_error(predicted, action.to(self.device)).mean()}
+        loss = cloning_error(predicted, action.to(self.device), data.action_weight).mean()
+        return {"loss": loss + self.decay(self.network, self.parameter[None])}
 
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """The network with a task's one-hot column folded into the first bias: a policy without the one-hot."""
@@ -83,7 +89,7 @@ class TaskMlps(Baseline):
 
     def __init__(self, data: TrainingData, layout: PolicyLayout, config: AutoencoderConfig):
         super().__init__(data, layout, config)
-        self.table = nn.Parameter(torch.stack([initial_policy(layout) for _ in range(self.tasks)]))
+        self.table = nn.Parameter(torch.stack([initial_policy(layout, data.passes) for _ in range(self.tasks)]))
         self.table.register_hook(self._clip)
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -91,8 +97,9 @@ class TaskMlps(Baseline):
         task = torch.arange(self.tasks)[:, None].expand(-1, max(1, self.pairs // self.tasks))
         observation, action = data.sample_of(task, generator)
         predicted = policy_forward(self.layout, self.table, observation.to(self.device))
-        error = cloning_error(predicted, action.to(self.device)).mean(dim=(1, 2))
-        return {"loss": error.sum(), "behaviour_cloning": error.detach().mean()}
+        error = cloning_error(predicted, action.to(self.device), data.action_weight).mean(dim=(1, 2))
+        loss = error.sum() + self.tasks * self.decay(self.layout, self.table)
+        return {"loss": loss, "behaviour_cloning": error.detach().mean()}
 
     def _clip(self, gradient: torch.Tensor) -> torch.Tensor:
         """Clip each task's gradient at 1 by itself, where the trainer would let one task's spike slow all others.
@@ -117,14 +124,15 @@ class RegressionHyperNetwork(Baseline):
         self.task = nn.Embedding(self.tasks, width)
         self.body = mlp((width + data.first_observation.shape[1], *config.encoder_layers))
         self.latent = nn.Linear(config.encoder_layers[-1], config.latent_size)
-        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout)
+        self.hypernetwork = HyperNetwork(config.latent_size, config.hypernetwork_layers, layout, data.passes)
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The pairs of LWD's stage 1: from the demonstration whose first observation is given, and from its task."""
         batch = data.sample(self.config.demonstrations, self.config.pairs, self.config.own_share, generator)
         weights = self.weights(batch.task.to(self.device), batch.first_observation.to(self.device))
         predicted = policy_forward(self.layout, weights, batch.observation.to(self.device))
-        return {"loss": cloning_error(predicted, batch.action.to(self.device)).mean()}
+        loss = cloning_error(predicted, batch.action.to(self.device), data.action_weight).mean()
+        return {"loss": loss + self.decay(self.layout, weights)}
 
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         features = self.body(torch.cat([self.task(task), condition], dim=1))

@@ -36,9 +36,9 @@ STEADY_STEPS = 5
 class Arm(SO101PickPlaceGymEnv):
     """The scene and physics of `SO101PickPlace-v0`; actions are targets of the joints' position servos, rad.
 
-    Observed are measured joints in rad, and in m the point between the jaws, where the block is from where they would
-    grasp it, and how high it is. What is near is told twice, the second time up to 5 cm: a policy's inputs are scaled
-    by how much they vary, and millimetres decide whether the jaws go round a block.
+    Observed are measured joints in rad, and in m where the block is from where the jaws would grasp it, along the axes
+    of the shoulder's link, and how high it is. What is near is told twice, the second time up to 5 cm: a policy's
+    inputs are scaled by how much they vary, and millimetres decide whether the jaws go round a block.
     """
 
     def __init__(self, task: str = "pick", render_mode: str = "rgb_array"):
@@ -56,7 +56,7 @@ class Arm(SO101PickPlaceGymEnv):
         self._qpos_ids = np.array([self._model.joint(name).qposadr[0] for name in JOINTS])
         low, high = self._model.actuator_ctrlrange[self._ctrl_ids].T
         self.action_space = spaces.Box(low.astype(np.float64), high.astype(np.float64), dtype=np.float64)
-        sizes = {"joints": 6, "grasp_point": 3, "block": 3, "block_near": 3, "height": 1}
+        sizes = {"joints": 6, "block": 3, "block_near": 3, "height": 1}
         self.observation_space = spaces.Dict(
             {name: spaces.Box(-np.inf, np.inf, (size,), dtype=np.float64) for name, size in sizes.items()}
         )
@@ -142,10 +142,10 @@ class Arm(SO101PickPlaceGymEnv):
 
     def _observation(self) -> dict[str, np.ndarray]:
         block, grasp = self.block(), np.array(self.ik_point_pos)
-        offset = block + np.array([0.0, 0.0, GRASP_HEIGHT]) - grasp
+        shoulder = self._data.body("shoulder").xmat.reshape(3, 3)
+        offset = shoulder.T @ (block + np.array([0.0, 0.0, GRASP_HEIGHT]) - grasp)
         return {
             "joints": self.joints,
-            "grasp_point": grasp,
             "block": offset,
             "block_near": np.clip(offset, -NEAR_M, NEAR_M),
             "height": np.array([self.height]),

@@ -27,18 +27,18 @@ TEXTS = {
 }
 STATE = [
     *JOINTS,
-    *(f"{name}_{axis}" for name in ("grasp_point", "block", "block_near") for axis in "xyz"),
+    *(f"{name}_{axis}" for name in ("block", "block_near") for axis in "xyz"),
     "block_height",
 ]
-KEYS = ("joints", "grasp_point", "block", "block_near", "height")
+KEYS = ("joints", "block", "block_near", "height")
 ACTION = [f"{name}_target" for name in JOINTS]
 ROWS_AFTER_SUCCESS = 8
 _MOST_ROWS = 200
-_TREMBLE = 0.06  # deviation of the guiding hand, in shares of its largest speed
+_TREMBLE = 0.04  # deviation of the guiding hand, in shares of its largest speed
 CLEARANCE = np.array([0.0, -0.006, 0.0])
 """The open jaws go down so much beside the block, m: the fixed one would land on it, and the other pushes it there."""
 _STEP_M = 0.025  # in a period, at most
-_GAIN = 0.6  # of the way that is left, in a period: servos lag behind commands
+_GAIN = 0.4  # of the way that is left, in a period: servos lag behind commands
 _HELD = 0.45  # opening, 0 to 1, at which the jaws press on the block or have nothing between them
 
 
@@ -56,7 +56,7 @@ class Hand:
     def action(self, arm: Arm) -> np.ndarray:
         """[dx, dy, dz, grasp] for `Arm.guided`."""
         way, jaws, careful = self._wanted(arm)
-        limit = self._speed * (0.2 if careful else 0.35)
+        limit = self._speed * (0.26 if careful else 0.35)
         action = np.clip(_GAIN * way / _STEP_M, -limit, limit)
         self._shake = 0.7 * self._shake + 0.7 * self._rng.normal(0.0, _TREMBLE, 3)
         action += min(1.0, np.linalg.norm(action) / 0.2) * self._shake
