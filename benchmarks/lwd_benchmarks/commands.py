@@ -60,7 +60,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "controller"]),
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "controller"]),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )

@@ -5,13 +5,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from lwd_benchmarks.methods import LWD, METHODS
-from lwd_benchmarks.own.results import OwnResult
+from lwd_benchmarks.methods import METHODS
 from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.entries import Entry, Study
 from lwd_benchmarks.report.metaworld import visible_spread
 from lwd_benchmarks.report.ratios import ratios
-from lwd_benchmarks.results import GOALS, SETS, ControllerResult, read
+from lwd_benchmarks.results import GOALS, SETS, ControllerResult
 from lwd_benchmarks.statistics import Pooled
 
 Figures = Iterator[tuple[str, float | None]]
@@ -83,33 +82,6 @@ def of_controller(results: dict[str, ControllerResult]) -> Figures:
         yield f"controller.step.parameters_{run['parameters']}.ratio", run["ratio"]
     for key in ("memory_growth_mb", "processor_share", "swaps", "minutes"):
         yield f"controller.soak.{key}", results["soak"].figures[key]
-
-
-def of_recordings(folder: Path) -> Figures:
-    """What `lwd bench import` and `lwd study own` have written in the folder `own`."""
-    path = folder / "own" / "import.json"
-    if path.exists():
-        yield "own.import_over_real_time", read(ControllerResult, path).figures["over_real_time"]
-    for example in ("base", "arm"):
-        path = folder / "own" / f"{example}.json"
-        if path.exists():
-            yield from _of_example(f"own.{example}", read(OwnResult, path))
-
-
-def _of_example(name: str, result: OwnResult) -> Figures:
-    """`NAME.success` of the most demonstrations, `NAME.minutes` of the timed way, and counts of every method."""
-    if result.timed is not None:
-        yield f"{name}.minutes", result.timed.minutes
-    best = max((entry for entry in result.entries if entry.method == LWD), key=lambda entry: entry.demonstrations)
-    yield f"{name}.success", best.pooled.success
-    for entry in result.entries:
-        place, pooled = f"{name}.{entry.method}.{entry.demonstrations}", entry.pooled
-        yield f"{place}.parameters", entry.policy_parameters
-        yield f"{place}.seeds", len(entry.runs)
-        yield f"{place}.successes", pooled.successes
-        yield f"{place}.episodes", pooled.episodes
-        yield f"{place}.interval_low", pooled.interval[0]
-        yield f"{place}.interval_high", pooled.interval[1]
 
 
 def joined(*parts: Figures) -> dict[str, float]:

@@ -16,6 +16,7 @@ from lwd_benchmarks.report import (
     handover,
     headlines,
     metaworld,
+    own,
     peers,
     plots,
 )
@@ -38,6 +39,7 @@ PAGES: dict[str, Page] = {
     "metaworld": Page(study.load, metaworld.context, metaworld.PLOTS),
     "diffusion_policy": Page(comparison.load, comparison.context, comparison_plots.PLOTS),
     "handover": Page(handover.load, handover.context),
+    "own": Page(own.load, own.context),
     "peers": Page(peers.load, peers.context, peers.PLOTS),
     "controller": Page(controller.load, controller.context),
 }
@@ -63,8 +65,8 @@ class Report:
             comparison.figures(results["diffusion_policy"]),
             handover.figures(results["handover"]),
             peers.figures(results["peers"]),
+            own.figures(results["own"]),
             headlines.of_controller(results["controller"]),
-            headlines.of_recordings(folder),
         )
         return cls(results, figures)
 
