@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lwd_ros.dataset.bags.records import BagError, Storage
+from lwd_ros.dataset.bags.restarts import REORDERED_NS
 
 MARKER = "lwd_msgs/msg/EpisodeMarker"
 START = 0
@@ -42,6 +43,28 @@ def overlap(storages: Sequence[Storage]) -> bool:
     return any(
         a.end_ns is not None and b.start_ns is not None and b.start_ns <= a.end_ns for a, b in pairwise(storages)
     )
+
+
+def axes_of(pieces: Sequence[Sequence[Storage]]) -> list[list[Storage]]:
+    """Files by axes of time, without empty ones.
+
+    Args:
+        pieces: of each file, in the order in which they were written, its parts between restarts. What follows a file
+            goes on from its last part. Where no file has two parts they are one, in the order of their beginnings.
+    """
+    timed = [[each for each in members if each.start_ns is not None] for members in pieces]
+    if all(len(members) < 2 for members in timed):
+        whole = sorted((each for members in timed for each in members), key=lambda each: each.start_ns or 0)
+        return [whole] if whole else []
+    result: list[list[Storage]] = []
+    for members in timed:
+        for number, each in enumerate(members):
+            assert each.start_ns is not None
+            newest = max((known.end_ns or 0 for known in result[-1]), default=0) if result else None
+            if number or newest is None or each.start_ns < newest - REORDERED_NS:
+                result.append([])
+            result[-1].append(each)
+    return result
 
 
 def require_apart(storages: Sequence[Storage], wanted: Set[str], latched: Set[str]) -> None:

@@ -1,11 +1,14 @@
 """What a recording consists of, whatever file it is in."""
 
-from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lwd_ros.contract.streams import Qos
 from lwd_ros.errors import LwdError
+
+if TYPE_CHECKING:
+    from lwd_ros.dataset.bags.restarts import Order, Stretch
 
 
 class BagError(LwdError):
@@ -121,6 +124,19 @@ class Storage(Protocol):
     def read(self, chosen: Set[int]) -> Iterator[Stored]:
         """Messages of some channels, by their places, in the order of their log times; equal times in file order."""
         ...
+
+    def order(self) -> "Order | None":
+        """All messages as they are stored; None where none is older than one before it by more than queues explain."""
+        ...
+
+    def taken(self, stretch: "Stretch") -> "Storage":
+        """The same file with the messages of one stretch alone."""
+        ...
+
+
+def counted(channels: Sequence[Channel], stretch: "Stretch") -> list[Channel]:
+    """Channels of a file with the counts of a stretch of it."""
+    return [replace(channel, count=stretch.counts.get(place, 0)) for place, channel in enumerate(channels)]
 
 
 def count_text(number: int, noun: str = "message") -> str:

@@ -261,8 +261,9 @@ def _with_transforms(bag, transforms: _Transforms, names: Names, handlers: dict[
     for topic in found:
         require_topic(bag, topic, _TRANSFORMS, "its transforms")
     if static in found:
-        for message in bag.messages([static]):
-            transforms.take(message, True)
+        for part in (*bag.earlier, bag):
+            for message in part.messages([static]):
+                transforms.take(message, True)
     if moving in found:
         handlers.setdefault(moving, []).append(lambda message: transforms.take(message, False))
 
