@@ -54,6 +54,8 @@ class FollowedTopic:
         self._subscription = None
         self.problem = ""
         """One sentence on why it cannot be recorded, "" where it can."""
+        self.notice = ""
+        """One on what of it is not recorded."""
         if message_type:
             self._subscribe(usual)
 
@@ -68,14 +70,27 @@ class FollowedTopic:
         others = sorted({info.topic_type for info in found} - {self.type})
         if others:
             self.problem = f"{self.topic}: published as {', '.join(others)}, expected {self.type}"
-        if any(differ(info.qos_profile, self._profile) for info in found):
-            return self._subscribe(self._fitting(found))
+        fitting = self._fitting(found)
+        latched = fitting.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        if latched and any(info.qos_profile.durability == DurabilityPolicy.VOLATILE for info in found):
+            found = [info for info in found if info.qos_profile.durability != DurabilityPolicy.VOLATILE]
+            expected = "expected all to, for those who listen to it hear no other; it is recorded as they hear it"
+            self.notice = f"{self.topic}: found publishers that latch and such that do not, {expected}"
+        if any(differ(info.qos_profile, self._profile) for info in found) or (latched and not self.is_latched):
+            return self._subscribe(fitting)
         return False
 
     def _fitting(self, found) -> QoSProfile:
-        """What all publishers can serve, and as much as that: what is latched is had too where all latch."""
+        """What publishers can serve, and as much as that.
+
+        What is latched is had too where all latch. Where it usually is latched (/tf_static, policies), those count that
+        latch: tf2 and the controller hear no other, and a subscription to all would lose what was said before.
+        """
+        latching = [info for info in found if info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL]
+        if latching and self._usual.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+            found = latching
+        latched = len(latching) == len(found)
         reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in found)
-        latched = all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in found)
         return QoSProfile(
             depth=self._usual.depth,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,

@@ -1,10 +1,10 @@
 """Which files of a recording have a time of their own: an episode each of a recorder, whose simulator may restart."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lwd_ros.dataset.bags.records import BagError, Storage
+from lwd_ros.dataset.bags.records import BagError, Channel, Storage
 from lwd_ros.dataset.bags.restarts import REORDERED_NS
 
 MARKER = "lwd_msgs/msg/EpisodeMarker"
@@ -67,16 +67,17 @@ def axes_of(pieces: Sequence[Sequence[Storage]]) -> list[list[Storage]]:
     return result
 
 
-def require_apart(storages: Sequence[Storage], wanted: Set[str], latched: Set[str]) -> None:
+def require_apart(storages: Sequence[Storage], wanted: Set[str], is_latched: Callable[[Channel], bool]) -> None:
     """Refuse files that share topics and a time: two recordings, or one twice, would be mixed; BagError.
 
     Args:
         storages: in the order of their beginnings.
         wanted: the topics that are read.
-        latched: those that each file may repeat.
+        is_latched: says which channels each file may repeat.
     """
     timed = [each for each in storages if each.start_ns is not None and each.end_ns is not None]
-    topics = [{channel.topic for channel in each.channels if channel.count != 0} & wanted - latched for each in timed]
+    topics = [{channel.topic for channel in each.channels if channel.count != 0 and not is_latched(channel)} & wanted
+              for each in timed]  # fmt: skip
     for place, first in enumerate(timed):
         for second, theirs in zip(timed[place + 1 :], topics[place + 1 :], strict=True):
             assert first.end_ns is not None and second.start_ns is not None and second.end_ns is not None

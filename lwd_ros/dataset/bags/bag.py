@@ -14,6 +14,7 @@ import zstandard
 
 from lwd_ros.contract.definitions import Definitions, FieldType
 from lwd_ros.contract.picking import closest
+from lwd_ros.contract.streams import Qos
 from lwd_ros.dataset.bags.axes import MARKER, Mark, axes_of, overlap, own_axis, require_apart
 from lwd_ros.dataset.bags.folder import ZSTD_MAGIC, Metadata, files_of, kind_of
 from lwd_ros.dataset.bags.mcap_file import McapFile
@@ -154,13 +155,19 @@ class Bag:
                 if channel.topic not in result:
                     first, known = channel, said.get(channel.topic)
                     parts = [each for each in self._channels if each.topic == channel.topic]
-                    qos = next((each.qos for each in parts if each.qos), None) or (known.qos if known else None)
+                    qos = Qos.heard([each.qos for each in parts if each.qos]) or (known.qos if known else None)
                     latched = any(each.latched for each in parts) or bool(known and known.latched)
                     count = self._counts[channel.topic]
                     publishers = max([each.publishers for each in parts] + [known.publishers if known else 0])
                     kind, form = first.type, first.encoding
                     result[channel.topic] = Topic(channel.topic, kind, count, latched, qos, form, publishers)
         return result
+
+    def _is_latched(self, channel: Channel) -> bool:
+        """Whether messages of a channel may have been said before, as far as the file, else the metadata, says."""
+        return channel.latched or (
+            channel.qos is None and self.topics[channel.topic].latched and channel.encoding != "ros1"
+        )
 
     @cached_property
     def _channels(self) -> list[Channel]:
@@ -220,7 +227,7 @@ class Bag:
         order = storage.order()
         if order is None:
             return [storage]
-        latched = {place for place, channel in enumerate(storage.channels) if self.topics[channel.topic].latched}
+        latched = {place for place, channel in enumerate(storage.channels) if self._is_latched(channel)}
         found = stretches(order, latched)
         for each in found[1:]:
             at_s = (each.after_ns - (self.origin_ns or 0)) * _S
@@ -319,9 +326,8 @@ class Bag:
         for name in sorted(wanted - set(self.topics)):
             known = list(self.topics)
             raise BagError(f"{self.name}: found no topic {name!r}, expected one that it has{closest(name, known)}")
-        latched = {name for name, topic in self.topics.items() if topic.latched}
         for part in self.parts:
-            require_apart(part._storages, wanted, latched)
+            require_apart(part._storages, wanted, self._is_latched)
         return chain.from_iterable(part._merged(wanted, decode) for part in self.parts)
 
     def _merged(self, wanted: set[str], decode: bool) -> Iterator[Message]:

@@ -23,8 +23,8 @@ class Topic:
         name: as recorded.
         type: "pkg/msg/Name", of ROS 1 as well; "pkg/srv/Name_Event" of a service's events.
         count: messages in the files; None where only reading can tell.
-        latched: whether late subscribers got the last messages: transient local, or latched in ROS 1.
-        qos: what its first publisher offered; None where the files do not say.
+        latched: whether late subscribers got the last messages of any publisher: transient local, or latched in ROS 1.
+        qos: what all of its publishers offered; None where the files do not say.
         encoding: "cdr" or "ros1"; anything else cannot be decoded here.
         publishers: how many offered it at once, as far as the files say; 0 where they do not.
     """
@@ -87,7 +87,11 @@ class Definition(NamedTuple):
 
 @dataclass(frozen=True)
 class Channel:
-    """What one file says of one topic, or of one publisher's part of it."""
+    """What one file says of one topic, or of one publisher's part of it.
+
+    ROS 1 has a channel for each publisher, rosbag2 one for all: then `latched` says whether any latched, for nobody
+    knows whose message is whose.
+    """
 
     topic: str
     type: str
