@@ -9,11 +9,13 @@ pytest.importorskip("pyarrow")
 
 from bags_support import PERIOD_NS, STORE, WITHOUT_INDEX, Entry, entry, write_mcap, write_ros1, write_rosbag2
 from mcap.writer import CompressionType
-from recordings_support import MARKER, commands, imported, joints, mark, recording, refused, transform
+from recordings_support import MARKER, commands, contract, imported, joints, mark, recording, refused, transform
 from recordings_support import STORE as MARKS
 from rosbags.rosbag2 import StoragePlugin
 
 from lwd_ros.dataset.bags import open_bags
+from lwd_ros.dataset.bags.checking import look
+from lwd_ros.dataset.bags.looking import sightings
 from lwd_ros.dataset.importing import Settings
 
 SECOND = 1_000_000_000
@@ -156,6 +158,34 @@ def test_what_was_latched_before_a_restart_holds_after_it(tmp_path):
         assert [part.name for part in second.earlier] == [first.name]
         assert first.earlier == ()
         assert [message.log_ns for part in second.earlier for message in part.messages(["/tf_static"])] == [5]
+
+
+def test_static_transforms_of_before_a_restart_place_what_moves_after_it(tmp_path):
+    pytest.importorskip("pytransform3d")
+    streams = [{"type": "tf", "frame": "hand", "in": "base", "stale_after_s": 0.2,
+                "fields": {"elbow": "translation.x", "wrist": "translation.y"}}]  # fmt: skip
+    made = [entry("/tf_static", transform(0, "base", "camera", 2.0), 5)]
+    for topic, kind, ns, data in RESTARTED:
+        if topic == "/joint_states":
+            place = STORE.deserialize_cdr(data, kind).position[0]
+            made.append(entry("/tf", transform(ns - 1_000_000, "camera", "hand", place), ns))
+        else:
+            made.append((topic, kind, ns, data))
+    of = contract(binding__observation__streams=streams)
+    _, episodes = imported(tmp_path, write_mcap(tmp_path / "a.mcap", made), of=of)
+    first, second = episodes["reach"]
+    assert np.allclose(first.observation[:, 0], 2.0 + 0.01 * np.arange(120), atol=1e-9)
+    assert np.allclose(second.observation[:, 0], 1.0 + 0.01 * np.arange(100), atol=1e-9)
+
+
+def test_a_first_contract_and_a_check_count_intervals_in_each_part(tmp_path):
+    """Sorted together, two simulations of one time look as one of twice the rate."""
+    with open_bags(write_mcap(tmp_path / "a.mcap", run(0.0, 120) + run(-1.0, 100, 0.009))) as bag:
+        seen = {each.topic: each for each in sightings(bag)}
+        assert seen["/joint_states"].interval_s == pytest.approx(0.02)
+        assert seen["/joint_states"].longest_gap_s == pytest.approx(0.02)
+        rates = {row.name: row.seen.rate_hz for row in look(contract(), bag).rows}
+        assert rates["elbow"] == pytest.approx(50.0)
 
 
 def test_a_table_names_the_parts(tmp_path):
