@@ -68,10 +68,11 @@ def test_every_publishers_latched_transforms_are_at_the_head_wherever_the_topic_
         transform.header.frame_id, transform.transform.rotation.w = "base", 1.0
         publishers.append(person.cell.node.create_publisher(TFMessage, "/robot1/tf_static", LATCHED))
         publishers[-1].publish(TFMessage(transforms=[transform]))
-    volatile = person.cell.node.create_publisher(TFMessage, "/robot1/tf_static", 10)  # nobody who listens hears it
+    # One that does not latch: a subscription to all of them would lose what the others said before it.
+    volatile = person.cell.node.create_publisher(TFMessage, "/robot1/tf_static", 10)
+    volatile.publish(TFMessage(transforms=[TransformStamped(child_frame_id="stray")]))
     folder = person.record(remappings=["/tf_static:=/robot1/tf_static"])
     person.wait_ready()
-    volatile.publish(TFMessage(transforms=[TransformStamped(child_frame_id="stray")]))
     for number in range(2):
         assert person.start().success and person.stop().kept
         found = messages(folder / f"demo_{number}.mcap")["tf_static"]
