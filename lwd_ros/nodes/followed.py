@@ -11,6 +11,8 @@ from lwd_ros.nodes.conversions import interface_class
 from lwd_ros.nodes.graph import differ, publishers
 from lwd_ros.nodes.streams import Tap, losses
 
+_TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
 
 def offered_qos(node: Node, topic: str) -> list[OfferedQos]:
     """What the publishers of a topic offer now, in rosbag2's words."""
@@ -83,11 +85,12 @@ class FollowedTopic:
     def _fitting(self, found) -> QoSProfile:
         """What publishers can serve, and as much as that.
 
-        What is latched is had too where all latch. Where it usually is latched (/tf_static, policies), those count that
-        latch: tf2 and the controller hear no other, and a subscription to all would lose what was said before.
+        What is latched is had too where all latch. Of static transforms those count that latch: tf2 and the controller
+        hear no other, and a subscription to all would lose what was said before.
         """
         latching = [info for info in found if info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL]
-        if latching and self._usual.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+        is_static = self.type == _TRANSFORMS and self._usual.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        if latching and is_static:
             found = latching
         latched = len(latching) == len(found)
         reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in found)
