@@ -97,6 +97,7 @@ class Series:
         if len(self.values) < 2:
             return 0.0
         steps, spans = np.abs(np.diff(self.values)), np.diff(self.times)
+        steps, spans = steps[spans >= 0.0], spans[spans >= 0.0]  # time goes back where a simulator was started again
         rates = steps / np.maximum(spans, period_s)
         moving = rates[rates > 0.0]
         return float(np.percentile(moving, 99)) if len(moving) else 0.0
@@ -126,6 +127,7 @@ class Sighting:
         self.child_frame_id = ""
         self.series: dict[Place, Series] = {}
         self.arrivals, self._apart = array("d"), array("d")
+        self._begins = [0]  # of each axis of time: its first message
         self.frame_id: str | None = None
         self.is_headed, self.zero_stamps = False, 0
         self.scan = Scan()
@@ -152,21 +154,33 @@ class Sighting:
         except (ContractError, AttributeError, IndexError, TypeError) as error:
             self.problem = self.problem or str(error)
 
+    def pause(self) -> None:
+        """Another axis of time begins, as of a simulator that was started again: the time to it is no interval."""
+        if self.count > self._begins[-1]:
+            self._begins.append(self.count)
+
     @property
     def count(self) -> int:
         return len(self.arrivals)
 
     @property
+    def _intervals(self) -> np.ndarray:
+        """float64: between messages that follow each other in time, s."""
+        axes = np.split(np.array(self.arrivals), self._begins[1:])
+        return np.concatenate([np.diff(np.sort(axis)) for axis in axes])
+
+    @property
     def interval_s(self) -> float | None:
         """The median time between messages; None where fewer than three came."""
-        if self.count < 3:
+        intervals = self._intervals
+        if self.count < 3 or not len(intervals):
             return None
-        median = float(np.median(np.diff(np.sort(np.frombuffer(self.arrivals)))))
+        median = float(np.median(intervals))
         return median if median > 0.0 else None
 
     @property
     def longest_gap_s(self) -> float:
-        return float(np.diff(np.sort(np.frombuffer(self.arrivals))).max()) if self.count > 1 else 0.0
+        return float(self._intervals.max(initial=0.0))
 
     @property
     def stamp_problem(self) -> str:

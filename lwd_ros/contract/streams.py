@@ -1,7 +1,7 @@
 """One topic of a contract: what it carries, how it is stamped, what quality of service it asks for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,23 @@ class Qos:
             section.text("durability", ("volatile", "transient_local")) if "durability" in section.value else None,
             section.count("depth") if "depth" in section.value else None,
         )
+
+    @classmethod
+    def heard(cls, offered: "Sequence[Qos]") -> "Qos | None":
+        """What a subscription asks for that hears all of these publishers: what each of them offers; None of none.
+
+        One that asks for latched messages hears no publisher that does not latch.
+        """
+        if not offered:
+            return None
+        weakest = [
+            next((word for word in (weak, strong) if word in words), None)
+            for words, weak, strong in (
+                ({each.reliability for each in offered}, "best_effort", "reliable"),
+                ({each.durability for each in offered}, "volatile", "transient_local"),
+            )
+        ]
+        return cls(weakest[0], weakest[1], next((each.depth for each in offered if each.depth), None))
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,10 @@ def _subscribe(node: Node, seen: dict[str, Sighting], topics: Collection[str]) -
             if listened is not None:  # made anew at each look: names of nodes come late
                 seen[topic] = listened
             continue
-        offered = ends[0].qos_profile
-        qos = Qos(_RELIABILITY.get(offered.reliability), _DURABILITY.get(offered.durability))
-        sighting = seen[topic] = Sighting(topic, kinds[0], qos, qos.durability == "transient_local")
+        offered = [end.qos_profile for end in ends]
+        profiles = [Qos(_RELIABILITY.get(each.reliability), _DURABILITY.get(each.durability)) for each in offered]
+        latched = any(each.durability == "transient_local" for each in profiles)
+        sighting = seen[topic] = Sighting(topic, kinds[0], Qos.heard(profiles), latched)
         if not (is_usable(topic, kinds[0]) or topic in topics):
             continue
         try:

@@ -11,6 +11,8 @@ from lwd_ros.nodes.conversions import interface_class
 from lwd_ros.nodes.graph import differ, publishers
 from lwd_ros.nodes.streams import Tap, losses
 
+_TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
 
 def offered_qos(node: Node, topic: str) -> list[OfferedQos]:
     """What the publishers of a topic offer now, in rosbag2's words."""
@@ -54,6 +56,8 @@ class FollowedTopic:
         self._subscription = None
         self.problem = ""
         """One sentence on why it cannot be recorded, "" where it can."""
+        self.notice = ""
+        """One on what of it is not recorded."""
         if message_type:
             self._subscribe(usual)
 
@@ -68,14 +72,28 @@ class FollowedTopic:
         others = sorted({info.topic_type for info in found} - {self.type})
         if others:
             self.problem = f"{self.topic}: published as {', '.join(others)}, expected {self.type}"
-        if any(differ(info.qos_profile, self._profile) for info in found):
-            return self._subscribe(self._fitting(found))
+        fitting = self._fitting(found)
+        latched = fitting.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        if latched and any(info.qos_profile.durability == DurabilityPolicy.VOLATILE for info in found):
+            found = [info for info in found if info.qos_profile.durability != DurabilityPolicy.VOLATILE]
+            expected = "expected all to, for those who listen to it hear no other; it is recorded as they hear it"
+            self.notice = f"{self.topic}: found publishers that latch and such that do not, {expected}"
+        if any(differ(info.qos_profile, self._profile) for info in found) or (latched and not self.is_latched):
+            return self._subscribe(fitting)
         return False
 
     def _fitting(self, found) -> QoSProfile:
-        """What all publishers can serve, and as much as that: what is latched is had too where all latch."""
+        """What publishers can serve, and as much as that.
+
+        What is latched is had too where all latch. Of static transforms those count that latch: tf2 and the controller
+        hear no other, and a subscription to all would lose what was said before.
+        """
+        latching = [info for info in found if info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL]
+        is_static = self.type == _TRANSFORMS and self._usual.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        if latching and is_static:
+            found = latching
+        latched = len(latching) == len(found)
         reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in found)
-        latched = all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in found)
         return QoSProfile(
             depth=self._usual.depth,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,

@@ -183,8 +183,9 @@ class RecordedTopics:
             self._fit_streams()
         for each in self._followed:
             self.version += each.follow()
-            if each.problem:
-                self._node.warn(each.problem)
+            for sentence in (each.problem, each.notice):
+                if sentence:
+                    self._node.warn(sentence)
         self._latched = self.latched()
 
     def latched(self) -> set[str]:

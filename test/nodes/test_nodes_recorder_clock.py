@@ -68,6 +68,9 @@ def test_every_publishers_latched_transforms_are_at_the_head_wherever_the_topic_
         transform.header.frame_id, transform.transform.rotation.w = "base", 1.0
         publishers.append(person.cell.node.create_publisher(TFMessage, "/robot1/tf_static", LATCHED))
         publishers[-1].publish(TFMessage(transforms=[transform]))
+    # One that does not latch: a subscription to all of them would lose what the others said before it.
+    volatile = person.cell.node.create_publisher(TFMessage, "/robot1/tf_static", 10)
+    volatile.publish(TFMessage(transforms=[TransformStamped(child_frame_id="stray")]))
     folder = person.record(remappings=["/tf_static:=/robot1/tf_static"])
     person.wait_ready()
     for number in range(2):

@@ -5,29 +5,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from learning_support import CONFIG, HIDDEN, TASKS
 
 from lwd_ros.dataset import DatasetError, Demonstrations
 from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.learning import devices, trainer
+from lwd_ros.learning import trainer
 from lwd_ros.learning.autoencoder import Autoencoder
 from lwd_ros.learning.codec import decode, sample
-from lwd_ros.learning.config import ConfigError, DiffusionConfig, TrainConfig
+from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.diffusion import LatentDiffusion, noise_schedule
+from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.export import export
 from lwd_ros.learning.networks import cloning_error, policy_forward
 from lwd_ros.learning.train import load, train
 from lwd_ros.policy import PolicyError
-
-TASKS = ("reach-v3", "button-press-topdown-v3")
-CONFIG = {
-    "name": "tiny",
-    "hidden_layers": [6],
-    "autoencoder": {"steps": 30, "demonstrations": 6, "pairs": 16, "latent_size": 4, "encoder_layers": [16]},
-    "diffusion": {"steps": 30, "batch": 8, "width": 16, "blocks": 1, "sampling_steps": 4},
-}
-HIDDEN = CONFIG | {"name": "hidden", "hide": ["goal_x", "goal_y", "goal_z"], "condition_on_observation": True}
 
 
 @pytest.fixture(scope="module")
@@ -243,84 +235,7 @@ def test_a_folder_without_a_run(tmp_path):
         load(tmp_path)
 
 
-# Configurations
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({}, "key 'name': found nothing, expected a text"),
-        ([], r"key '\(the whole file\)': found \[\], expected a mapping"),
-        ({"name": ""}, "key 'name': found '', expected a text"),
-        ({"name": "x", "sead": 1}, "key 'sead': found 'sead', expected one of name, seed"),
-        ({"name": "x", "seed": 1.5}, "key 'seed': found 1.5, expected a whole number"),
-        ({"name": "x", "seed": True}, "key 'seed': found True, expected a whole number"),
-        ({"name": "x", "seed": -1}, "key 'seed': found -1, expected a whole number, 0 or more"),
-        ({"name": "x", "seed": float("inf")}, "key 'seed': found inf, expected a whole number"),
-        ({"name": "x", "seed": 2**64}, "key 'seed': found 18446744073709551616, expected a whole number"),
-        ({"name": "x", "hidden_layers": 16}, "key 'hidden_layers': found 16, expected a list of whole numbers"),
-        ({"name": "x", "hidden_layers": [0]}, r"key 'hidden_layers': found \[0\], expected a list"),
-        ({"name": "x", "hidden_layers": [-16]}, r"key 'hidden_layers': found \[-16\], expected a list"),
-        ({"name": "x", "hidden_layers": [True]}, r"key 'hidden_layers': found \[True\], expected a list"),
-        ({"name": "x", "hide": "goal_x"}, "key 'hide': found 'goal_x', expected a list of names"),
-        ({"name": "x", "hide": [1]}, r"key 'hide': found \[1\], expected a list of names"),
-        (
-            {"name": "x", "condition_on_observation": 1},
-            "key 'condition_on_observation': found 1, expected true or false",
-        ),
-        ({"name": "x", "smallest_std": 0}, "key 'smallest_std': found 0, expected a number above 0"),
-        ({"name": "x", "smallest_std": float("nan")}, "key 'smallest_std': found nan, expected a number"),
-        ({"name": "x", "autoencoder": 3}, "key 'autoencoder': found 3, expected a mapping"),
-        ({"name": "x", "autoencoder": {"step": 3}}, "key 'autoencoder.step': found 'step', expected one of steps"),
-        (
-            {"name": "x", "autoencoder": {"encoder_layers": []}},
-            r"key 'autoencoder.encoder_layers': found \[\], expected a list",
-        ),
-        (
-            {"name": "x", "autoencoder": {"pairs": 0}},
-            "key 'autoencoder.pairs': found 0, expected a whole number above 0",
-        ),
-        (
-            {"name": "x", "autoencoder": {"own_share": 1.1}},
-            "key 'autoencoder.own_share': found 1.1, expected a number from 0",
-        ),
-        (
-            {"name": "x", "diffusion": {"ema_decay": 2}},
-            "key 'diffusion.ema_decay': found 2, expected a number from 0 to 1",
-        ),
-        ({"name": "x", "diffusion": {"batch": "8"}}, "key 'diffusion.batch': found '8', expected a whole number"),
-        ({"name": "x", 1: 2}, "key '1': found 1, expected one of name, seed"),
-        ({"name": "x", "autoencoder": None}, "key 'autoencoder': found None, expected a mapping"),
-        ({"name": "x", "translation": {"fixed": {"a": "x"}}}, "key 'translation.fixed.a': found 'x', expected a list"),
-        ({"name": "x", "translation": {"fixed": {1: ["x"]}}}, "key 'translation.fixed.1': found"),
-        (
-            {"name": "x", "diffusion": {"batch": 0}, "seed": -1},
-            "key 'seed': found -1, .*; key 'diffusion.batch': found 0, expected a whole number above 0$",
-        ),
-    ],
-)
-def test_a_config_error_names_the_key_what_was_found_and_what_was_expected(content, expected):
-    with pytest.raises(ConfigError, match="^my.yaml: " + expected):
-        TrainConfig.from_dict(content, "my.yaml")
-
-
-@pytest.mark.parametrize("content", [b"name: [", b"\xff\xfe\x00\x80", b"name: 2020-13-45", b"[" * 20_000])
-def test_a_config_file_that_is_not_yaml(tmp_path, content):
-    path = tmp_path / "config.yaml"
-    path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"config.yaml: is not YAML"):
-        TrainConfig.load(path)
-    with pytest.raises(ConfigError, match="cannot be read"):
-        TrainConfig.load(tmp_path / "nothing.yaml")
-
-
-def test_a_config_reads_back():
-    for content in (CONFIG, HIDDEN):
-        config = TrainConfig.from_dict(content)
-        assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-
-
-# Data and sampling
+# Data
 
 
 def test_inputs_are_normalised_per_task(data):
@@ -404,12 +319,6 @@ def test_translation_leaves_what_is_fixed_where_it_is(data):
             TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": fixed | {"fixed": wrong}}))
 
 
-def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setenv("LWD_DEVICE", "abacus")
-    with pytest.raises(ConfigError, match="LWD_DEVICE: found 'abacus', expected a device"):
-        devices.choose_device()
-
-
 def test_translation_refuses_an_axis_that_nothing_lies_along(data):
     with pytest.raises(DatasetError, match=r"translation\.axes: found 'up'"):
         TrainingData(data, TrainConfig.from_dict(CONFIG | {"translation": {"range_m": 0.05, "axes": ["up"]}}))
@@ -430,49 +339,6 @@ def test_a_few_demonstrations_of_each_task_are_its_first_fresh_starts(data):
     assert training.length.tolist() == [len(e.action) for e in first]
     with pytest.raises(DatasetError, match="fresh starts, expected 99"):
         TrainingData(data, TrainConfig.from_dict(CONFIG | {"demonstrations_per_task": 99}))
-
-
-@pytest.mark.parametrize("steps", [1, 4, 20])
-def test_sampling_is_the_schedulers_euler_steps(steps):
-    torch.manual_seed(0)
-    latents = 3.0 * torch.randn(50, 4) + 1.0
-    owner = torch.arange(50) % 2
-    model = LatentDiffusion(4, 2, 0, DiffusionConfig(sampling_steps=steps, width=16, blocks=1)).eval()
-    model.set_scale(latents, owner, None)
-    noise, task = torch.randn(5, 4), torch.tensor([0, 1, 0, 1, 1])
-    scheduler = noise_schedule()
-    scheduler.set_timesteps(steps)
-    x = noise
-    with torch.no_grad():
-        for place, time in enumerate(scheduler.timesteps):
-            sigma = scheduler.sigmas[place]
-            assert float(time) == pytest.approx(1000 * float(sigma))
-            velocity = model.denoiser(x, torch.full((5,), float(sigma)), task)
-            x = scheduler.step(velocity, time, x).prev_sample
-        scale = [(latents[owner == t].std(0, correction=0), latents[owner == t].mean(0)) for t in task.tolist()]
-        expected = torch.stack([row * std + mean for row, (std, mean) in zip(x, scale, strict=True)])
-        assert float(scheduler.sigmas[0]) == 1.0 and float(scheduler.sigmas[-1]) == 0.0
-        torch.testing.assert_close(model(noise, task, None), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_the_scale_of_latents_comes_from_their_conditions():
-    """A network of the conditions tells every task's scale, however much smaller it is than the tasks' distance."""
-    torch.manual_seed(0)
-    owner = torch.arange(400) % 4
-    spread = torch.tensor([1.0, 0.1, 0.02, 0.5])
-    latents = 3.0 * torch.randn(4, 6)[owner] + spread[owner, None] * torch.randn(400, 6)
-    seen = torch.randn(400, 3)
-    model = LatentDiffusion(6, 4, 3, DiffusionConfig(width=32, blocks=1), table=False)
-    parameters = {name for name, _ in model.named_parameters()}
-    model.set_scale(latents, owner, seen)
-    assert {name for name, _ in model.named_parameters()} == parameters  # no trainer moves the scale
-    assert not any(name.startswith("scale.") for name in parameters)
-    assert any(name.startswith("scale.") for name in model.state_dict()) and "mean" not in model.state_dict()
-    mean, std = model.scale_of(owner, seen)
-    for task in range(4):
-        own = latents[owner == task]
-        assert ((mean[owner == task] - own.mean(0)) / own.std(0)).abs().max() < 0.2
-        assert (std[owner == task] / own.std(0)).log().abs().max() < 0.2
 
 
 def test_a_generated_normalisation_nears_that_of_the_task_and_needs_no_number(data, tmp_path, contract):

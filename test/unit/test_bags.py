@@ -1,7 +1,6 @@
 """Pins reading recordings: one sequence whatever the encoding, what damage leaves, and a sentence where nothing is."""
 
 import hashlib
-import struct
 
 import pytest
 import yaml
@@ -201,27 +200,6 @@ def test_a_latched_topic_and_its_qos(tmp_path):
         assert bag.topics["/cmd_vel"].latched and not bag.topics["/joint_states"].latched
         assert bag.topics["/cmd_vel"].qos.durability == "transient_local"
         assert bag.topics["/joint_states"].qos.reliability == "reliable"
-
-
-SERVICE = "int64 a\n---\nint64 sum\n"
-
-
-def test_events_of_services_are_read_beside_topics(tmp_path):
-    info = struct.pack("<4xB3xiI16sI", 1, 7, 8, bytes(16), 0)  # encapsulation, kind, stamp, client
-    body = info[4:] + struct.pack("<q", 5) + struct.pack("<I4xq", 1, 41) + struct.pack("<I", 0)
-    from mcap.writer import Writer
-
-    path = tmp_path / "a.mcap"
-    with path.open("wb") as file:
-        writer = Writer(file)
-        writer.start("ros2", "test")
-        schema = writer.register_schema("demo/srv/Add_Event", "ros2msg", SERVICE.encode())
-        channel = writer.register_channel("/add/_service_event", "cdr", schema)
-        writer.add_message(channel, START_NS, b"\x00\x01\x00\x00" + body, START_NS)
-        writer.finish()
-    (event,) = list(open_bags(path).messages())
-    assert event.message.info.event_type == 1 and event.message.info.sequence_number == 5
-    assert [each.a for each in event.message.request] == [41] and not len(event.message.response)
 
 
 def test_payload_or_format_that_does_not_fit_is_one_sentence(tmp_path):

@@ -206,6 +206,53 @@ def test_the_delay_of_answers_is_told_and_worth_a_warning_beyond_a_period(tmp_pa
     assert any("later than a period of 20 ms" in each for each in report.all_warnings()) == (delay_s > 0.02)
 
 
+HELD = -0.5
+
+
+def held(rows: range, late_s: float, skew_s: float | None) -> Recording:
+    """As `driven`; rows among `rows` are answered 1 ms later by what a controller sends at a stop: HELD, of stamp 0."""
+    made = driven(late_s, skew_s)
+    commands_of = [each for each in made.entries if each[1] == "/cmd"]
+    made.entries = [each for each in made.entries if each[1] != "/cmd"]
+    vector = STORE.types["geometry_msgs/msg/Vector3"]
+    twist = STORE.types["geometry_msgs/msg/Twist"](vector(HELD, 0.0, 0.0), vector(0.0, 0.0, 0.0))
+    for step, each in enumerate(commands_of):
+        if step in rows:
+            made.add(step * PERIOD_NS + 2_000_000, "/cmd", STORE.types[TWIST](header(0), twist))
+        else:
+            made.entries.append(each)
+    return made
+
+
+@pytest.mark.parametrize("rows", [range(100, 110), range(60, 200), range(90), range(50, 51)])
+@pytest.mark.parametrize(("late_s", "skew_s"), [(0.005, None), (0.03, None), (0.005, 0.3)])
+def test_commands_of_stamp_0_count_by_when_they_were_recorded_and_leave_the_others_their_stamps(
+    tmp_path, rows, late_s, skew_s
+):
+    """Left out, rows had the command before the stop; the whole stream by arrival, rows had those of the row before."""
+    of = velocity("now" if skew_s else "observation")
+    report, episodes = imported(tmp_path, held(rows, late_s, skew_s).mcap(tmp_path / "a.mcap"), of=of)
+    (made,) = episodes["reach"]
+    expected = np.array([HELD if step in rows else 0.01 * step for step in range(200)])
+    assert (made.action[:, 0] == expected[: len(made.action)]).all()
+    assert len(made.action) == 200
+    said = " ".join(report.all_warnings())
+    assert (
+        f"{len(rows)} of 200 commands have stamp 0, as those that a controller sends at a stop: they count by" in said
+    )
+    assert report.streams[1].rate_hz == pytest.approx(50.0, rel=0.02)
+    assert report.streams[1].ahead_ms == pytest.approx(1e3 * skew_s if skew_s else -1e3 * late_s, abs=1e-3)
+
+
+def test_a_hold_is_held_until_the_next_command(tmp_path):
+    made = held(range(100, 120), 0.005, None)
+    zeros = [each for each in made.entries if each[1] == "/cmd" and each[2].header.stamp.sec == 0]
+    made.entries = [each for each in made.entries if all(each is not zero for zero in zeros[1:])]
+    _, episodes = imported(tmp_path, made.mcap(tmp_path / "a.mcap"), of=velocity("observation"))
+    expected = np.array([HELD if 100 <= step < 120 else 0.01 * step for step in range(200)])
+    assert (episodes["reach"][0].action[:, 0] == expected).all()
+
+
 def test_a_row_has_of_other_streams_what_the_controller_could_have_had(tmp_path):
     """Value for value what the controller's own assembler gives, fed with the same messages."""
     content, made, fed = arm(), Recording(), []

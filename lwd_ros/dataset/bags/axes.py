@@ -1,10 +1,11 @@
 """Which files of a recording have a time of their own: an episode each of a recorder, whose simulator may restart."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lwd_ros.dataset.bags.records import BagError, Storage
+from lwd_ros.dataset.bags.records import BagError, Channel, Storage
+from lwd_ros.dataset.bags.restarts import REORDERED_NS
 
 MARKER = "lwd_msgs/msg/EpisodeMarker"
 START = 0
@@ -44,16 +45,39 @@ def overlap(storages: Sequence[Storage]) -> bool:
     )
 
 
-def require_apart(storages: Sequence[Storage], wanted: Set[str], latched: Set[str]) -> None:
+def axes_of(pieces: Sequence[Sequence[Storage]]) -> list[list[Storage]]:
+    """Files by axes of time, without empty ones.
+
+    Args:
+        pieces: of each file, in the order in which they were written, its parts between restarts. What follows a file
+            goes on from its last part. Where no file has two parts they are one, in the order of their beginnings.
+    """
+    timed = [[each for each in members if each.start_ns is not None] for members in pieces]
+    if all(len(members) < 2 for members in timed):
+        whole = sorted((each for members in timed for each in members), key=lambda each: each.start_ns or 0)
+        return [whole] if whole else []
+    result: list[list[Storage]] = []
+    for members in timed:
+        for number, each in enumerate(members):
+            assert each.start_ns is not None
+            newest = max((known.end_ns or 0 for known in result[-1]), default=0) if result else None
+            if number or newest is None or each.start_ns < newest - REORDERED_NS:
+                result.append([])
+            result[-1].append(each)
+    return result
+
+
+def require_apart(storages: Sequence[Storage], wanted: Set[str], is_latched: Callable[[Channel], bool]) -> None:
     """Refuse files that share topics and a time: two recordings, or one twice, would be mixed; BagError.
 
     Args:
         storages: in the order of their beginnings.
         wanted: the topics that are read.
-        latched: those that each file may repeat.
+        is_latched: says which channels each file may repeat.
     """
     timed = [each for each in storages if each.start_ns is not None and each.end_ns is not None]
-    topics = [{channel.topic for channel in each.channels if channel.count != 0} & wanted - latched for each in timed]
+    topics = [{channel.topic for channel in each.channels if channel.count != 0 and not is_latched(channel)} & wanted
+              for each in timed]  # fmt: skip
     for place, first in enumerate(timed):
         for second, theirs in zip(timed[place + 1 :], topics[place + 1 :], strict=True):
             assert first.end_ns is not None and second.start_ns is not None and second.end_ns is not None

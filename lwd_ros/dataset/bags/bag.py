@@ -14,10 +14,12 @@ import zstandard
 
 from lwd_ros.contract.definitions import Definitions, FieldType
 from lwd_ros.contract.picking import closest
-from lwd_ros.dataset.bags.axes import MARKER, Mark, overlap, own_axis, require_apart
+from lwd_ros.contract.streams import Qos
+from lwd_ros.dataset.bags.axes import MARKER, Mark, axes_of, overlap, own_axis, require_apart
 from lwd_ros.dataset.bags.folder import ZSTD_MAGIC, Metadata, files_of, kind_of
 from lwd_ros.dataset.bags.mcap_file import McapFile
 from lwd_ros.dataset.bags.records import BagError, Channel, Message, Storage, Stored, Topic, count_text
+from lwd_ros.dataset.bags.restarts import stretches
 from lwd_ros.dataset.bags.ros1_file import Ros1File
 from lwd_ros.dataset.bags.sqlite_file import SqliteFile
 from lwd_ros.dataset.bags.types import Types
@@ -49,6 +51,8 @@ class Bag:
         name: of the first path.
         files: the storage files, in the order of their times.
         origin_ns: the log time from which seconds of this recording count; None of an empty one.
+        earlier: of a part that begins where times go back inside a file, the parts before it: what was latched then
+            still holds.
     """
 
     def __init__(self, paths: Sequence[Path]):
@@ -79,6 +83,7 @@ class Bag:
         storages.sort(key=lambda each: (each[0].start_ns is None, each[0].start_ns or 0))
         self._storages = [storage for storage, _ in storages]
         self.origin_ns = self.start_ns
+        self.earlier: tuple[Bag, ...] = ()
         self._metadata = metadata
         self._types = Types(next((each.distribution for each in metadata if each.distribution), ""))
         self.files = [file for _, file in storages]
@@ -150,13 +155,19 @@ class Bag:
                 if channel.topic not in result:
                     first, known = channel, said.get(channel.topic)
                     parts = [each for each in self._channels if each.topic == channel.topic]
-                    qos = next((each.qos for each in parts if each.qos), None) or (known.qos if known else None)
+                    qos = Qos.heard([each.qos for each in parts if each.qos]) or (known.qos if known else None)
                     latched = any(each.latched for each in parts) or bool(known and known.latched)
                     count = self._counts[channel.topic]
                     publishers = max([each.publishers for each in parts] + [known.publishers if known else 0])
                     kind, form = first.type, first.encoding
                     result[channel.topic] = Topic(channel.topic, kind, count, latched, qos, form, publishers)
         return result
+
+    def _is_latched(self, channel: Channel) -> bool:
+        """Whether messages of a channel may have been said before, as far as the file, else the metadata, says."""
+        return channel.latched or (
+            channel.qos is None and self.topics[channel.topic].latched and channel.encoding != "ros1"
+        )
 
     @cached_property
     def _channels(self) -> list[Channel]:
@@ -186,32 +197,54 @@ class Bag:
         """This recording by axes of time: each episode's file of a recorder is one, all other files are one together.
 
         A simulator that restarts between episodes sets the time back, so that two of them may be of the same seconds;
-        they are then named after their files. Topics are those of the whole recording.
+        they are then named after their files. Where times begin anew inside a file, a new part begins, and the files
+        that follow go on from its last one: such parts are numbered. Topics are those of the whole recording.
         """
-        if all(channel.type != MARKER for channel in self._channels):
-            return [self]
+        pieces = {id(each): self._pieces(each) for each in self._given}
         marks = {id(each): self._marks(each) for each in self._storages}
-        own = [each for each in self._storages if own_axis(each, marks[id(each)])]
-        others = [each for each in self._storages if each not in own]
+        own = [each for each in self._storages if own_axis(each, marks[id(each)]) and len(pieces[id(each)]) == 1]
+        others = [each for each in self._given if each not in own]
         if any(found and found[0].event for each in others if (found := marks[id(each)])):
             torn = [each for each in own if len(marks[id(each)]) == 1]  # split by rosbag2: its end is in another file
-            own, others = [each for each in own if each not in torn], [each for each in self._storages
-                                                                      if each in torn or each in others]  # fmt: skip
-        if not own or len(self._storages) == 1:
+            own = [each for each in own if each not in torn]
+            others = [each for each in self._given if each in torn or each in others]
+        axes = axes_of([pieces[id(each)] for each in others])
+        if not own and len(axes) < 2:
             return [self]
-        mixed = overlap(own)
-        groups = [[each] for each in (self._given if mixed else self._storages) if each in own]
-        if any(each.start_ns is not None for each in others):
-            groups.append(others)
-        return [self._part(group, mixed) for group in groups]
+        mixed = len(axes) > 1 or overlap(own)
+        result = [
+            self._part([each], Path(each.name).name if mixed else "")
+            for each in (self._given if mixed else self._storages)
+            if each in own
+        ]
+        later: list[Bag] = []
+        for number, files in enumerate(axes, 1):
+            later.append(self._part(files, f"{self.name} part {number}" if len(axes) > 1 else ""))
+            later[-1].earlier = tuple(later[:-1])
+        return result + later
 
-    def _part(self, storages: list[Storage], named: bool) -> "Bag":
+    def _pieces(self, storage: Storage) -> list[Storage]:
+        order = storage.order()
+        if order is None:
+            return [storage]
+        latched = {place for place, channel in enumerate(storage.channels) if self._is_latched(channel)}
+        found = stretches(order, latched)
+        for each in found[1:]:
+            at_s = (each.after_ns - (self.origin_ns or 0)) * _S
+            self._say(
+                f"{storage.name}: its times go back by {each.back_ns * _S:.3g} s after {at_s:.2f} s, as where a "
+                "simulator is restarted or a clock is set back; it is read in parts"
+            )
+        return [storage.taken(each) for each in found] or [storage]
+
+    def _part(self, storages: list[Storage], name: str) -> "Bag":
+        """Some files as a recording; one with a name counts its seconds from its own first message."""
         _ = self.topics, self._channels, self._counts
         part = copy(self)
         part._storages = part._given = storages
         part.__dict__["parts"] = [part]
-        if named:
-            part.name, part.origin_ns = Path(storages[0].name).name, part.start_ns
+        if name:
+            part.name, part.origin_ns = name, part.start_ns
         return part
 
     def _marks(self, storage: Storage) -> list[Mark]:
@@ -293,9 +326,8 @@ class Bag:
         for name in sorted(wanted - set(self.topics)):
             known = list(self.topics)
             raise BagError(f"{self.name}: found no topic {name!r}, expected one that it has{closest(name, known)}")
-        latched = {name for name, topic in self.topics.items() if topic.latched}
         for part in self.parts:
-            require_apart(part._storages, wanted, latched)
+            require_apart(part._storages, wanted, self._is_latched)
         return chain.from_iterable(part._merged(wanted, decode) for part in self.parts)
 
     def _merged(self, wanted: set[str], decode: bool) -> Iterator[Message]:

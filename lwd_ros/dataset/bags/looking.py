@@ -15,12 +15,15 @@ def sightings(bag: Bag, topics: Iterable[str] = ()) -> list[Sighting]:
     """
     result = {each.name: Sighting(each.name, each.type, each.qos, each.latched) for each in bag.topics.values()}
     wanted = [name for name, each in result.items() if is_usable(name, each.type) or name in set(topics)]
-    for message in bag.messages(wanted):
-        sighting = result[message.topic]
-        try:
-            content = message.message
-        except BagError as error:
-            sighting.problem = sighting.problem or str(error)
-            continue
-        sighting.add(content, message.log_ns)
+    for part in bag.parts:
+        for sighting in result.values():
+            sighting.pause()
+        for message in part.messages(wanted):
+            sighting = result[message.topic]
+            try:
+                content = message.message
+            except BagError as error:
+                sighting.problem = sighting.problem or str(error)
+                continue
+            sighting.add(content, message.log_ns)
     return list(result.values())

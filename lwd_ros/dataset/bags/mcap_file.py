@@ -5,12 +5,14 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Set
+from copy import copy
 from dataclasses import dataclass, field
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError, UnsupportedCompressionError
@@ -21,17 +23,20 @@ from mcap.records import Message as McapMessage
 from mcap.stream_reader import CRCValidationError, StreamReader, get_chunk_data_stream
 
 from lwd_ros.dataset.bags.qos import offered
-from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored, count_text
+from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored, count_text, counted
+from lwd_ros.dataset.bags.restarts import REORDERED_NS, Order, Stretch
 
 MAGIC = b"\x89MCAP0\r\n"
 
 _HEAD, _MESSAGE, _SPAN = struct.Struct("<BQ"), struct.Struct("<HIQQ"), struct.Struct("<QQ")
-_SCHEMA_CODE, _CHANNEL_CODE, _MESSAGE_CODE, _CHUNK_CODE = 3, 4, 5, 6
+_SCHEMA_CODE, _CHANNEL_CODE, _MESSAGE_CODE, _CHUNK_CODE, _INDEX_CODE = 3, 4, 5, 6, 7
+_INDEX = np.dtype([("log_ns", "<u8"), ("offset", "<u8")])
 _CHUNK_HEAD = 8 + 8 + 8 + 4 + 4 + 8  # bytes of a chunk's fields beside its compression's name and its data
 _FOOTER = 9 + 20 + len(MAGIC)
 _RUN = 2**20  # bytes of messages outside of chunks that are read together
 _BROKEN = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, MemoryError)
 _S = 1e-9
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class McapFile:
         self.path, self.name = path, name
         self.problems: list[str] = []
         self._bad: set[int] = set()  # offsets of blocks that were said to be damaged
+        self._stretch: Stretch | None = None
         with self._open() as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise BagError(f"{name}: found no MCAP file, expected one that begins with its eight magic bytes")
@@ -234,8 +240,66 @@ class McapFile:
         for code, at, end in _records(data):
             if code == _MESSAGE_CODE:
                 number, _, log_ns, publish_ns = _MESSAGE.unpack_from(data, at)
-                if number in places:
+                if number in places and (self._stretch is None or (offset, at) in self._stretch):
                     result.append((log_ns, offset, at, publish_ns, places[number], data[at + _MESSAGE.size : end]))
+        return result
+
+    def order(self) -> Order | None:
+        """See `Storage`: in the order of chunks and of messages in them."""
+        blocks = sorted(self._blocks, key=lambda block: block.offset)
+        newest = 0
+        for block in blocks:
+            if block.end_ns - block.start_ns > REORDERED_NS or newest - block.start_ns > REORDERED_NS:
+                break
+            newest = max(newest, block.end_ns)
+        else:
+            return None
+        places = {number: place for place, number in enumerate(self._ids)}
+        parts = []
+        with self._open() as file:
+            for block in blocks:
+                rows = self._indexed(file, block, places)
+                rows = self._looked_up(file, block, places) if rows is None else rows
+                parts.append(rows[np.argsort(rows[:, 3], kind="stable")])
+        rows = np.concatenate(parts)
+        return Order(rows[:, 0], rows[:, 1], rows[:, 2:])
+
+    def _indexed(self, file: IO[bytes], block: _Block, places: dict[int, int]) -> np.ndarray | None:
+        """int64 [N, 4]: log time, channel, block and offset of its messages, by the index behind a chunk; or None."""
+        if not block.is_chunk or block.offset in self._bad:
+            return None
+        file.seek(block.offset + block.size)
+        parts = []
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            code, length = _HEAD.unpack(head)
+            if code != _INDEX_CODE:
+                break
+            content = file.read(length)
+            number, size = struct.unpack_from("<HI", content)
+            if number not in places or size % _INDEX.itemsize or len(content) < 6 + size:
+                return None
+            entries = np.frombuffer(content, _INDEX, size // _INDEX.itemsize, 6)
+            rows = np.empty((len(entries), 4), np.int64)
+            rows[:, 0], rows[:, 1], rows[:, 2] = entries["log_ns"], places[number], block.offset
+            rows[:, 3] = entries["offset"] + _HEAD.size
+            parts.append(rows)
+        return np.concatenate(parts) if parts else None
+
+    def _looked_up(self, file: IO[bytes], block: _Block, places: dict[int, int]) -> np.ndarray:
+        """As `_indexed`, from the messages themselves."""
+        found = self._messages(file, block, places)
+        rows = [(min(log_ns, _LARGEST), place, offset, at) for log_ns, offset, at, _, place, _ in found]
+        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def taken(self, stretch: Stretch) -> "McapFile":
+        """See `Storage`."""
+        result = copy(self)
+        result._stretch, result.channels = stretch, counted(self.channels, stretch)
+        result.start_ns, result.end_ns = stretch.start_ns, stretch.end_ns
+        first = stretch.first[0] if stretch.first is not None else 0
+        end = stretch.end[0] if stretch.end is not None else _LARGEST
+        also = {offset for offset, _ in stretch.also}
+        result._blocks = [each for each in self._blocks if first <= each.offset <= end or each.offset in also]
         return result
 
     def _data(self, file: IO[bytes], block: _Block) -> bytes | None:

@@ -13,7 +13,7 @@ _DEEPEST = 10_000  # a depth beyond is rmw's "unlimited" or "default"
 
 @functools.lru_cache(maxsize=1024)
 def offered(text: str) -> tuple[Qos | None, bool, int]:
-    """What the text `offered_qos_profiles` says: the first publisher's, whether any was transient local, how many.
+    """What the text `offered_qos_profiles` says: what all publishers offer, whether any latched, how many there were.
 
     What cannot be read says nothing: no payload hangs on it.
     """
@@ -27,7 +27,7 @@ def from_profiles(profiles: object) -> tuple[Qos | None, bool, int]:
     """As `offered`, of what YAML made of the text."""
     entries = [each for each in profiles if isinstance(each, dict)] if isinstance(profiles, list) else []
     found = [_qos(entry) for entry in entries]
-    return (found[0] if found else None), any(each.durability == "transient_local" for each in found), len(found)
+    return Qos.heard(found), any(each.durability == "transient_local" for each in found), len(found)
 
 
 def _qos(entry: dict) -> Qos:

@@ -1,11 +1,14 @@
 """What a recording consists of, whatever file it is in."""
 
-from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lwd_ros.contract.streams import Qos
 from lwd_ros.errors import LwdError
+
+if TYPE_CHECKING:
+    from lwd_ros.dataset.bags.restarts import Order, Stretch
 
 
 class BagError(LwdError):
@@ -20,8 +23,8 @@ class Topic:
         name: as recorded.
         type: "pkg/msg/Name", of ROS 1 as well; "pkg/srv/Name_Event" of a service's events.
         count: messages in the files; None where only reading can tell.
-        latched: whether late subscribers got the last messages: transient local, or latched in ROS 1.
-        qos: what its first publisher offered; None where the files do not say.
+        latched: whether late subscribers got the last messages of any publisher: transient local, or latched in ROS 1.
+        qos: what all of its publishers offered; None where the files do not say.
         encoding: "cdr" or "ros1"; anything else cannot be decoded here.
         publishers: how many offered it at once, as far as the files say; 0 where they do not.
     """
@@ -84,7 +87,11 @@ class Definition(NamedTuple):
 
 @dataclass(frozen=True)
 class Channel:
-    """What one file says of one topic, or of one publisher's part of it."""
+    """What one file says of one topic, or of one publisher's part of it.
+
+    ROS 1 has a channel for each publisher, rosbag2 one for all: then `latched` says whether any latched, for nobody
+    knows whose message is whose.
+    """
 
     topic: str
     type: str
@@ -121,6 +128,19 @@ class Storage(Protocol):
     def read(self, chosen: Set[int]) -> Iterator[Stored]:
         """Messages of some channels, by their places, in the order of their log times; equal times in file order."""
         ...
+
+    def order(self) -> "Order | None":
+        """All messages as they are stored; None where none is older than one before it by more than queues explain."""
+        ...
+
+    def taken(self, stretch: "Stretch") -> "Storage":
+        """The same file with the messages of one stretch alone."""
+        ...
+
+
+def counted(channels: Sequence[Channel], stretch: "Stretch") -> list[Channel]:
+    """Channels of a file with the counts of a stretch of it."""
+    return [replace(channel, count=stretch.counts.get(place, 0)) for place, channel in enumerate(channels)]
 
 
 def count_text(number: int, noun: str = "message") -> str:

@@ -4,14 +4,17 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Set
 from contextlib import closing
+from copy import copy
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from rosbags.interfaces import Connection, ConnectionExtRosbag1
 from rosbags.rosbag1 import Reader, ReaderError
 from rosbags.rosbag1.reader import Chunk, ChunkInfo, Header, IndexData, RecordType, decompressors, read_uint32
 
-from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored, count_text
+from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored, count_text, counted
+from lwd_ros.dataset.bags.restarts import Order, Stretch, goes_back
 
 MAGIC = b"#ROSBAG V2.0\n"
 
@@ -29,6 +32,7 @@ class Ros1File:
         self.path, self.name = path, name
         self.problems: list[str] = []
         self._scan = False
+        self._stretch: Stretch | None = None
         try:
             reader = self._opened()
         except _BROKEN as error:
@@ -54,18 +58,48 @@ class Ros1File:
                 )
                 for each in reader.connections
             ]
-            times = [entry.time for entries in reader.indexes.values() for entry in entries]
-        self.start_ns, self.end_ns = min(times, default=None), max(times, default=None)
+            self._order = self._stored(reader)
+        times = self._order.log_ns
+        self.start_ns: int | None = int(times.min()) if len(times) else None
+        self.end_ns: int | None = int(times.max()) if len(times) else None
 
     def _opened(self) -> Reader:
         reader = _Scanned(self.path) if self._scan else Reader(self.path)
         reader.open()
         return reader
 
+    def _stored(self, reader: Reader) -> Order:
+        rows = np.array(
+            [
+                (entry.chunk_pos, entry.offset, entry.time, place)
+                for place, number in enumerate(self._ids)
+                for entry in reader.indexes.get(number, ())
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 4)
+        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        return Order(rows[:, 2], rows[:, 3], rows[:, :2])
+
+    def order(self) -> Order | None:
+        """See `Storage`: in the order of chunks and of messages in them."""
+        return self._order if goes_back(self._order.log_ns) else None
+
+    def taken(self, stretch: Stretch) -> "Ros1File":
+        """See `Storage`."""
+        result = copy(self)
+        result._stretch, result.channels = stretch, counted(self.channels, stretch)
+        result.start_ns, result.end_ns = stretch.start_ns, stretch.end_ns
+        return result
+
     def read(self, chosen: Set[int]) -> Iterator[Stored]:
         """See `Storage`."""
         places = {self._ids[place]: place for place in chosen}
         with closing(self._opened()) as reader:
+            if self._stretch is not None:
+                reader.indexes = {
+                    number: [each for each in entries if (each.chunk_pos, each.offset) in self._stretch]
+                    for number, entries in reader.indexes.items()
+                }
             connections = [each for each in reader.connections if each.id in places]
             try:
                 for connection, log_ns, data in reader.messages(connections) if connections else ():

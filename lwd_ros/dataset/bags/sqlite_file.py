@@ -4,10 +4,14 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Set
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 
+import numpy as np
+
 from lwd_ros.dataset.bags.qos import offered
-from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored
+from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Stored, counted
+from lwd_ros.dataset.bags.restarts import Order, Stretch, goes_back
 
 MAGIC = b"SQLite format 3\x00"
 
@@ -25,6 +29,7 @@ class SqliteFile:
     def __init__(self, path: Path, name: str, scratch: Path):
         self.path, self.name = path, name
         self.problems: list[str] = []
+        self._stretch: Stretch | None = None
         log = path.with_name(path.name + "-wal")
         self._uri = f"{path.absolute().as_uri()}?immutable=1"
         if log.is_file() and log.stat().st_size:
@@ -73,12 +78,37 @@ class SqliteFile:
         """See `Storage`."""
         places = {self._ids[place]: place for place in chosen}
         marks = ", ".join("?" * len(places))
-        query = f"SELECT timestamp, topic_id, data FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
+        query = f"SELECT id, timestamp, topic_id, data FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
         try:
             with closing(self._connect()) as database:
-                for log_ns, number, data in database.execute(query, list(places)):
+                for row, log_ns, number, data in database.execute(query, list(places)):
+                    if self._stretch is not None and (0, row) not in self._stretch:
+                        continue
                     if not isinstance(log_ns, int) or not isinstance(data, bytes):
                         raise self._damaged("a message is none")
                     yield Stored(log_ns, None, places[number], data)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
+
+    def order(self) -> Order | None:
+        """See `Storage`: in the order of row numbers."""
+        try:
+            with closing(self._connect()) as database:
+                times = np.array(database.execute("SELECT id, timestamp FROM messages").fetchall(), dtype=np.int64)
+                if not len(times) or not goes_back(times[np.argsort(times[:, 0]), 1]):
+                    return None
+                query = "SELECT id, timestamp, topic_id FROM messages ORDER BY id"
+                rows = np.array(database.execute(query).fetchall(), dtype=np.int64)
+        except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
+            raise self._damaged(error) from error
+        known = np.isin(rows[:, 2], self._ids)
+        rows = rows[known]
+        channels = np.array([self._ids.index(number) for number in rows[:, 2].tolist()], dtype=np.int64)
+        return Order(rows[:, 1], channels, np.column_stack((np.zeros(len(rows), np.int64), rows[:, 0])))
+
+    def taken(self, stretch: Stretch) -> "SqliteFile":
+        """See `Storage`."""
+        result = copy(self)
+        result._stretch, result.channels = stretch, counted(self.channels, stretch)
+        result.start_ns, result.end_ns = stretch.start_ns, stretch.end_ns
+        return result

@@ -9,17 +9,11 @@ from rosbags.typesys.store import Typestore
 from lwd_ros.contract.definitions import Definitions, FieldType, UnknownPackage
 from lwd_ros.contract.errors import ContractError
 from lwd_ros.dataset.bags.records import BagError, Channel, Definition, Message
+from lwd_ros.dataset.bags.services import LINE, event_types
 from lwd_ros.dataset.definitions import offline
 
-_LINE = "=" * 80 + "\n"
 _EVENT = "_Event"
 _EARLIER = (Stores.ROS2_HUMBLE, Stores.ROS2_FOXY, Stores.ROS2_DASHING)
-_INFO = """MSG: service_msgs/msg/ServiceEventInfo
-uint8 event_type
-builtin_interfaces/Time stamp
-uint8[16] client_gid
-int64 sequence_number
-"""
 
 Decode = Callable[[Message], Any]
 
@@ -170,24 +164,13 @@ def _named(description) -> str | None:
 
 def _parsed(definition: Definition, kind: str) -> tuple[dict, str]:
     """The types of a definition, and what `kind` is called among them."""
+    package, _, name = kind.rpartition("/")
+    if package.endswith("/srv") and name.endswith(_EVENT):
+        return event_types(definition.text, package.removesuffix("/srv"), name.removesuffix(_EVENT))
     if definition.form == "ros2idl":
         parsed: dict = {}
         text = definition.text
-        for part in text.split(_LINE)[1:] if text.startswith(f"{_LINE}IDL: ") else [f"\n{text}"]:
+        for part in text.split(LINE)[1:] if text.startswith(f"{LINE}IDL: ") else [f"\n{text}"]:
             parsed.update(get_types_from_idl(part.partition("\n")[2]))
         return parsed, kind
-    package, _, name = kind.rpartition("/")
-    if package.endswith("/srv") and name.endswith(_EVENT):
-        return _service(definition.text, package.removesuffix("/srv"), name.removesuffix(_EVENT))
     return get_types_from_msg(definition.text, kind), kind
-
-
-def _service(text: str, package: str, name: str) -> tuple[dict, str]:
-    """The types of a service's events: rosbag2 stores the service's own definition, request --- response."""
-    own, *nested = text.split(_LINE)
-    request, _, response = own.partition("---\n") if "---\n" in own else own.partition("---")
-    base = f"{package}/msg/{name}"
-    event = f"service_msgs/ServiceEventInfo info\n{base}_Request[<=1] request\n{base}_Response[<=1] response\n"
-    parts = [event, f"MSG: {base}_Request\n{request}", f"MSG: {base}_Response\n{response}", _INFO, *nested]
-    whole = _LINE.join(part if part.endswith("\n") else part + "\n" for part in parts)
-    return get_types_from_msg(whole, f"{base}{_EVENT}"), f"{base}{_EVENT}"

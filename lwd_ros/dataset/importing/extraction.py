@@ -11,7 +11,7 @@ from lwd_ros.contract.fields import Unaddressed, reader
 from lwd_ros.dataset.demonstrations import DatasetError
 from lwd_ros.dataset.importing.layout import QuickMessages
 from lwd_ros.dataset.importing.names import Names, require_topic
-from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series
+from lwd_ros.dataset.importing.series import STAMP_ARRIVAL, Series, between_stamps
 from lwd_ros.errors import LwdError
 
 
@@ -134,15 +134,18 @@ class _Collector:
             self._why = self._why or f"found a non-finite {bad}, expected a finite number"
         by_header = bool(self._by_header)
         zeros = usable & (stamps == 0) if by_header else np.zeros(len(stamps), bool)
+        unstamped = None
         if zeros.any() and self._is_command:
             # A controller stamps what it sends at a stop 0, for it answers no observation; others stamp nothing at all.
             found = f"{label}: {int(zeros.sum())} of {len(stamps)} commands have stamp 0"
-            if 2 * zeros.sum() < usable.sum():
-                notes.append(f"{found}, as those that a controller sends at a stop: they are left out")
-                usable &= ~zeros
-            else:
-                notes.append(f"{found}: all count by when they were recorded")
+            if zeros.sum() == usable.sum():
                 stamps, by_header = logs, False
+                notes.append(f"{found}: all count by when they were recorded")
+            else:
+                unstamped, stamps = zeros, between_stamps(stamps, logs, zeros | ~usable)
+                notes.append(
+                    f"{found}, as those that a controller sends at a stop: they count by when they were recorded"
+                )
         elif zeros.any():
             if zeros.sum() == usable.sum():
                 raise DatasetError(
@@ -164,6 +167,7 @@ class _Collector:
             stale_after_s=self._stale_after_s,
             left_out=self._left_out,
             why=self._why,
+            unstamped=None if unstamped is None else unstamped[usable],
         )
 
 
@@ -261,8 +265,9 @@ def _with_transforms(bag, transforms: _Transforms, names: Names, handlers: dict[
     for topic in found:
         require_topic(bag, topic, _TRANSFORMS, "its transforms")
     if static in found:
-        for message in bag.messages([static]):
-            transforms.take(message, True)
+        for part in (*bag.earlier, bag):
+            for message in part.messages([static]):
+                transforms.take(message, True)
     if moving in found:
         handlers.setdefault(moving, []).append(lambda message: transforms.take(message, False))
 

@@ -249,25 +249,51 @@ def answers(
     recorded within one period after the row, a demonstrator's answer, for stamps of two machines are not compared; else
     the last one before it, while it holds. A delay is the time from the recording of a row to that of its answer.
     """
-    carried = carries(command, clock)
-    order = np.argsort(command.clock(carried), kind="stable")
-    times, logs = command.clock(carried)[order], command.log_ns[order]
-    at = found.stamps_ns if carried else found.log_ns
+    if carries(command, clock):
+        return _carried(contract, command, found)
+    order = np.argsort(command.log_ns, kind="stable")
+    times, at = command.log_ns[order], found.log_ns
+    soon, inside = _soon(contract, times, at)
     before, fresh = asof(command, times, at)
-    if carried:
-        exact = (times[before] == at) & (np.searchsorted(times, at, side="right") > 0)
-        delays = 1e-9 * (logs[before] - found.log_ns)[exact]
-        return command.values[order[before]], exact | fresh, delays
-    after = np.searchsorted(times, at, side="left")
-    inside = np.minimum(after, len(times) - 1)
-    soon = (after < len(times)) & (times[inside] - at < round(1e9 * contract.period_s))
     places = np.where(soon, inside, before)
-    delays = 1e-9 * (times[inside] - at)[after < len(times)]
+    delays = 1e-9 * (times[inside] - at)[times[inside] >= at]
     return command.values[order[places]], soon | fresh, delays
+
+
+def _carried(contract: Contract, command: Series, found: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `answers`, of commands that carry the rows' stamps.
+
+    Those of stamp 0 among them, what a controller sends at a stop, count by when they were recorded, as rows do: no
+    clock is compared with another. They answer rows that no stamp answers.
+    """
+    stamped = command.stamped
+    order = np.argsort(stamped.stamps_ns, kind="stable")
+    times, logs, at = stamped.stamps_ns[order], stamped.log_ns[order], found.stamps_ns
+    before, fresh = asof(stamped, times, at)
+    exact = (times[before] == at) & (np.searchsorted(times, at, side="right") > 0)
+    delays = 1e-9 * (logs[before] - found.log_ns)[exact]
+    values, known = stamped.values[order[before]], exact | fresh
+    if command.unstamped is None or not command.unstamped.any():
+        return values, known, delays
+    others = command.taken(command.unstamped)
+    soon, inside = _soon(contract, others.log_ns, found.log_ns)
+    last, holds = asof(others, others.log_ns, found.log_ns)
+    holds &= ~fresh | (others.log_ns[last] > logs[before])
+    unanswered = ~exact & (soon | holds)
+    values[unanswered] = others.values[np.where(soon, inside, last)[unanswered]]
+    return values, known | unanswered, delays
+
+
+def _soon(contract: Contract, times_ns: np.ndarray, at_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(bool [T], places): whether anything of sorted times comes within a period after each, and the first of it."""
+    after = np.searchsorted(times_ns, at_ns, side="left")
+    inside = np.minimum(after, len(times_ns) - 1)
+    return (after < len(times_ns)) & (times_ns[inside] - at_ns < round(1e9 * contract.period_s)), inside
 
 
 def carries(command: Series, clock: Clock) -> bool:
     """Whether commands carry the stamps of the observations that they answer, and so were recorded after those."""
+    command = command.stamped
     if not (clock.by_header and command.by_header and len(command.stamps_ns)):
         return False
     places = np.minimum(np.searchsorted(clock.stamps_ns, command.stamps_ns), len(clock.stamps_ns) - 1)
@@ -279,6 +305,7 @@ def carries(command: Series, clock: Clock) -> bool:
 
 def ahead_s(series: Series, clock: Clock) -> float | None:
     """By how much header stamps are ahead of the pacing stream's, s, against the recorder's clock; None without."""
+    series = series.stamped
     if not (clock.by_header and series.by_header and len(series.stamps_ns)) or series.timeless:
         return None
     return apart_s(series, Series(clock.label, (), clock.stamps_ns, clock.log_ns, np.empty((0, 0)), True))

@@ -34,6 +34,8 @@ class Series:
         timeless: of static transforms: it holds at any time.
         stale_after_s: how old an observation may be; of a command how long it is held.
         left_out: messages that could not be used, and `why` the first of them could not.
+        unstamped: bool [N], or None: commands of stamp 0 among stamped ones, which count by when they were recorded;
+            their `stamps_ns` lie between those of the others, for figures of rates and gaps alone.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Series:
     stale_after_s: float = 0.0
     left_out: int = 0
     why: str = ""
+    unstamped: np.ndarray | None = None
 
     @property
     def rate_hz(self) -> float:
@@ -66,7 +69,14 @@ class Series:
 
     def taken(self, places: np.ndarray) -> "Series":
         """The messages at these places (a mask or indices)."""
-        return replace(self, stamps_ns=self.stamps_ns[places], log_ns=self.log_ns[places], values=self.values[places])
+        unstamped = None if self.unstamped is None else self.unstamped[places]
+        stamps, logs, values = self.stamps_ns[places], self.log_ns[places], self.values[places]
+        return replace(self, stamps_ns=stamps, log_ns=logs, values=values, unstamped=unstamped)
+
+    @property
+    def stamped(self) -> "Series":
+        """The messages that have a stamp of their own."""
+        return self if self.unstamped is None else self.taken(~self.unstamped)
 
     def between(self, first_ns: int, last_ns: int) -> "Series":
         """What was recorded in this time, ends included; all of what is timeless."""
@@ -192,6 +202,20 @@ def apart_s(series: Series, pacing: Series) -> float:
     """
     expected = log_of(pacing, series.stamps_ns)
     return 1e-9 * float(np.median(expected - series.log_ns))
+
+
+def between_stamps(stamps_ns: np.ndarray, log_ns: np.ndarray, unstamped: np.ndarray) -> np.ndarray:
+    """int64 [N]: stamps, where `unstamped` (bool [N], not all) such as the others' make of the recording times.
+
+    Between two messages they are interpolated; outside them one second of recording is a second of stamps.
+    """
+    logs, stamps, at = log_ns[~unstamped], stamps_ns[~unstamped], log_ns[unstamped]
+    inside = np.interp((at - logs[0]).astype(np.float64), (logs - logs[0]).astype(np.float64),
+                       (stamps - stamps[0]).astype(np.float64))  # fmt: skip
+    result = stamps_ns.copy()
+    outside = np.minimum(at - logs[0], 0) + np.maximum(at - logs[-1], 0)
+    result[unstamped] = stamps[0] + np.round(inside).astype(np.int64) + outside
+    return result
 
 
 def log_of(pacing: Series, stamps_ns: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from lwd_ros import __version__
-from lwd_ros.dataset.recording.metadata import FileSummary
+from lwd_ros.dataset.recording.metadata import FileSummary, serialized_metadata
 from lwd_ros.dataset.recording.schemas import schema_of
 from lwd_ros.dataset.recording.topics import RecordedTopic
 
@@ -61,6 +61,7 @@ class EpisodeFile:
 
     def finish(self) -> None:
         """Write the summary and wait until the disk has all of it."""
+        self._writer.add_metadata("rosbag2", {"serialized_metadata": serialized_metadata(self.summary)})
         self._writer.finish()
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -1,6 +1,9 @@
-"""rosbag2's metadata.yaml, version 9, as Jazzy writes it."""
+"""rosbag2's metadata, version 9, as Jazzy and Kilted write it: beside the files, and inside each."""
 
+import json
 import os
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +29,16 @@ class FileSummary:
         return max(0, self.end_ns - self.start_ns)
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_./~+-]*[A-Za-z_/][A-Za-z0-9_./~+-]*")  # what YAML reads as the text that it is
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+
+
+def _text(value: str) -> str:
+    """A text as YAML: file names may have blanks, colons and signs of comments."""
+    plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and not value.startswith(("-", "~"))
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
 def _indented(text: str, spaces: int) -> str:
     return text.replace("\n", "\n" + " " * spaces)
 
@@ -42,13 +55,22 @@ def _topic(topic: RecordedTopic, count: int) -> str:
 
 def _file(file: FileSummary) -> str:
     return (
-        f"    - path: {file.path}\n      starting_time:\n        nanoseconds_since_epoch: {file.start_ns}\n"
+        f"    - path: {_text(file.path)}\n      starting_time:\n        nanoseconds_since_epoch: {file.start_ns}\n"
         f"      duration:\n        nanoseconds: {file.duration_ns}\n      message_count: {file.messages}\n"
     )
 
 
 def metadata_yaml(files: Sequence[FileSummary]) -> str:
     """The content of metadata.yaml for these files."""
+    return "rosbag2_bagfile_information:\n" + _content(files)
+
+
+def serialized_metadata(file: FileSummary) -> str:
+    """What rosbag2 puts into a file of its own metadata: by it `ros2 bag info FILE` knows the distribution."""
+    return textwrap.dedent(_content([file]))
+
+
+def _content(files: Sequence[FileSummary]) -> str:
     filled = [file for file in files if file.messages]
     start_ns = min((file.start_ns for file in filled), default=_NO_START_NS)
     end_ns = max((file.end_ns for file in filled), default=start_ns)
@@ -59,14 +81,14 @@ def metadata_yaml(files: Sequence[FileSummary]) -> str:
             topics.setdefault(topic.name, topic)
             counts[topic.name] = counts.get(topic.name, 0) + count
     listed = "\n" + "".join(_topic(topic, counts[name]) for name, topic in topics.items()) if topics else "\n    []\n"
-    paths = "\n" + "".join(f"    - {file.path}\n" for file in files) if files else "\n    []\n"
+    paths = "\n" + "".join(f"    - {_text(file.path)}\n" for file in files) if files else "\n    []\n"
     described = "\n" + "".join(_file(file) for file in files) if files else "\n    []\n"
     return (
-        "rosbag2_bagfile_information:\n  version: 9\n  storage_identifier: mcap\n"
+        "  version: 9\n  storage_identifier: mcap\n"
         f"  duration:\n    nanoseconds: {end_ns - start_ns}\n"
         f"  starting_time:\n    nanoseconds_since_epoch: {start_ns}\n"
         f"  message_count: {sum(file.messages for file in files)}\n"
         f"  topics_with_message_count:{listed}"
         f'  compression_format: ""\n  compression_mode: ""\n  relative_file_paths:{paths}  files:{described}'
-        f"  custom_data: ~\n  ros_distro: {os.environ.get('ROS_DISTRO') or _DISTRO}\n"
+        f"  custom_data: ~\n  ros_distro: {_text(os.environ.get('ROS_DISTRO') or _DISTRO)}\n"
     )
