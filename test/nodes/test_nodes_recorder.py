@@ -27,6 +27,7 @@ def person(tmp_path):
         yield Demonstrator(cell)
 
 
+@pytest.mark.alone
 def test_episodes_are_whole_and_refused_while_a_stream_is_missing(person):
     person.shows = False
     folder = person.record(topics="note")
@@ -71,6 +72,7 @@ def test_episodes_are_whole_and_refused_while_a_stream_is_missing(person):
     assert "recording without it: joint_states" in person.cell.tail("recorder", 100)
 
 
+@pytest.mark.alone
 def test_kill_9_costs_the_open_episode_alone(person):
     """Three whole episodes, and of the torn one all but the last half second."""
     person.cell.environment["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"  # who is killed may hold shared memory's locks
