@@ -70,7 +70,7 @@ demo: setup
 # beside them at the lowest priority, and what those print comes last. Two torch threads on small networks are many times
 # slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-TWO := -n 2 --dist loadfile
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 COVERED := --cov=lwd_ros --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)

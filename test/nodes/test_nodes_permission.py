@@ -93,7 +93,7 @@ def test_a_deadman_button_permits_and_a_new_policy_must_be_asked_for_after_it(ce
     robot.button = None  # and no word more
     status = rig.wait_outcome(FORBIDDEN)
     assert status.reason.startswith("no permission: /joy: silent for 0.")
-    robot.wait_diagnostic(DiagnosticStatus.ERROR, "no permission: /joy: silent for 0.")
+    robot.wait_diagnostic(DiagnosticStatus.ERROR, "no permission: /joy: silent for ")
     cell.wait("the stream", lambda: "/joy" in cell.controller.missing_streams, 3.0)
 
 

@@ -143,6 +143,7 @@ def test_a_joysticks_buttons_start_and_end_episodes(person):
     assert successes == [True, False]
 
 
+@pytest.mark.alone
 def test_what_was_sent_is_recorded_with_the_policys_own_output_beside_it(tmp_path):
     """A command of another size than the policy wants: slew and limits stand between them."""
     content = contract_of(

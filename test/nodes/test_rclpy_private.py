@@ -12,6 +12,7 @@ from rclpy.executors import ExternalShutdownException, ShutdownException, Single
 from rclpy.lifecycle import LifecycleNode
 from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -191,7 +192,10 @@ def test_a_watched_callback_is_no_coroutine(node, executor):
 
 def test_write_log_writes_a_line_of_its_caller_and_none_below_the_level(node, executor):
     lines = []
-    node.create_subscription(Log, "/rosout", lines.append, 10)
+    latched = QoSProfile(
+        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL
+    )  # a line may come before both ends have met
+    node.create_subscription(Log, "/rosout", lines.append, latched)
     _until(lambda: node.count_publishers("/rosout"), lambda: executor.spin_once(timeout_sec=0.05))
     write_log(node.get_logger(), LoggingSeverity.DEBUG, "not this")
     write_log(node.get_logger(), LoggingSeverity.INFO, "this")
