@@ -145,8 +145,8 @@ class DriverNode(Node):
 def record(tasks: list[str], episodes: int, first_layout: int, out: Path, contract: Path, logs: Path) -> dict[str, int]:
     """Record so many successful demonstrations of each task; returns how many drives failed, by task."""
     # Of its own, whatever the user has chosen: a robot, or another simulator, must not hear these commands.
-    others = sorted(set(range(1, 102)) - {int(os.environ.get("ROS_DOMAIN_ID", "0"))})
-    domain = {"ROS_DOMAIN_ID": str(random.SystemRandom().choice(others))}
+    others = [str(domain) for domain in range(1, 102) if str(domain) != os.environ.get("ROS_DOMAIN_ID")]
+    domain = {"ROS_DOMAIN_ID": random.SystemRandom().choice(others)}
     with Processes(logs, {**isolated_environment(), **domain}) as processes:
         parameters = {"environment": "mobile_base", "contract_file": contract, "mode": "lockstep"}
         processes.start_node("simulator_bridge", parameters)
