@@ -8,10 +8,13 @@ settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=N
 settings.load_profile("lwd_ros")
 
 TIERS = ("unit", "nodes", "packaging", "training")
+# Files that take minutes come first: at the end, nothing would be left to run beside them.
+LONGEST = ("test_tutorial.py", "test_lwd_msgs_build.py", "test_packaging.py", "test_pipeline.py", "test_devices.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier, which is the name of its folder."""
+    """Mark each test with its tier, which is the name of its folder; the longest files first."""
     for item in items:
         if item.path.parent.name in TIERS:
             item.add_marker(item.path.parent.name)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

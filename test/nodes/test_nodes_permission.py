@@ -61,6 +61,7 @@ class Guarded:
         self.cell.wait(words, lambda: any(d.level == level and words in d.message for d in self.diagnostics), 5.0)
 
 
+@pytest.mark.alone
 def test_a_deadman_button_permits_and_a_new_policy_must_be_asked_for_after_it(cell):
     robot = Guarded(cell, DEADMAN)
     rig = robot.rig
@@ -92,10 +93,11 @@ def test_a_deadman_button_permits_and_a_new_policy_must_be_asked_for_after_it(ce
     robot.button = None  # and no word more
     status = rig.wait_outcome(FORBIDDEN)
     assert status.reason.startswith("no permission: /joy: silent for 0.")
-    robot.wait_diagnostic(DiagnosticStatus.ERROR, "no permission: /joy: silent for 0.")
+    robot.wait_diagnostic(DiagnosticStatus.ERROR, "no permission: /joy: silent for ")
     cell.wait("the stream", lambda: "/joy" in cell.controller.missing_streams, 3.0)
 
 
+@pytest.mark.alone
 def test_a_latched_permission_ends_with_its_publisher_and_resumes_with_it(cell):
     robot = Guarded(cell, RELEASED, after_loss="resume")
     rig = robot.rig

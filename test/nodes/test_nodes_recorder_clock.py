@@ -26,6 +26,7 @@ def person(tmp_path):
         yield Demonstrator(cell)
 
 
+@pytest.mark.alone
 def test_a_clock_that_goes_back_ends_the_episode_and_the_next_file_is_a_time_axis_of_its_own(person):
     """A simulator that is reset, and one that was started again before a recording is continued."""
     folder = person.record(use_sim_time=True)

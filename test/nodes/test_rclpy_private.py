@@ -192,15 +192,18 @@ def test_a_watched_callback_is_no_coroutine(node, executor):
 def test_write_log_writes_a_line_of_its_caller_and_none_below_the_level(node, executor):
     lines = []
     node.create_subscription(Log, "/rosout", lines.append, 10)
-    _until(lambda: node.count_publishers("/rosout"), lambda: executor.spin_once(timeout_sec=0.05))
-    write_log(node.get_logger(), LoggingSeverity.DEBUG, "not this")
-    write_log(node.get_logger(), LoggingSeverity.INFO, "this")
-    _until(lambda: lines, lambda: executor.spin_once(timeout_sec=0.05))
-    assert [line.msg for line in lines] == ["this"]
+    for _ in range(200):  # a line from before both ends have met is lost
+        write_log(node.get_logger(), LoggingSeverity.DEBUG, "not this")
+        write_log(node.get_logger(), LoggingSeverity.INFO, "this")
+        executor.spin_once(timeout_sec=0.05)
+        if lines:
+            break
+    assert {line.msg for line in lines} == {"this"}
     assert (lines[0].name, lines[0].level) == ("watched", LoggingSeverity.INFO)
     assert lines[0].file == __file__ and lines[0].function.startswith("test_write_log")
 
 
+@pytest.mark.alone
 def test_before_response_tells_when_the_request_arrived_however_late_it_is_served(node, executor):
     told = []
 

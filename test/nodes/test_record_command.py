@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Terminal:
     def __init__(self, arguments: list[str], environment: dict[str, str]):
         program = [sys.executable, "-m", "lwd_ros.cli", *arguments]
         self._main, end = pty.openpty()
+        termios.tcsetwinsize(end, (24, 200))
+        environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         helper = (
             "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
         )

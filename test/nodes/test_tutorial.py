@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from nodes_support import claim_domain
+
 from lwd_ros.demo.supervisor import isolated_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +35,10 @@ class Reader:
         path = os.pathsep.join([*found, str(Path(sys.executable).parent), os.environ["PATH"]])
         site = folder / "site"  # what the reader installs must not stay in the environment of the tests
         modules = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        domain, self._claim = claim_domain()
         own = {"PATH": path, "PIP_TARGET": str(site), "PYTHONPATH": modules, "OMP_NUM_THREADS": "1"}
-        self.environment = {**isolated_environment(), **own, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        ros = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": str(domain)}
+        self.environment = {**isolated_environment(), **own, **ros}
 
     def run(self, block: str) -> str:
         """What a block of commands prints; it must succeed."""
@@ -71,6 +75,7 @@ class Reader:
                 terminal.wait(15)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(terminal.pid, signal.SIGKILL)
+        self._claim.close()
 
 
 def _blocks() -> list[str]:

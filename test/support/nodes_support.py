@@ -1,11 +1,14 @@
 """What the node tests share: real node processes on a ROS domain of their own, and a client to talk to them."""
 
 import contextlib
+import fcntl
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import rclpy
 from rclpy.context import Context
@@ -19,8 +22,7 @@ from lwd_ros.demo.supervisor import Supervisor, isolated_environment
 from lwd_ros.resources import share_path
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-# Domains that no neighbour on this machine is likely to use at the same time, one after the other.
-_DOMAINS = itertools.cycle(range(1 + os.getpid() % 50, 1 + os.getpid() % 50 + 50))
+_DOMAINS = itertools.cycle([(os.getpid() + place) % 101 + 1 for place in range(101)])  # those that Linux has ports for
 
 CONTRACT_FILE = share_path("config", "metaworld.yaml")
 SHIPPED = {  # of nodes that have no robot's default, what these tests start them with where they name nothing else
@@ -31,12 +33,26 @@ PATIENCE_S = 30.0
 _ASK_AGAIN_S = 10.0
 
 
+def claim_domain() -> tuple[int, IO]:
+    """A ROS domain that no other test on this machine has until the file is closed.
+
+    Tests run beside each other, and some of their topics are absolute, as a robot's are.
+    """
+    while True:
+        domain = next(_DOMAINS)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):  # taken, or another user's
+            claim = stack.enter_context(open(Path(tempfile.gettempdir(), f"lwd_ros_domain_{domain}"), "a"))
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.pop_all()
+            return domain, claim
+
+
 class Cell(Supervisor):
     """Node processes and a client on one ROS domain; `bridge` is the simulator's."""
 
     def __init__(self, folder: Path, bridge: str = "metaworld_bridge"):
         self.bridge = bridge
-        self.domain = next(_DOMAINS)
+        self.domain, self._claim = claim_domain()
         super().__init__(folder, {**isolated_environment(), "ROS_DOMAIN_ID": str(self.domain)})
         self.context = Context()
         rclpy.init(context=self.context, domain_id=self.domain, args=[])
@@ -53,6 +69,7 @@ class Cell(Supervisor):
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown(context=self.context)
+        self._claim.close()
 
     def start_node(self, executable: str, parameters=None):
         """Run one of our nodes with ROS parameters, on top of those of SHIPPED."""

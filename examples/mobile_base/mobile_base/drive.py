@@ -8,6 +8,7 @@ runs in lock step, so that a drive of 12 s takes one or two.
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -144,7 +145,8 @@ class DriverNode(Node):
 def record(tasks: list[str], episodes: int, first_layout: int, out: Path, contract: Path, logs: Path) -> dict[str, int]:
     """Record so many successful demonstrations of each task; returns how many drives failed, by task."""
     # Of its own, whatever the user has chosen: a robot, or another simulator, must not hear these commands.
-    domain = {"ROS_DOMAIN_ID": str(random.SystemRandom().randrange(1, 102))}
+    others = [str(domain) for domain in range(1, 102) if str(domain) != os.environ.get("ROS_DOMAIN_ID")]
+    domain = {"ROS_DOMAIN_ID": random.SystemRandom().choice(others)}
     with Processes(logs, {**isolated_environment(), **domain}) as processes:
         parameters = {"environment": "mobile_base", "contract_file": contract, "mode": "lockstep"}
         processes.start_node("simulator_bridge", parameters)
