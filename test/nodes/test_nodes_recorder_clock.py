@@ -62,6 +62,7 @@ def test_a_clock_that_goes_back_ends_the_episode_and_the_next_file_is_a_time_axi
     assert content["duration"]["nanoseconds"] == max(ends) - min(starts)
 
 
+@pytest.mark.alone
 def test_every_publishers_latched_transforms_are_at_the_head_wherever_the_topic_is(person):
     publishers = []
     for child in ("camera", "lidar", "gripper"):
