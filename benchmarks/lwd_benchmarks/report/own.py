@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lwd_benchmarks.methods import LWD
 from lwd_benchmarks.own.results import OwnEntry, OwnResult
 from lwd_benchmarks.report import ReportError
-from lwd_benchmarks.report.headlines import LWD, Figures
+from lwd_benchmarks.report.headlines import Figures
 from lwd_benchmarks.results import ControllerResult, read
 
 METHODS = {LWD: "LWD, one model for all tasks", "task_mlp": "one MLP a task, trained as itself"}
