@@ -66,22 +66,19 @@ setup-test: $(VENV)/stamp-test
 demo: setup
 	$(BIN)/lwd demo $(DEMO_ARGS)
 
-# Tests of real nodes mostly wait, so two of them run at a time, but for those that measure times or rates; the others run
-# beside them at the lowest priority, and what those print comes last. Two torch threads on small networks are many times
-# slower than one.
+# Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
+# those print comes last. Two torch threads on small networks are many times slower than one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
 COVERED := --cov=lwd_ros --cov-report=term-missing:skip-covered
 test: setup-test
 ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
 else
 	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
-	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" $(TWO) $(if $(COVERAGE),$(COVERED)) \
-	  > $(VENV)/test.log 2>&1 & others=$$!; trap "kill $$others 2>/dev/null" EXIT; status=0; \
-	  $(PYTEST) -m "nodes and not alone" $(TWO) || status=1; \
-	  $(PYTEST) -m alone || status=1; \
-	  wait $$others || status=1; cat $(VENV)/test.log; exit $$status
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" -n 2 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED)) \
+	  > $(VENV)/test.log 2>&1 & others=$$!; \
+	  trap "kill $$others 2>/dev/null" EXIT; \
+	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif
 
 # Neither processes nor training: under a minute on two cores.

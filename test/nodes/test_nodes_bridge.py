@@ -2,7 +2,6 @@
 
 import signal
 
-import pytest
 from nodes_support import Cell, running_cell
 from sensor_msgs.msg import JointState
 
@@ -81,7 +80,6 @@ def test_what_is_held_on_to_in_one_layout_does_not_reach_into_the_next(tmp_path)
         assert shut(answering=False) < 0.5
 
 
-@pytest.mark.alone
 def test_a_simulation_slower_than_the_clock_is_commanded_by_new_commands(tmp_path):
     """30 ms a step instead of 12.5: old commands must not queue before the newest."""
     with Cell(tmp_path) as cell:

@@ -74,7 +74,6 @@ def value(status: DiagnosticStatus, key: str) -> str:
     return next(each.value for each in status.values if each.key == key)
 
 
-@pytest.mark.alone
 def test_half_the_contracts_rate_is_measured_without_a_policy_and_with_one(cell, contract, make_policy):
     driver = Driver(cell, contract, period_s=0.025)
     status = driver.wait_for_problem(", the contract's period asks for 80 Hz")
@@ -138,7 +137,6 @@ def test_stamps_of_0_name_the_way_out(cell, contract, make_policy):
     assert cell.controller.outcome != ControllerStatus.OUTCOME_CONTINUE
 
 
-@pytest.mark.alone
 def test_streams_that_never_agree_are_named_with_their_stamps_within_a_second(cell, contract, make_policy):
     driver, statuses = Driver(cell, contract), []
     driver.offsets = {place: 3_000_000 * place for place in range(5)}
@@ -156,7 +154,6 @@ def test_streams_that_never_agree_are_named_with_their_stamps_within_a_second(ce
     assert cell.controller.outcome == ControllerStatus.OUTCOME_WAITING
 
 
-@pytest.mark.alone
 def test_a_robot_at_the_contracts_rate_and_time_is_reason_for_nothing(cell, contract, make_policy):
     driver = Driver(cell, contract)
     cell.wait("the controller", lambda: cell.controller is not None)

@@ -128,7 +128,6 @@ def line_of(text: str, start: str) -> list[str]:
     return next(line.split() for line in text.splitlines() if line.startswith(start))
 
 
-@pytest.mark.alone
 def test_a_robot_that_is_as_the_contract_says_is_fine(arm):
     status, text = arm.sends("joint_states", "forces", "deadman").receives().check()
     assert status == 0, text
@@ -157,7 +156,6 @@ def test_what_lies_outside_or_is_off_is_said(arm):
     assert line_of(text, f"{arm.cell.namespace}/deadman")[-1] == "no"
 
 
-@pytest.mark.alone
 def test_a_rate_that_is_off_is_a_warning_alone(arm):
     status, text = arm.sends("joint_states", "forces", "deadman", period_s=0.04).receives().check()
     assert status == 0, text

@@ -35,7 +35,6 @@ def lwd(cell, tmp_path, *arguments) -> str:
     return words
 
 
-@pytest.mark.alone
 def test_a_first_contract_from_a_robot_that_moves(cell, tmp_path):
     node, out, steps = cell.node, tmp_path / "robot.yaml", iter(range(10**6))
     best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

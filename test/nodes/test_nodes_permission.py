@@ -61,7 +61,6 @@ class Guarded:
         self.cell.wait(words, lambda: any(d.level == level and words in d.message for d in self.diagnostics), 5.0)
 
 
-@pytest.mark.alone
 def test_a_deadman_button_permits_and_a_new_policy_must_be_asked_for_after_it(cell):
     robot = Guarded(cell, DEADMAN)
     rig = robot.rig
@@ -97,7 +96,6 @@ def test_a_deadman_button_permits_and_a_new_policy_must_be_asked_for_after_it(ce
     cell.wait("the stream", lambda: "/joy" in cell.controller.missing_streams, 3.0)
 
 
-@pytest.mark.alone
 def test_a_latched_permission_ends_with_its_publisher_and_resumes_with_it(cell):
     robot = Guarded(cell, RELEASED, after_loss="resume")
     rig = robot.rig

@@ -27,7 +27,6 @@ def person(tmp_path):
         yield Demonstrator(cell)
 
 
-@pytest.mark.alone
 def test_episodes_are_whole_and_refused_while_a_stream_is_missing(person):
     person.shows = False
     folder = person.record(topics="note")
@@ -72,7 +71,6 @@ def test_episodes_are_whole_and_refused_while_a_stream_is_missing(person):
     assert "recording without it: joint_states" in person.cell.tail("recorder", 100)
 
 
-@pytest.mark.alone
 def test_kill_9_costs_the_open_episode_alone(person):
     """Three whole episodes, and of the torn one all but the last half second."""
     person.cell.environment["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"  # who is killed may hold shared memory's locks
@@ -143,7 +141,6 @@ def test_a_joysticks_buttons_start_and_end_episodes(person):
     assert successes == [True, False]
 
 
-@pytest.mark.alone
 def test_what_was_sent_is_recorded_with_the_policys_own_output_beside_it(tmp_path):
     """A command of another size than the policy wants: slew and limits stand between them."""
     content = contract_of(

@@ -26,7 +26,6 @@ def person(tmp_path):
         yield Demonstrator(cell)
 
 
-@pytest.mark.alone
 def test_a_clock_that_goes_back_ends_the_episode_and_the_next_file_is_a_time_axis_of_its_own(person):
     """A simulator that is reset, and one that was started again before a recording is continued."""
     folder = person.record(use_sim_time=True)
@@ -62,7 +61,6 @@ def test_a_clock_that_goes_back_ends_the_episode_and_the_next_file_is_a_time_axi
     assert content["duration"]["nanoseconds"] == max(ends) - min(starts)
 
 
-@pytest.mark.alone
 def test_every_publishers_latched_transforms_are_at_the_head_wherever_the_topic_is(person):
     publishers = []
     for child in ("camera", "lidar", "gripper"):

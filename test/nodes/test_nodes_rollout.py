@@ -119,7 +119,6 @@ def test_a_policy_of_several_frames_is_the_same_in_process_and_through_the_nodes
     assert first_success == expected.first_success_step
 
 
-@pytest.mark.alone
 def test_a_policy_that_is_told_the_age_does_its_task_with_sensors_100_ms_late(tmp_path):
     """Real time, real lateness: what the controller commands answers observations of eight steps before."""
     given = {"contract_file": str(AGE_CONTRACT)}

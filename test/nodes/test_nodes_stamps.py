@@ -28,7 +28,6 @@ def cell(tmp_path):
         yield cell
 
 
-@pytest.mark.alone
 def test_arrival_times_and_stamps_of_commands(cell):
     """A message without a header, and a driver that stamps 0, are measured when they arrive, for longer than a second.
 

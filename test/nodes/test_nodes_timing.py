@@ -75,7 +75,6 @@ def test_the_status_tells_which_policy_made_each_command(tmp_path, offered):
             assert velocity == pytest.approx(policies[maker], abs=1e-6)
 
 
-@pytest.mark.alone
 def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_path, offered):
     stamps = []
     with Cell(tmp_path) as cell:
@@ -224,7 +223,6 @@ def test_the_nodes_have_no_threads_that_split_a_matrix_product():
     assert done.stdout.strip() == "1"
 
 
-@pytest.mark.alone
 def test_a_flood_of_requests_disturbs_neither_the_policy_nor_the_last_request(tmp_path):
     """1,000 requests at once. A ROS service keeps the newest 10 that wait; the last one is answered, and it runs."""
     with running_cell(tmp_path, bridge=BRIDGE) as cell:

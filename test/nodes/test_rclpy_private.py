@@ -203,7 +203,6 @@ def test_write_log_writes_a_line_of_its_caller_and_none_below_the_level(node, ex
     assert lines[0].file == __file__ and lines[0].function.startswith("test_write_log")
 
 
-@pytest.mark.alone
 def test_before_response_tells_when_the_request_arrived_however_late_it_is_served(node, executor):
     told = []
 

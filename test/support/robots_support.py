@@ -101,6 +101,8 @@ class FakeRobot:
 
     def tell(self, text: str) -> None:
         """Have the driver do something, and wait until it does."""
+        # What is published before both ends have met is lost.
+        self.cell.wait("the driver to listen", lambda: self.control.get_subscription_count() > 0)
         before = sum("control" in entry for entry in self.entries())
         self.control.publish(String(data=text))
         self.cell.wait(text, lambda: sum("control" in entry for entry in self.entries()) > before)
