@@ -13,6 +13,7 @@ class PeersPoint(Count):
     minutes: Seconds
     success: Share
     tasks: dict[str, Number]
+    step: Positive | None = None
 
 
 class PeersCost(Stored):

@@ -65,6 +65,11 @@ def peers_of(study: PeersResult) -> list[str]:
     return [name for name, entry in study.entries.items() if entry.kind == "lerobot" and entry.curve]
 
 
+def _ended(entry: PeersEntry) -> bool:
+    """Whether the last point is the end of the schedule; points of a curve of lerobot's are in order of steps."""
+    return (entry.curve[-1].step or 0) >= int(entry.options.get("steps", 0))
+
+
 def context(found: Peers) -> dict:
     """What the template may name, beside the headlines."""
     study = found.study
@@ -75,9 +80,14 @@ def context(found: Peers) -> dict:
         "count": _count,
         "judged": peers_of(study),
         "unfinished": [
-            (entry, max(point.minutes for point in entry.curve))
+            (entry, entry.curve[-1].minutes)
             for entry in (study.entries[name] for name in peers_of(study))
-            if entry.budget_minutes and max(point.minutes for point in entry.curve) < entry.budget_minutes
+            if entry.curve[-1].minutes < (entry.budget_minutes or 0) and not _ended(entry)
+        ],
+        "rising": [
+            entry
+            for entry in (study.entries[name] for name in peers_of(study))
+            if len(entry.curve) > 1 and entry.curve[-1].success > entry.curve[-2].success
         ],
         "times_less": {name: times_less(study, name) for name in peers_of(study)},
         "days": lambda entry: entry.step_s * int(entry.options.get("steps", 0)) / 86400,
