@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lwd_benchmarks.peers.results import PeersResult
+from lwd_benchmarks.peers.roundtrip import LeRobotCheckError
 from lwd_benchmarks.peers.study import PeersError, Study, prepare, run
+from lwd_benchmarks.peers.training import LeRobotRun
 from lwd_benchmarks.report import peers
 from lwd_benchmarks.results import ResultError, checked
 
@@ -82,6 +84,29 @@ def _study(**changes):
         "entries": [],
     }  # fmt: skip
     return Study.model_validate(content | changes)
+
+
+def test_a_schedule_that_has_ended_trains_no_more(tmp_path):
+    """Processor time may be left when all steps are done; a run with steps left goes on, and here its command fails."""
+    row = {"step": 1000, "cpu_s": 60.0, "wall_s": 60.0, "checkpoint": "001000"}
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(row) + "\n")
+    fails = Path("false")
+    LeRobotRun(fails, tmp_path, tmp_path / "data", {"steps": 1000}, 500).train_until(90)
+    LeRobotRun(fails, tmp_path, tmp_path / "data", {"steps": 2000}, 500).train_until(1)
+    with pytest.raises(LeRobotCheckError, match="ended with status 1"):
+        LeRobotRun(fails, tmp_path, tmp_path / "data", {"steps": 2000}, 500).train_until(90)
+
+
+def test_the_page_tells_a_budget_that_is_left_from_a_plateau_that_was_not_seen():
+    content = _result(lwd=[(1.0, 90)], act=[(4.0, 50), (8.0, 60)], flat=[(4.0, 50), (8.0, 50)])
+    for name, steps in {"act": 1000, "flat": 2000}.items():
+        entry = content["entries"][name]
+        entry |= {"budget_minutes": 60, "options": {"steps": steps}}
+        entry["curve"][-1]["step"] = 1000
+    study = checked(PeersResult, content, "result")
+    found = peers.context(peers.Peers(study, None))
+    assert [entry.title for entry in found["rising"]] == ["act"]
+    assert [(entry.title, minutes) for entry, minutes in found["unfinished"]] == [("flat", 8.0)]
 
 
 def test_the_first_fresh_starts_are_taken_and_exported_alike(tmp_path):
