@@ -31,7 +31,10 @@ class _Strict(BaseModel):
 
 
 class Entry(_Strict):
-    """One method: `points` are trainings of LWD; the rest is of lerobot, `budget_minutes` 0 for its cost alone."""
+    """One method: `points` are trainings of LWD; the rest is of lerobot, `budget_minutes` 0 for its cost alone.
+
+    `marks_minutes` are the study's where an entry has none.
+    """
 
     name: str
     kind: Literal["lwd", "lerobot"]
@@ -39,6 +42,7 @@ class Entry(_Strict):
     config: str = ""
     points: tuple[dict[str, float], ...] = ()
     budget_minutes: float = 0
+    marks_minutes: tuple[float, ...] = ()
     save_steps: int = 500
     action_steps: tuple[int, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
@@ -197,7 +201,7 @@ def _lerobot(
 ) -> None:
     run = training.LeRobotRun(python, state / "runs" / entry.name, judge.data.folder, entry.options, entry.save_steps)
     budget = min(entry.budget_minutes, most)
-    for mark in [each for each in study.marks_minutes if each <= budget] or [0.0]:
+    for mark in [each for each in entry.marks_minutes or study.marks_minutes if each <= budget] or [0.0]:
         run.train_until(mark)
         ledger = run.ledger()
         row["step_s"] = training.seconds_a_step(ledger)
