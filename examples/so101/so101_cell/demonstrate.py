@@ -39,6 +39,9 @@ CLEARANCE = np.array([0.0, -0.006, 0.0])
 """The open jaws go down so much beside the block, m: the fixed one would land on it, and the other pushes it there."""
 _STEP_M = 0.025  # in a period, at most
 _GAIN = 0.4  # of the way that is left, in a period: servos lag behind commands
+_NEAR_M = 0.008  # so near is where the jaws close, and they go on closing ...
+_CLOSING_M = 0.02  # ... as long as they are this near: closing jaws push the arm away by a centimetre ...
+_CLOSING = 0.95  # ... and are those that are open by less than this, 0 to 1
 _HELD = 0.45  # opening, 0 to 1, at which the jaws press on the block or have nothing between them
 
 
@@ -67,14 +70,12 @@ class Hand:
         block = arm.block()
         offset = block + _up(GRASP_HEIGHT) - arm.ik_point_pos
         beside, opening = float(np.hypot(*offset[:2])), arm.opening
-        around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
         if self._task == "reach":
             return offset + _up(HOVER_M), GRIPPER_OPEN, beside < 0.03
         if opening > _HELD:
             offset = offset + CLEARANCE
-            around = np.linalg.norm(offset) < (0.008 if opening > 0.8 else 0.02)
             beside = float(np.hypot(*offset[:2]))
-        if not around:
+        if np.linalg.norm(offset) >= (_NEAR_M if opening > _CLOSING else _CLOSING_M):
             above = np.clip(3.0 * (beside - 0.006), 0.0, 0.09)  # down a funnel over the block
             return offset + _up(above), GRIPPER_OPEN, above < 0.08
         if opening > _HELD:
