@@ -248,7 +248,9 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
     type=click.Path(),
     help="What to train and judge.  [default: benchmarks/config/study/peers.yaml of the repository]",
 )
-@click.option("--data", type=click.Path(path_type=Path), default="data/metaworld_mt10", help="Dataset of MT10.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default="data/metaworld_mt10", help="Dataset of the set's tasks."
+)
 @click.option(
     "--python",
     type=click.Path(path_type=Path),
@@ -263,7 +265,7 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
     "--json",
     "path",
     type=click.Path(path_type=Path),
-    help="Write it here.  [default: benchmarks/results/peers/mt10.json of the repository]",
+    help="Write it here.  [default: benchmarks/results/peers/SET.json of the repository]",
 )
 @needs("sim,train")
 def peers(file, data, python, state, only, minutes, report, path) -> None:
@@ -274,7 +276,7 @@ def peers(file, data, python, state, only, minutes, report, path) -> None:
     if not python.exists():
         raise click.UsageError(f"--python: found no {python}, expected lerobot's environment: 'make test-lerobot'")
     loaded = Study.load(file or in_checkout("benchmarks/config/study/peers.yaml"))
-    path = path or in_checkout("benchmarks/results") / "peers/mt10.json"
+    path = path or in_checkout("benchmarks/results") / f"peers/{loaded.set}.json"
     names = [name.strip() for name in only.split(",") if name.strip()]
     # Another process starts in another folder, and its Python is found by its own path: links are kept.
     run(loaded, data, state.resolve(), python.absolute(), path, names, minutes, report)

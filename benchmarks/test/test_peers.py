@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lwd_benchmarks.paths import in_checkout
 from lwd_benchmarks.peers.results import PeersResult
 from lwd_benchmarks.peers.roundtrip import LeRobotCheckError
 from lwd_benchmarks.peers.study import PeersError, Study, prepare, run
@@ -15,6 +16,7 @@ from lwd_benchmarks.results import ResultError, checked
 from lwd_ros.contract import Contract
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode, write_dataset
 from lwd_ros.dataset.lerobot import read
+from lwd_ros.learning.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = Contract.load(ROOT / "config/metaworld.yaml")
@@ -80,8 +82,8 @@ def _data(folder, fresh=3):
 
 def _study(**changes):
     content = {
-        "set": "mt10", "demonstrations": 2, "marks_minutes": [1], "validation_episodes": 1, "reporting_episodes": 1,
-        "entries": [],
+        "set": "mt10", "environment": "metaworld", "demonstrations": 2, "marks_minutes": [1], "validation_episodes": 1,
+        "reporting_episodes": 1, "entries": [],
     }  # fmt: skip
     return Study.model_validate(content | changes)
 
@@ -135,9 +137,14 @@ def test_a_result_of_other_demonstrations_is_not_gone_on_with(tmp_path):
         run(_study(), whole.folder, tmp_path / "state", Path("python"), tmp_path / "new.json", ["nothing"], 1.0)
 
 
-def test_the_committed_study_reads_and_a_wrong_key_is_named(tmp_path):
-    study = Study.load(ROOT / "benchmarks/config/study/peers.yaml")
+@pytest.mark.parametrize("name", ["peers", "peers_arm"])
+def test_the_committed_studies_read(name):
+    study = Study.load(ROOT / f"benchmarks/config/study/{name}.yaml")
     assert study.entries[0].name == "lwd" and study.demonstrations == 20
+    assert TrainConfig.load(in_checkout(study.entries[0].config)).hidden_layers == (16, 16)
+
+
+def test_a_wrong_key_of_a_study_is_named(tmp_path):
     (tmp_path / "s.yaml").write_text("set: mt10\nentrys: []\n")
-    with pytest.raises(PeersError, match=r"s\.yaml: key 'demonstrations'"):
+    with pytest.raises(PeersError, match=r"s\.yaml: key 'environment'"):
         Study.load(tmp_path / "s.yaml")

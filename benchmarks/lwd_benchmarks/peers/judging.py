@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lwd_benchmarks.peers.actor import LeRobotActor
+from lwd_ros.contract import CommandLimiter, Contract
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.environments.environment import Simulator
-from lwd_ros.environments.episode import Actor, Outcome, run_episode
+from lwd_ros.environments.episode import Actor, Outcome, absolute, run_episode
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
 from lwd_ros.evaluation.actors import LwdActor
 from lwd_ros.evaluation.evaluate import scores
@@ -29,11 +30,13 @@ class Judge:
     data: Demonstrations
     validation: int
     reporting: int
+    first_reporting: int = REPORTING_LAYOUTS.start
 
     def lwd(self, folder: Path, layouts: str) -> dict:
         """Success of the model in a run's folder, one generated policy an episode."""
         chosen = self._layouts(layouts)
-        return self._scored(self._outcomes(LwdActor(folder / "model.onnx"), chosen), chosen)
+        outcomes = self._outcomes(LwdActor(folder / "model.onnx"), chosen, self.data.contract)
+        return self._scored(outcomes, chosen)
 
     def lerobot(self, python: Path, checkpoint: Path, action_steps: Sequence[int], layouts: str) -> dict:
         """Success of a checkpoint, by the best of several numbers of actions between queries.
@@ -42,15 +45,15 @@ class Judge:
         """
         chosen = self._layouts(layouts)
         half = chosen[: len(chosen) // 2] if len(action_steps) > 1 else chosen
-        found = {}
+        found, commanded = {}, absolute(self.data.contract)  # lerobot learns commands as they are, not offsets
         for steps in action_steps:
             with LeRobotActor(python, checkpoint, steps, self.data.tasks, self.data.contract) as actor:
-                found[steps] = self._outcomes(actor, half)
+                found[steps] = self._outcomes(actor, half, commanded)
         tried = {steps: sum(each.success for rows in found[steps].values() for each in rows) for steps in found}
         best = max(action_steps, key=lambda steps: tried[steps])
         if len(half) < len(chosen):
             with LeRobotActor(python, checkpoint, best, self.data.tasks, self.data.contract) as actor:
-                rest = self._outcomes(actor, chosen[len(half) :])
+                rest = self._outcomes(actor, chosen[len(half) :], commanded)
             found[best] = {task: rows + rest[task] for task, rows in found[best].items()}
         return {
             "action_steps": best,
@@ -59,14 +62,19 @@ class Judge:
         }
 
     def _layouts(self, layouts: str) -> range:
-        first = (VALIDATION_LAYOUTS if layouts == "validation" else REPORTING_LAYOUTS).start
-        return range(first, first + (self.validation if layouts == "validation" else self.reporting))
+        if layouts == "validation":
+            return range(VALIDATION_LAYOUTS.start, VALIDATION_LAYOUTS.start + self.validation)
+        return range(self.first_reporting, self.first_reporting + self.reporting)
 
-    def _outcomes(self, actor: Actor, chosen: range) -> dict[str, list[Outcome]]:
+    def _outcomes(self, actor: Actor, chosen: range, commanded: Contract) -> dict[str, list[Outcome]]:
+        """By task; `commanded` says whether the actor's outputs are offsets."""
         outcomes: dict[str, list[Outcome]] = {}
         for task in self.data.tasks:
-            environment = self.simulator.make(task, self.data.contract)
-            outcomes[task] = [run_episode(environment, actor, layout) for layout in chosen]
+            environment, outcomes[task] = self.simulator.make(task, self.data.contract), []
+            for layout in chosen:
+                environment.reset(layout)
+                actor.begin(task, layout + 1)
+                outcomes[task].append(run_episode(environment, actor, None, limiter=CommandLimiter(commanded)))
             environment.close()
         return outcomes
 

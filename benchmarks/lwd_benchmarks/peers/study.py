@@ -10,14 +10,16 @@ from typing import Any, Literal
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lwd_benchmarks.paths import in_checkout
 from lwd_benchmarks.peers import judging, training
 from lwd_benchmarks.peers.results import PeersResult
 from lwd_benchmarks.results import write as write_result
 from lwd_ros import __version__
 from lwd_ros.dataset import META, DatasetError, Demonstrations, write_dataset
 from lwd_ros.dataset.lerobot import ExportSettings, export
+from lwd_ros.environments.environment import Simulator
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
-from lwd_ros.environments.registry import find
+from lwd_ros.environments.registry import simulator
 from lwd_ros.errors import LwdError
 from lwd_ros.reading import read_json, read_yaml
 
@@ -50,9 +52,15 @@ class Entry(_Strict):
 
 
 class Study(_Strict):
-    """The file of a study."""
+    """The file of a study.
+
+    `environment` has the tasks of the dataset: its name, or the path of its file from the repository. `set` is what the
+    result and the folders of a state are called.
+    """
 
     set: str
+    environment: str
+    first_reporting_layout: int = Field(REPORTING_LAYOUTS.start, ge=REPORTING_LAYOUTS.start, lt=REPORTING_LAYOUTS.stop)
     demonstrations: int
     marks_minutes: tuple[float, ...]
     validation_episodes: int
@@ -103,7 +111,7 @@ def run(
 
     Args:
         study: what is compared.
-        data: dataset of MT10, of which the first demonstrations are taken.
+        data: dataset, of which the first demonstrations of each task are taken.
         state: folder of runs; what is there is gone on with.
         python: of lerobot's environment.
         path: the result's file.
@@ -125,13 +133,13 @@ def run(
         "protocol": {
             "success": "at any step of the episode",
             "validation": {"first_layout": VALIDATION_LAYOUTS.start, "episodes": study.validation_episodes},
-            "reporting": {"first_layout": REPORTING_LAYOUTS.start, "episodes": study.reporting_episodes},
+            "reporting": {"first_layout": study.first_reporting_layout, "episodes": study.reporting_episodes},
             "minutes": "of processor time of the training's process, one thread",
         },
         "entries": {},
     }
-    simulator, _ = find(f"metaworld/{study.set}")
-    judge = judging.Judge(simulator, demonstrations, study.validation_episodes, study.reporting_episodes)
+    counts = study.validation_episodes, study.reporting_episodes, study.first_reporting_layout
+    judge = judging.Judge(_simulator(study.environment), demonstrations, *counts)
 
     def write(name: str = "") -> None:
         # Another process may have gone on with another entry meanwhile.
@@ -156,6 +164,10 @@ def run(
         write(entry.name)
     write()
     return result
+
+
+def _simulator(environment: str) -> Simulator:
+    return simulator(in_checkout(environment) if environment.endswith(".yaml") else environment)
 
 
 def _earlier(path: Path, digest: str) -> dict | None:
