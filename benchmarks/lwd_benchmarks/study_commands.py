@@ -343,3 +343,32 @@ def own(
             f"{label}  {pooled['successes']}/{pooled['episodes']} {pooled['success']:.3f} [{low:.3f}, {high:.3f}]"
         )
     click.echo(f"written to {path}")
+
+
+@study.command()
+@click.argument("robot")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset of the robot's tasks.")
+@click.option(
+    "--study",
+    "file",
+    type=click.Path(),
+    help="What is tried.  [default: benchmarks/config/study/choices.yaml of the repository]",
+)
+@click.option("--state", type=click.Path(path_type=Path), default="out/choices", help="Folder of runs.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Write it here.  [default: benchmarks/results/choices/ROBOT.json of the repository]",
+)
+@WORKERS
+@needs("sim,train")
+def choices(robot, data, file, state, path, workers) -> None:
+    """What 'lwd train' chooses without a config beside other choices, on ROBOT of the study's file."""
+    from lwd_benchmarks.own.choices import Choices, run
+    from lwd_benchmarks.paths import in_checkout
+
+    loaded = Choices.load(file or in_checkout("benchmarks/config/study/choices.yaml"))
+    path = path or in_checkout("benchmarks/results") / f"choices/{robot}.json"
+    run(loaded, robot, data, state.resolve(), path, workers_of(workers))
+    click.echo(f"written to {path}")

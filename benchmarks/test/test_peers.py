@@ -106,7 +106,7 @@ def test_the_page_tells_a_budget_that_is_left_from_a_plateau_that_was_not_seen()
         entry |= {"budget_minutes": 60, "options": {"steps": steps}}
         entry["curve"][-1]["step"] = 1000
     study = checked(PeersResult, content, "result")
-    found = peers.context(peers.Peers(study, None))
+    found = peers.context(peers.Peers({"mt10": study}, None))["studies"]["mt10"][2]
     assert [entry.title for entry in found["rising"]] == ["act"]
     assert [(entry.title, minutes) for entry, minutes in found["unfinished"]] == [("flat", 8.0)]
 

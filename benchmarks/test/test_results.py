@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from lwd_benchmarks import results
+from lwd_benchmarks.own.choices import ChoicesResult
 from lwd_benchmarks.own.results import OwnResult
 from lwd_benchmarks.peers.results import LeRobotChecks, PeersResult
 from lwd_benchmarks.report import pages
@@ -20,7 +21,7 @@ OF_STUDIES = {
     "handover": results.HandoverResult,
 }
 OF_OWN = {"import": results.ControllerResult, "base": OwnResult, "arm": OwnResult}
-OF_PEERS = {"mt10": PeersResult, "lerobot": LeRobotChecks}
+OF_PEERS = {"mt10": PeersResult, "arm": PeersResult, "lerobot": LeRobotChecks}
 
 
 def _kind(path: Path):
@@ -28,6 +29,8 @@ def _kind(path: Path):
         return OF_OWN[path.stem]
     if path.parent.name == "peers":
         return OF_PEERS[path.stem]
+    if path.parent.name == "choices":
+        return ChoicesResult
     other = results.Evaluation if path.parent.name == "handover" else StudyResult
     return KINDS.get(path.parent.name) or OF_STUDIES.get(path.stem.partition("_")[0], other)
 

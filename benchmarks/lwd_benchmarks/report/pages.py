@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lwd_benchmarks.report import (
     ReportError,
+    choices,
     comparison,
     comparison_plots,
     controller,
@@ -40,6 +41,7 @@ PAGES: dict[str, Page] = {
     "diffusion_policy": Page(comparison.load, comparison.context, comparison_plots.PLOTS),
     "handover": Page(handover.load, handover.context),
     "own": Page(own.load, own.context),
+    "choices": Page(choices.load, choices.context),
     "peers": Page(peers.load, peers.context, peers.PLOTS),
     "controller": Page(controller.load, controller.context),
 }

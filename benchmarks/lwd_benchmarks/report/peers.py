@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lwd_benchmarks.peers.results import LeRobotChecks, PeersEntry, PeersPoint, PeersResult
@@ -18,23 +19,32 @@ _STYLE = {  # Okabe and Ito's palette
     "lwd_translated": ("#56B4E9", "D"),
     "act": ("#D55E00", "s"),
     "diffusion_policy": ("#009E73", "^"),
+    "diffusion_policy_long": ("#CC79A7", "v"),
 }
+SETS = {
+    "mt10": ("MT10", "lwd study peers"),
+    "arm": ("SO-101 arm", "lwd study peers --study benchmarks/config/study/peers_arm.yaml"),
+}
+"""What each study is called on the page, and its command."""
+MT10 = "mt10"
 
 
 @dataclass(frozen=True)
 class Peers:
-    """The study, and what lerobot says of our datasets."""
+    """The studies by set, and what lerobot says of our datasets."""
 
-    study: PeersResult
+    studies: dict[str, PeersResult]
     checks: LeRobotChecks
 
 
 def load(folder: Path) -> Peers:
     """A folder's results; ResultError where one is not what it should be, ReportError where one is missing."""
-    for name, command in (("mt10", "lwd study peers"), ("lerobot", "make test-lerobot")):
+    commands = {name: command for name, (_, command) in SETS.items()} | {"lerobot": "make test-lerobot"}
+    for name, command in commands.items():
         if not (folder / f"{name}.json").exists():
             raise ReportError(f"{folder / name}.json: found no result, expected what '{command}' writes")
-    return Peers(read(PeersResult, folder / "mt10.json"), read(LeRobotChecks, folder / "lerobot.json"))
+    studies = {name: read(PeersResult, folder / f"{name}.json") for name in SETS}
+    return Peers(studies, read(LeRobotChecks, folder / "lerobot.json"))
 
 
 def _count(point: PeersPoint) -> Pooled:
@@ -72,26 +82,31 @@ def _ended(entry: PeersEntry) -> bool:
 
 def context(found: Peers) -> dict:
     """What the template may name, beside the headlines."""
-    study = found.study
     return {
-        "study": study,
+        "studies": {name: (SETS[name][0], study, _of_study(study)) for name, study in found.studies.items()},
+        "mt10": found.studies[MT10],
+        "commands": [command for _, command in SETS.values()],
         "checks": found.checks,
         "best": best,
         "count": _count,
+        "days": lambda entry: entry.step_s * int(entry.options.get("steps", 0)) / 86400,
+        "size": _size,
+    }
+
+
+def _of_study(study: PeersResult) -> dict:
+    judged = [study.entries[name] for name in peers_of(study)]
+    return {
         "judged": peers_of(study),
         "unfinished": [
             (entry, entry.curve[-1].minutes)
-            for entry in (study.entries[name] for name in peers_of(study))
+            for entry in judged
             if entry.curve[-1].minutes < (entry.budget_minutes or 0) and not _ended(entry)
         ],
         "rising": [
-            entry
-            for entry in (study.entries[name] for name in peers_of(study))
-            if len(entry.curve) > 1 and entry.curve[-1].success > entry.curve[-2].success
+            entry for entry in judged if len(entry.curve) > 1 and entry.curve[-1].success > entry.curve[-2].success
         ],
         "times_less": {name: times_less(study, name) for name in peers_of(study)},
-        "days": lambda entry: entry.step_s * int(entry.options.get("steps", 0)) / 86400,
-        "size": _size,
     }
 
 
@@ -101,25 +116,40 @@ def _size(number: int) -> str:
 
 
 def figures(found: Peers) -> Figures:
-    """`peers.NAME.FIGURE` of each entry that was judged on reporting layouts."""
-    for name, entry in found.study.entries.items():
-        if entry.report:
-            yield from counted(f"peers.{name}", _count(entry.report))
-            yield f"peers.{name}.minutes", entry.report.minutes
-        if entry.cost:
-            yield f"peers.{name}.parameters", entry.cost.parameters
-            yield f"peers.{name}.query_ms", entry.cost.query_ms
-            yield f"peers.{name}.step_ms", entry.cost.step_ms
-    for name in peers_of(found.study):
-        less = times_less(found.study, name)
-        yield f"peers.{name}.times_lwd_minutes", less[2] if less else None
+    """`peers.NAME.FIGURE` of MT10, where judged on reporting layouts, and `peers.SET.NAME.FIGURE` of other sets."""
+    for name, study in found.studies.items():
+        yield from _figures("peers" if name == MT10 else f"peers.{name}", study)
     yield "peers.lerobot_checks.values", found.checks.values
 
 
+def _figures(prefix: str, study: PeersResult) -> Figures:
+    for name, entry in study.entries.items():
+        if entry.report:
+            yield from counted(f"{prefix}.{name}", _count(entry.report))
+            yield f"{prefix}.{name}.minutes", entry.report.minutes
+        if entry.cost:
+            yield f"{prefix}.{name}.parameters", entry.cost.parameters
+            yield f"{prefix}.{name}.query_ms", entry.cost.query_ms
+            yield f"{prefix}.{name}.step_ms", entry.cost.step_ms
+    for name in peers_of(study):
+        less = times_less(study, name)
+        yield f"{prefix}.{name}.times_lwd_minutes", less[2] if less else None
+
+
 def draw_minutes(found: Peers) -> Figure:
-    """Success against minutes of training."""
-    figure, (axes,) = panels(1, width=6.4, height=4.0)
-    for name, entry in found.study.entries.items():
+    """Success against minutes of training, a panel for each study."""
+    figure, axes = panels(len(found.studies), width=5.4, height=4.0)
+    for (name, study), panel in zip(found.studies.items(), axes, strict=True):
+        _draw_study(panel, study)
+        panel.set(xscale="log", ylim=(-0.02, 1.02), xlabel="training, minutes of one processor", ylabel="success")
+        panel.set_title(SETS[name][0])
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panel.legend(fontsize=8, loc="best")
+    return figure
+
+
+def _draw_study(axes: Axes, study: PeersResult) -> None:
+    for name, entry in study.entries.items():
         points = sorted(entry.curve, key=lambda each: each.minutes)
         if not points:
             continue
@@ -134,10 +164,6 @@ def draw_minutes(found: Peers) -> Figure:
             [point.minutes for point in points], rates, yerr=around, fmt=marker, ls="-", lw=1.4, ms=5, capsize=2,
             color=colour, label=entry.title,
         )  # fmt: skip
-    axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="training, minutes of one processor", ylabel="success, MT10")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.legend(fontsize=8, loc="best")
-    return figure
 
 
 PLOTS = {"minutes": draw_minutes}
