@@ -3,6 +3,7 @@
 The values were chosen by measurement: docs/howto/train_without_config.md has the tables.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,11 @@ LARGEST_POLICY = 1000
 MINUTES = 4.0
 """Of training, where nobody says how long."""
 
-HELD_OUT = 0.1
-"""Of each task's demonstrations: of 10 to 19 that is one."""
+HELD_OUT = 0.05
+"""Of each task's demonstrations, for `lwd validate`: one of 20. Few are better learned from than looked at."""
+
+HELD_OUT_OF_FEW = 0.1
+"""Where a task has fewer than 20 demonstrations: one of 10 to 19."""
 
 _WIDEST, _NARROWEST = 16, 8  # units of each of the two hidden layers; of 23, two tasks of an arm failed
 _MOST_STEPS, _FEWEST_STEPS, _FEW_STEPS = 20_000, 1_000, 4_000  # of stage 1; fewer than the last: too few
@@ -49,8 +53,13 @@ class Choice:
     warnings: tuple[str, ...]
 
 
-def choose(facts: DataFacts, name: str, seed: int = 0) -> Choice:
-    """Choose everything but the steps; raises DatasetError where nothing can be learned."""
+def held_out_share(counts: Iterable[int]) -> float:
+    """How much to keep from training, where tasks have so many demonstrations."""
+    return HELD_OUT if min(counts, default=0) * HELD_OUT >= 1 else HELD_OUT_OF_FEW
+
+
+def choose(facts: DataFacts, name: str, seed: int = 0, held_out: float = 0.0) -> Choice:
+    """Choose everything but the steps and what is held out; raises DatasetError where nothing can be learned."""
     if not facts.varying:
         raise DatasetError(
             f"{name}: found no observed scalar that ever changes, expected one at least: a policy would be blind"
@@ -93,7 +102,7 @@ def choose(facts: DataFacts, name: str, seed: int = 0) -> Choice:
             "seed": seed,
             "hidden_layers": [width, width],
             "hide": list(facts.constant),
-            "held_out": HELD_OUT,
+            "held_out": held_out,
             "action_range": "demonstrated" if demonstrated else "limits",
             "action_loss": "motion" if positions or offsets else "range",
             "autoencoder": {"tokens": tokens(facts.lengths), "policy_decay": _DECAY},

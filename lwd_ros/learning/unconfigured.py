@@ -12,7 +12,7 @@ from lwd_ros.learning.data import TrainingData, held_out
 from lwd_ros.learning.devices import choose_device
 from lwd_ros.learning.facts import facts_of
 from lwd_ros.learning.run_folder import RUN, read_run
-from lwd_ros.learning.sizes import HELD_OUT, Choice, choose, with_steps
+from lwd_ros.learning.sizes import Choice, choose, held_out_share, with_steps
 from lwd_ros.learning.train import pace_of
 
 CONFIG = "config.yaml"
@@ -40,12 +40,13 @@ def chosen(demonstrations: Demonstrations, seed: int = 0, minutes: float | None 
         DatasetError: nothing can be learned from the dataset.
     """
     name = demonstrations.folder.resolve().name or "policies"
-    unseen = held_out(demonstrations, TrainConfig(name=name, seed=seed, held_out=HELD_OUT))
+    share = held_out_share([len(rows) for rows in demonstrations.episodes.values()])
+    unseen = held_out(demonstrations, TrainConfig(name=name, seed=seed, held_out=share))
     rows = [
         [e for place, e in enumerate(demonstrations.episodes[task]) if place not in unseen.get(task, ())]
         for task in demonstrations.tasks
     ]
-    choice = choose(facts_of(demonstrations.contract, rows), name, seed)
+    choice = choose(facts_of(demonstrations.contract, rows), name, seed, share)
     torch.set_num_threads(1)
     pace = pace_of(choice.config, TrainingData(demonstrations, choice.config), choose_device())
     config, line = with_steps(choice.config, pace, minutes)

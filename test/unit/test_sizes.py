@@ -8,7 +8,7 @@ from lwd_ros.dataset import DatasetError, Episode
 from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.facts import facts_of, resting_frames
 from lwd_ros.learning.pace import Pace
-from lwd_ros.learning.sizes import LARGEST_POLICY, choose, hidden_width, tokens, with_steps
+from lwd_ros.learning.sizes import LARGEST_POLICY, choose, held_out_share, hidden_width, tokens, with_steps
 from lwd_ros.policy import PolicyLayout
 
 
@@ -153,3 +153,10 @@ def test_demonstrations_of_a_robot_that_sees_nothing_change_are_refused():
     blind = Episode(np.zeros((20, 3)), np.random.default_rng(0).uniform(0, 1, (20, 2)), layout=0)
     with pytest.raises(DatasetError, match="no observed scalar that ever changes"):
         choose(facts_of(ARM, [[blind]]), "arm")
+
+
+@pytest.mark.parametrize(
+    ("counts", "kept"), [([9], 0), ([10], 1), ([19], 1), ([20], 1), ([39], 1), ([40], 2), ([50, 12], 1)]
+)
+def test_so_many_of_the_smallest_task_are_held_out(counts, kept):
+    assert int(held_out_share(counts) * min(counts)) == kept
