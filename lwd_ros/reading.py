@@ -1,6 +1,7 @@
 """Reading YAML and JSON files, each in one way: what is wrong with a file is one sentence that names it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 value = "<<" if key.tag == _MERGE else self.construct_object(key)
                 yield value, key.start_mark.line + 1
+
+
+# YAML 1.2 and people write 1e-3; PyYAML follows 1.1, where a number with an exponent needs a point as well.
+_EXPONENT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]{1,3}$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
 
 
 def read_yaml(path: str | Path, expected: str, error: type[LwdError] = LwdError) -> Any:

@@ -26,7 +26,7 @@ OF_PEERS = {"mt10": PeersResult, "arm": PeersResult, "lerobot": LeRobotChecks}
 
 def _kind(path: Path):
     if path.parent.name == "own":
-        return OF_OWN[path.stem]
+        return OF_OWN[path.stem.partition("_from_")[0]]
     if path.parent.name == "peers":
         return OF_PEERS[path.stem]
     if path.parent.name == "choices":

@@ -9,15 +9,17 @@ from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.headlines import Figures
 from lwd_benchmarks.results import ControllerResult, read
 
+EARLIER = "*_from_*.json"
 METHODS = {LWD: "LWD, one model for all tasks", "task_mlp": "one MLP a task, trained as itself"}
 
 
 @dataclass(frozen=True)
 class Own:
-    """The examples by name, and the speed of import."""
+    """The examples by name, the speed of import, and what was reported before something was changed."""
 
     examples: dict[str, OwnResult]
     importing: ControllerResult
+    earlier: list[OwnResult]
 
 
 def load(folder: Path) -> Own:
@@ -27,7 +29,8 @@ def load(folder: Path) -> Own:
         if not (folder / f"{name}.json").exists():
             raise ReportError(f"{folder / name}.json: found no result, expected what '{command}' writes")
     examples = {name: read(OwnResult, folder / f"{name}.json") for name in ("base", "arm")}
-    return Own(examples, read(ControllerResult, folder / "import.json"))
+    earlier = [read(OwnResult, path) for path in sorted(folder.glob(EARLIER))]
+    return Own(examples, read(ControllerResult, folder / "import.json"), earlier)
 
 
 def best(result: OwnResult) -> OwnEntry:
@@ -37,7 +40,8 @@ def best(result: OwnResult) -> OwnEntry:
 
 def context(found: Own) -> dict:
     """What the template may name, beside the headlines."""
-    return {"examples": found.examples, "importing": found.importing.figures, "methods": METHODS}
+    names = {"examples": found.examples, "importing": found.importing.figures, "methods": METHODS}
+    return names | {"earlier": found.earlier}
 
 
 def figures(found: Own) -> Figures:
