@@ -5,7 +5,7 @@
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (from `make setup-test` on)
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
-#   COVERAGE=1         `make test` prints which lines the tests without nodes leave untested
+#   COVERAGE=1         `make test` prints which lines of lwd_ros its own tests, without those of nodes, leave untested
 #   LEROBOT=FOLDER, LEROBOT_PYTHON=python3.12   environment of lerobot 0.6.1 for `make test-lerobot`, and the Python to make it of
 #   MODELS="NAME ..."  what `make reproduce` makes, of config/train/NAME.yaml (default: the shipped models)
 #
@@ -37,6 +37,9 @@ else
     unexport LD_LIBRARY_PATH ROS_DISTRO
   endif
 endif
+
+# Where it is set, each of the hundreds of processes that the tests start would compile all of lwd_ros anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin
 DOCS := .venv-docs
@@ -75,10 +78,10 @@ ifneq ($(TEST_ARGS),)
 	$(PYTEST) $(TEST_ARGS)
 else
 	@echo "[test] those without nodes print last; until then: tail -f $(VENV)/test.log"
-	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest -m "not nodes" -n 2 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED)) \
+	@OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest --ignore test/nodes -n 2 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED)) \
 	  > $(VENV)/test.log 2>&1 & others=$$!; \
 	  trap "kill $$others 2>/dev/null" EXIT; \
-	  $(PYTEST) -m nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
+	  $(PYTEST) test/nodes; nodes=$$?; wait $$others; status=$$?; cat $(VENV)/test.log; exit $$((nodes | status))
 endif
 
 # Neither processes nor training: under a minute on two cores.

@@ -1,12 +1,13 @@
 """Pins the actors: when they ask, what they play and see, and that LWD's is what `lwd evaluate` runs."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from diffusion_policy_support import TINY
 from lwd_benchmarks.methods.diffusion_policy import training
 from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
-from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
 from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 
 from lwd_ros.environments.actors import PolicyActor
@@ -101,7 +102,7 @@ def test_after_the_end_of_a_sequence_the_hand_stands_unless_it_was_for_whole_epi
 
 
 def test_a_network_of_whole_episodes_keeps_its_last_action(two_tasks, tmp_path):
-    config = DiffusionPolicyConfig("whole", prediction_horizon=256, channels=(8, 16), steps=1, batch=2)
+    config = replace(TINY, prediction_horizon=256, steps=1, batch=2)
     training.train_diffusion_policy(config, two_tasks, tmp_path / "run", tmp_path / "whole.onnx")
     actor = DiffusionPolicyActor(tmp_path / "whole.onnx", 500)
     commands = _commands(actor, [SEEN[0]] * 260)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
+from diffusion_policy_support import STEPS, TINY
 from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
 from lwd_benchmarks.studies import comparison, costs, trials
@@ -31,6 +31,7 @@ from lwd_ros.resources import share_path
 LWD = share_path("models", "metaworld_mt10_visible.onnx")
 TASKS = ("reach-v3", "drawer-close-v3")
 FIRST = 100_000
+STUDIES = ("horizon", "disturbance", "latency")
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,21 @@ def diffusion_policy(tmp_path_factory, contract) -> Path:
     """A model file of three tasks, hardly trained."""
     folder = tmp_path_factory.mktemp("diffusion_policy")
     collect(folder / "data", (*TASKS, "push-v3"), contract, CollectSettings(episodes=2), workers=1)
-    config = DiffusionPolicyConfig("tiny", prediction_horizon=16, channels=(8, 16), steps=3, batch=4)
+    config = replace(TINY, prediction_horizon=16, steps=3, batch=4)
     train_diffusion_policy(config, Demonstrations(folder / "data"), folder / "run", folder / "dp_seed0.onnx")
     return folder / "dp_seed0.onnx"
 
 
-def _described(kind: str, model, horizons: list[int]) -> dict:
-    """An entry of a file of methods, for every study."""
-    models = [{"model": str(model), "seeds": [0], "horizons": horizons}]
-    return {"label": kind, "kind": kind, "models": dict.fromkeys(("horizon", "disturbance", "latency"), models)}
+def _described(kind: str, model, horizons: dict[str, list[int]]) -> dict:
+    """An entry of a file of methods, with the horizons of each study."""
+    models = {study: [{"model": str(model), "seeds": [0], "horizons": found}] for study, found in horizons.items()}
+    return {"label": kind, "kind": kind, "models": models}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """Where the quick studies keep their trials: a trial of several studies is run once."""
+    return tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture
@@ -54,8 +61,8 @@ def methods(diffusion_policy, tmp_path) -> Path:
     """A file of methods."""
     models = diffusion_policy.parent / "dp_seed{seed}.onnx"
     content = {
-        "lwd": _described("lwd", LWD, [500, 8]),
-        "diffusion_policy": _described("diffusion_policy", models, [8]),
+        "lwd": _described("lwd", LWD, {"horizon": [500, 8], "disturbance": [500], "latency": [500]}),
+        "diffusion_policy": _described("diffusion_policy", models, {study: [8] for study in STUDIES}),
     }
     path = tmp_path / "methods.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -236,9 +243,9 @@ def test_drops_are_set_against_those_of_the_reference(tmp_path, monkeypatch):
     assert again["methods"] == found
 
 
-def test_other_methods_stay_as_they_are_in_an_earlier_result(tmp_path, methods, monkeypatch):
+def test_other_methods_stay_as_they_are_in_an_earlier_result(tmp_path, methods, kept, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = ["study", "horizon", "--quick", "--methods", str(methods), "--kept", "kept", "--workers", "1"]
+    given = ["study", "horizon", "--quick", "--methods", str(methods), "--kept", str(kept), "--workers", "1"]
     path = Path("out/quick_horizon.json")
     assert CliRunner().invoke(cli, [*given, "--only", "lwd"]).exit_code == 0
     first = json.loads(path.read_text())
@@ -289,8 +296,8 @@ def test_horizons_state_their_cost(tmp_path, diffusion_policy):
 
 def test_operations_of_a_query_are_those_of_every_network_pass(diffusion_policy):
     description = ActionGenerator(diffusion_policy).description
-    # The first convolution alone: 10 passes, 16 actions, 8 filters of 4 x 5.
-    assert description.flops > 10 * 2 * 16 * 8 * 4 * 5
+    # The first convolution alone: every pass, 16 actions, 8 filters of 4 x 5.
+    assert description.flops > STEPS * 2 * 16 * 8 * 4 * 5
     assert flops("diffusion_policy", diffusion_policy) == {"query": description.flops, "policy_step": 0.0}
 
 
@@ -348,10 +355,10 @@ def test_cases_cover_what_is_promised():
     assert all(c.of(MT10) == (MT10 if not c.disturbance.object_push_mps else _FREE_OBJECT) for c in CASES)
 
 
-@pytest.mark.parametrize("study", ["horizon", "disturbance", "latency"])
-def test_the_quick_form_of_each_study_runs(methods, tmp_path, study, monkeypatch):
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_quick_form_of_each_study_runs(methods, tmp_path, kept, study, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = ["study", study, "--quick", "--methods", str(methods), "--kept", "kept", "--workers", "1"]
+    given = ["study", study, "--quick", "--methods", str(methods), "--kept", str(kept), "--workers", "1"]
     result = CliRunner().invoke(cli, given)
     assert result.exit_code == 0, result.output
     content = json.loads(Path(f"out/quick_{study}.json").read_text())
@@ -408,7 +415,7 @@ def test_a_wrong_file_of_methods_is_one_sentence(tmp_path, content, sentence):
 
 def test_some_methods_of_a_file_need_no_models_of_the_others(tmp_path):
     path = tmp_path / "methods.yaml"
-    there, gone = (_described("lwd", model, [8]) for model in (LWD, "gone"))
+    there, gone = (_described("lwd", model, {"horizon": [8]}) for model in (LWD, "gone"))
     path.write_text(yaml.safe_dump({"there": there, "gone": gone}))
     assert [method.name for method in load_methods("horizon", path, ["there"])] == ["there"]
     with pytest.raises(MethodsError, match="found no method 'other', expected one of gone, there"):

@@ -153,7 +153,7 @@ def test_the_optimisation_is_the_published_one():
 
 def test_it_learns(two_tasks):
     loaded = TrainingData(two_tasks, TINY.of_data())
-    config = DiffusionPolicyConfig("x", prediction_horizon=8, batch=32)
+    config = DiffusionPolicyConfig("x", prediction_horizon=8, channels=(32, 64, 128), batch=32)
     torch.manual_seed(0)
     policy = DiffusionPolicy(loaded, config)
     optimiser, generator = torch.optim.AdamW(policy.parameters(), lr=1e-3), torch.Generator().manual_seed(0)
@@ -222,7 +222,7 @@ def test_diffusion_policy_is_not_told_ages(two_tasks, tmp_path):
 
 def test_the_command_line_trains_it(two_tasks, tmp_path):
     config = tmp_path / "dp.yaml"
-    config.write_text("{name: dp, prediction_horizon: 8, channels: [8, 16], steps: 3, batch: 4}")
+    config.write_text("{name: dp, prediction_horizon: 8, channels: [8, 16], steps: 3, batch: 4, sampling_steps: 3}")
     given = ["baseline", "--method", "diffusion_policy", "--config", config, "--data", two_tasks.folder]
     result = CliRunner().invoke(cli, [*map(str, [*given, "--out", tmp_path / "run", "--model", tmp_path / "m.onnx"])])
     assert result.exit_code == 0, result.output

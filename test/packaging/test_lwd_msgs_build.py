@@ -1,13 +1,14 @@
 """Builds lwd_msgs by all roads of pip and colcon from the same tree, and sends a message with what was built."""
 
+import json
 import os
 import secrets
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import pytest
-from build_support import NODES, SITE_PACKAGES, copy_sources, pip_install, run
+from build_support import NODES, ROOT, SITE_PACKAGES, copy_sources, pip_install, run
 
 from lwd_ros.demo.supervisor import isolated_environment
 
@@ -65,12 +66,30 @@ def _ros_of_pyproject() -> bool:
         return False
 
 
+def _built_of_this_tree() -> bool:
+    """Whether pip built the lwd_msgs of this environment of the tree that is tested, as `make setup` does."""
+    try:
+        origin = json.loads(distribution("lwd_msgs").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return False
+    if origin.get("url") != (ROOT / "lwd_msgs").as_uri():
+        return False
+    share = Path(sys.prefix) / "share" / "lwd_msgs"
+    definitions = [path for kind in ("msg", "srv") for path in (ROOT / "lwd_msgs" / kind).iterdir()]
+    copies = {path: share / path.relative_to(ROOT / "lwd_msgs") for path in definitions}
+    return all(copy.is_file() and copy.read_bytes() == path.read_bytes() for path, copy in copies.items())
+
+
 @pytest.mark.parametrize("isolated", [False, True], ids=["beside_this_ros", "isolated"])
 def test_built_by_pip(sources, tmp_path, isolated):
     if isolated and not _ros_of_pyproject():
         pytest.skip("an isolated build is for ROS 2 Jazzy's wheels, which are not installed here")
-    prefix = tmp_path / "prefix"
-    modules = pip_install(sources / "lwd_msgs", prefix, tmp_path, isolated)
+    if not isolated and _built_of_this_tree():  # the same build again would be half a minute of two cores
+        prefix = Path(sys.prefix).resolve()
+        modules = prefix / SITE_PACKAGES
+    else:
+        prefix = tmp_path / "prefix"
+        modules = pip_install(sources / "lwd_msgs", prefix, tmp_path, isolated)
     module = run(
         *roundtrip(prefix),
         cwd=tmp_path,

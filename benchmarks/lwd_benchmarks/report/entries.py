@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -26,6 +26,9 @@ from lwd_benchmarks.results import (
 )
 from lwd_benchmarks.statistics import Pooled
 from lwd_ros.environments.metaworld.tasks import MT10, MT50
+
+if TYPE_CHECKING:
+    from lwd_benchmarks.report.ratios import Ratio
 
 Value = TypeVar("Value")
 _TASKS = {"mt10": MT10, "mt50": MT50}
@@ -192,6 +195,13 @@ class Study:
             and (goal in (None, entry.study.goal) or entry.is_expert)
         ]
         return found if goal is None else sorted(found, key=lambda entry: list(METHODS).index(entry.study.method))
+
+    @cached_property
+    def ratios(self) -> list["Ratio"]:
+        """Those of `ratios.ratios`, whose bootstraps take seconds, once for the headlines and the page."""
+        from lwd_benchmarks.report.ratios import ratios  # which reads entries
+
+        return ratios(self)
 
     def main(self, set_: str, goal: str, method: str) -> Entry | None:
         """The entry that stands for a method: the one named after set and goal, else the smallest."""

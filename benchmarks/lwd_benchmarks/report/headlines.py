@@ -9,7 +9,6 @@ from lwd_benchmarks.methods import METHODS
 from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.entries import Entry, Study
 from lwd_benchmarks.report.metaworld import visible_spread
-from lwd_benchmarks.report.ratios import ratios
 from lwd_benchmarks.results import GOALS, SETS, ControllerResult
 from lwd_benchmarks.statistics import Pooled
 
@@ -49,7 +48,7 @@ def of_study(study: Study) -> Figures:
     for entry in study.entries:
         if entry.study.layouts == "reporting":
             yield from _entry(f"entry.{entry.name}", entry, whole=False)
-    for row in ratios(study):
+    for row in study.ratios:
         level = "shared" if row.shared else f"at_{row.folded.success:g}".replace(".", "_")
         name = f"ratio.{row.set}.{row.goal}.{level}"
         yield f"{name}.success", row.folded.success

@@ -8,7 +8,7 @@ from lwd_benchmarks.methods import LWD
 from lwd_benchmarks.report import pictures, plots
 from lwd_benchmarks.report.entries import Entry, Study, run_name
 from lwd_benchmarks.report.page import NONE, number
-from lwd_benchmarks.report.ratios import if_the_largest_were_perfect, ratios, shipped, still_rising
+from lwd_benchmarks.report.ratios import if_the_largest_were_perfect, shipped, still_rising
 from lwd_benchmarks.results import Rolled, Variety
 from lwd_benchmarks.statistics import Pooled, total
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
@@ -34,7 +34,7 @@ def context(study: Study) -> dict:
         "main": study.main,
         "columns": _columns,
         "rows": context_rows,
-        "ratios": ratios(study),
+        "ratios": study.ratios,
         "shipped": shipped(study),
         "rising": still_rising(study),
         "perfect": if_the_largest_were_perfect(study, "mt50", "visible"),
