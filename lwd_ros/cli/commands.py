@@ -55,6 +55,16 @@ _OWN = "own"  # what '--expert' without a value stands for
     "argument is called 'environment', of one that gives an expert. All starts are fresh then.",
 )
 @click.option(
+    "--experts",
+    metavar="all|WAY,...",
+    help="Where a task is done in several ways: those to demonstrate. Each demonstration states its way.",
+)
+@click.option(
+    "--frequencies",
+    metavar="NUMBER,...|WAY=NUMBER,...",
+    help="With --experts: how often each, against the others; those that are not named count 1.  [default: all alike]",
+)
+@click.option(
     "--episodes",
     type=COUNT,
     default=200,
@@ -91,13 +101,20 @@ _OWN = "own"  # what '--expert' without a value stands for
 @WORKERS
 @needs("sim")
 def collect(
-    tasks, environment, out, expert, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers
-) -> None:
+    tasks, environment, out, expert, experts, frequencies, episodes, noise, first_layout, seed, anywhere, drift_steps,
+    contract, workers,
+) -> None:  # fmt: skip
     """Collect demonstrations of experts; continues a run that was stopped."""
     from lwd_ros.environments.collect import CollectSettings, collect
+    from lwd_ros.environments.ways import parsed
 
     if expert and anywhere:
         raise click.UsageError("--anywhere: found with --expert, expected the environment's own experts")
+    if expert and experts is not None:
+        raise click.UsageError("--experts: found with --expert, expected one of them")
+    if frequencies is not None and experts is None:
+        raise click.UsageError("--frequencies: found no --experts to count, expected it beside them")
+    ways, shares = ((), ()) if experts is None else parsed(experts, frequencies)
     if tasks is None and not environment:
         raise click.UsageError("--tasks: found nothing, expected ENV/SET or ENV/all of what 'lwd environments' lists")
     settings = CollectSettings(
@@ -107,6 +124,8 @@ def collect(
         seed=seed,
         anywhere=anywhere,
         drift_steps=drift_steps,
+        experts=ways,
+        frequencies=shares,
     )
     simulator, names = chosen("all" if tasks is None else tasks, environment)
     loaded = Contract.load(contract) if contract else simulator.spec.contract()
@@ -116,6 +135,9 @@ def collect(
     failed = sum(count.get("failed", 0) for count in meta["counts"].values())
     dropped = f" ({failed} failed and were dropped)" if failed else ""
     click.echo(f"{episodes} demonstrations{dropped}, {frames} frames, digest {meta['digest']} in {out}")
+    for task, count in meta["counts"].items():
+        if "ways" in count:
+            click.echo(f"ways of {task}: {', '.join(f'{way} {number}' for way, number in count['ways'].items())}")
 
 
 @cli.command()
