@@ -1,6 +1,7 @@
 """Which of several ways is demonstrated: by name, as often as wanted, where the layout allows it."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -120,7 +121,7 @@ class WayDraw:
 
     def __init__(self, frequencies: Mapping[str, float], rng: np.random.Generator):
         self._frequencies, self._rng = dict(frequencies), rng
-        self._due: dict[tuple[str, ...], dict[str, float]] = {}
+        self._demonstrated: dict[tuple[str, ...], Counter[str]] = {}
         self._open: tuple[str, ...] = ()
 
     def next(self, open_ways: Sequence[str]) -> str:
@@ -128,13 +129,12 @@ class WayDraw:
         self._open = tuple(way for way in self._frequencies if way in open_ways)
         if not self._open:
             return ""
-        due = self._due.setdefault(self._open, dict.fromkeys(self._open, 0.0))
-        total = sum(self._frequencies[way] for way in self._open)
-        for way in self._open:
-            due[way] += self._frequencies[way] / total
-        most = round(max(due.values()), _DIGITS)
-        return str(self._rng.choice([way for way in self._open if round(due[way], _DIGITS) == most]))
+        counts = self._demonstrated.setdefault(self._open, Counter())
+        each = (counts.total() + 1) / sum(self._frequencies[way] for way in self._open)
+        due = {way: round(each * self._frequencies[way] - counts[way], _DIGITS) for way in self._open}
+        most = max(due.values())
+        return str(self._rng.choice([way for way in self._open if due[way] == most]))
 
     def demonstrated(self, way: str) -> None:
-        """What `next` gave last was demonstrated; until then it stays due."""
-        self._due[self._open][way] -= 1
+        """What `next` gave last was demonstrated; until then it stays due, in other layouts."""
+        self._demonstrated[self._open][way] += 1
