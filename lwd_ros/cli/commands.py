@@ -166,6 +166,16 @@ def collect(
     help="First layout seed: 100,000 up validate, 200,000 up report.  [default: 100,000]",
 )
 @click.option("--reporting", is_flag=True, help="Layouts of reported figures: those from 200,000 on.")
+@click.option(
+    "--ways",
+    is_flag=True,
+    help="Where a task is done in several ways: also how often each was gone, and whether each policy goes one.",
+)
+@click.option(
+    "--demonstrations",
+    type=click.Path(path_type=Path),
+    help="With --ways: the dataset whose frequencies they are compared with.  [default: all ways alike]",
+)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @WORKERS
 @click.option(
@@ -179,8 +189,8 @@ def collect(
 )
 @needs("sim")
 def evaluate(
-    model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, path, workers, backend,
-    scheduler,
+    model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, ways, demonstrations,
+    path, workers, backend, scheduler,
 ) -> None:  # fmt: skip
     """Success or return per task on unseen layouts, one generated policy per episode."""
     from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
@@ -199,6 +209,10 @@ def evaluate(
         raise click.UsageError("--drift-s: is a pause between tasks, expected --chain with it")
     if hold and drift_s is None:
         raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
+    if ways and (expert or chain):
+        raise click.UsageError("--ways: found --expert or --chain beside it, expected a model on single tasks")
+    if demonstrations is not None and not ways:
+        raise click.UsageError("--demonstrations: found nothing to compare them with, expected --ways with it")
     if reporting and first_layout is not None:
         raise click.UsageError("--reporting: found --first-layout beside it, expected one of them")
     if first_layout is None:
@@ -215,6 +229,12 @@ def evaluate(
     elif chain:
         pause = None if drift_s is None else Pause(drift_s, hold)
         run = functools.partial(evaluate_chain, model, pause=pause)
+    elif ways:
+        from lwd_ros.dataset import Demonstrations
+        from lwd_ros.evaluation.way_runs import evaluate_ways
+
+        dataset = None if demonstrations is None else Demonstrations(demonstrations)
+        run = functools.partial(evaluate_ways, model, demonstrations=dataset)
     else:
         run = functools.partial(evaluate, model)
     with running_on(backend, workers_of(workers), scheduler):
@@ -235,6 +255,8 @@ def _print(result: dict) -> None:
             click.echo(f"{task:26} {row['episodes']:4} returns {row['return']:.4g}  [{low:.4g}, {high:.4g}]")
             continue
         click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
+        if "ways" in row:
+            _print_ways(row["ways"])
     if "links" in result:
         return
     mean = f"{result['mean_return']:.6g}" if "mean_return" in result else f"{result['mean_success']:.4f}"
@@ -245,6 +267,21 @@ def _print(result: dict) -> None:
         f"mean {mean}; {result['policy_parameters']} parameters, {result['flops_per_step']} FLOPs a step, "
         f"generated in {result['generation_ms']:.2f} ms"
     )
+
+
+def _print_ways(row: dict) -> None:
+    """The measures of one task's ways, a line each."""
+    if row["counts"]:
+        for name, key, floor in (("entropy", "entropy", "entropy"), ("JS distance", "js_distance", "js")):
+            low, high = row[f"{floor}_interval"]
+            click.echo(f"  {name:24} {row[key]:.3f}  [{low:.3f}, {high:.3f}]; a perfect sampler "
+                       f"{row[f'{floor}_expected']:.3f}")  # fmt: skip
+        click.echo(f"  {'coverage':24} {row['coverage']:.3f}; a perfect sampler {row['coverage_expected']:.3f}")
+    held = row["commitment"]
+    if held["committed"] is not None:
+        low, high = held["interval"]
+        click.echo(f"  {'commitment':24} {held['committed']:.3f}  [{low:.3f}, {high:.3f}] of {held['policies']} "
+                   f"policies; {held['success']:.3f} of their runs succeed")  # fmt: skip
 
 
 @cli.command()

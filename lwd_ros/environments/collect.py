@@ -23,11 +23,11 @@ from lwd_ros.environments.environment import (
     StatesItself,
     require_capability,
 )
-from lwd_ros.environments.episode import Record, absolute, run_episode
+from lwd_ros.environments.episode import Outcome, absolute, run_episode
 from lwd_ros.environments.expert import Given, expert_of, load, name_of
 from lwd_ros.environments.layouts import TRAINING_LAYOUTS
 from lwd_ros.environments.registry import simulator_of
-from lwd_ros.environments.ways import WayDraw, frequencies_of, way_gone
+from lwd_ros.environments.ways import WayDraw, frequencies_of
 
 _FAILED, _DONE, _CLOSED = "failed", "done", "closed"
 """Why an attempt is no demonstration: the expert failed; the task was done already; the layout allows no way wanted."""
@@ -73,7 +73,7 @@ class CollectSettings:
 
 def _run(
     environment: Environment, rng, noise: float, extra_steps: int, anywhere: bool, given, way: str = ""
-) -> Record | None:
+) -> Outcome | None:
     """Let the expert act until `extra_steps` after its first success; None where it fails.
 
     A `way` asks for the expert of it.
@@ -92,7 +92,7 @@ def _run(
     )
     last = outcome.first_success_step + extra_steps
     good = outcome.success and outcome.steps == last if ends else not outcome.ended
-    return outcome.record if good else None
+    return outcome if good else None
 
 
 def _demonstration(
@@ -104,7 +104,7 @@ def _demonstration(
     the result says why: _FAILED, _DONE, _CLOSED. An expert that went another way than its own has failed.
     """
     previous, noise = None, rng.uniform(*settings.noise)
-    happened, anywhere, run = list(chain), settings.anywhere > 0, None
+    happened, anywhere, run, outcome = list(chain), settings.anywhere > 0, None, None
     for place, link in enumerate([*chain, task]):
         environment = environments[link]
         if previous is None:
@@ -125,14 +125,15 @@ def _demonstration(
         if last and draw is not None and not way:
             return _CLOSED
         extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
-        run = _run(environment, rng, noise, extra, anywhere, given, way)
-        if run is None or (way and way_gone(environment) != way):
+        outcome = _run(environment, rng, noise, extra, anywhere, given, way)
+        if outcome is None or (way and outcome.way != way):
             return _FAILED
+        run = outcome.record
         previous = environment
-    assert run is not None and previous is not None, "the task itself has run"
+    assert run is not None and outcome is not None, "the task itself has run"
     if draw is not None:
         draw.demonstrated(way)
-    return Episode(run.observations, run.outputs, layout, "+".join(happened), way=way_gone(previous))
+    return Episode(run.observations, run.outputs, layout, "+".join(happened), way=outcome.way)
 
 
 def demonstrate(

@@ -1,5 +1,6 @@
 """Proves that the rod goes its way through real nodes: collected, trained, exported, sent by the bridge, commanded."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,17 @@ def test_the_rod_goes_through_the_nodes_as_in_one_process(model, tmp_path):
     np.testing.assert_allclose(
         np.array([commands[stamp] for stamp in stamps]), expected.record.commands, rtol=0, atol=1e-6
     )
+
+
+def test_ways_are_measured_by_the_command_line(model, tmp_path):
+    """Against the demonstrations, which went one of two ways twice as often as the other."""
+    path = tmp_path / "ways.json"
+    said = lwd("evaluate", "--model", model, "--ways", "--demonstrations", model.parent / "data", "--episodes", 24,
+               "--workers", 1, "--json", path)  # fmt: skip
+    assert "JS distance" in said and "commitment" in said
+    result = json.loads(path.read_text())
+    ways = result["tasks"]["varied"]["ways"]
+    assert sum(ways["counts"].values()) + ways["failed"] == 24 and ways["unknown"] == 0
+    assert ways["coverage_expected"] == pytest.approx(1.0, abs=0.05) and ways["commitment"]["policies"] <= 24
+    assert ways["entropy"] <= np.log(len(ways["counts"]) or 1) / np.log(24) + 1e-9
+    assert result["protocol"]["ways"]["commitment"]["runs"] == 10

@@ -1,12 +1,13 @@
 """Pins ways: what users write of them, how often each is demonstrated, what a layout does not allow, the column."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rail_support import Cart, Rail
 
-from lwd_ros.dataset import DatasetError, Demonstrations, TaskFile
+from lwd_ros.dataset import DatasetError, Demonstrations, TaskFile, write_dataset
 from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.environments.environment import SimulationError
 from lwd_ros.environments.ways import ALL, WayDraw, frequencies_of, parsed, way_gone, ways_of
@@ -225,3 +226,40 @@ def test_without_ways_nothing_of_a_dataset_changes(rail, tmp_path):
     assert "way" not in pq.read_schema(file.path).names
     assert not {"experts", "frequencies"} & {*file.settings(), *meta["settings"]} and "ways" not in meta["counts"]["go"]
     assert {each.way for each in file.read()} == {""}
+
+
+def test_what_demonstrations_went_is_what_a_model_is_compared_with(rail, tmp_path):
+    from lwd_ros.evaluation.way_runs import reference
+
+    cart = rail.make("go", rail.spec.contract())
+    assert reference(cart) == dict.fromkeys(cart.ways, 0.25)
+    gathered(rail, tmp_path / "stated", "slow,medium,fast", "slow=2")
+    data = Demonstrations(tmp_path / "stated")
+    assert reference(cart, data) == {"slow": 0.5, "medium": 0.25, "fast": 0.25}  # also where layouts allowed less
+    counted = [replace(each, way="fast" if number < 6 else "slow") for number, each in enumerate(data.episodes["go"])]
+    write_dataset(tmp_path / "counted", rail.spec.contract(), {"go": counted}, {})
+    assert reference(cart, Demonstrations(tmp_path / "counted")) == {"fast": 0.25, "slow": 0.75}
+
+
+def test_what_cannot_be_compared_is_one_sentence(rail, tmp_path):
+    from lwd_ros.evaluation.way_runs import reference
+
+    contract = rail.spec.contract()
+    cart = rail.make("go", contract)
+    with pytest.raises(SimulationError, match="task 'fall': found one way alone, expected several to measure"):
+        reference(rail.make("fall", contract))
+    gathered(rail, tmp_path / "slow", "slow", episodes=3)
+    data = Demonstrations(tmp_path / "slow")
+    for name, task, way, sentence in (
+        ("one", "go", "slow", "one: task 'go': found the way 'slow' alone, expected several"),
+        ("none", "go", "", "none: task 'go': found 3 demonstrations without a way, expected one for each"),
+        ("other", "stop", "slow", "other: task 'go': found no such, expected one of stop"),
+    ):
+        rows = [replace(each, way=way) for each in data.episodes["go"]]
+        write_dataset(tmp_path / name, contract, {task: rows}, {})
+        with pytest.raises(DatasetError, match=sentence):
+            reference(cart, Demonstrations(tmp_path / name))
+    strange = [replace(each, way=way) for each, way in zip(data.episodes["go"], ("slow", "over", "slow"), strict=True)]
+    write_dataset(tmp_path / "strange", contract, {"go": strange}, {})
+    with pytest.raises(SimulationError, match="task 'go': found no way 'over', expected one of slow, medium, fast"):
+        reference(cart, Demonstrations(tmp_path / "strange"))
