@@ -169,7 +169,7 @@ def collect(
 @click.option(
     "--ways",
     is_flag=True,
-    help="Where a task is done in several ways: also how often each was gone, and whether each policy goes one.",
+    help="Where a task is done in several ways: also how often each was taken, and whether each policy goes one.",
 )
 @click.option(
     "--demonstrations",
@@ -291,6 +291,7 @@ def environments(environment) -> None:
     """List the environments that are registered, or check one: tasks, sets of tasks, scores and capabilities."""
     from lwd_ros.environments.environment import CAPABILITIES
     from lwd_ros.environments.registry import names, simulator
+    from lwd_ros.environments.ways import ways_of
 
     for name in [environment] if environment else names():
         try:
@@ -306,10 +307,14 @@ def environments(environment) -> None:
             continue
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
+        ways = ways_of(built)
         built.close()
         click.echo(f"{name}: {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode")
         click.echo(f"  score         {spec.score}")
         click.echo(f"  capabilities  {', '.join(has) or 'none'}")
+        if ways:
+            more = f", and {len(ways) - 3} more" if len(ways) > 3 else ""
+            click.echo(f"  ways          of {spec.tasks[0]}: {', '.join(ways[:3])}{more}")
         for title, tasks in {**spec.task_sets, "all": spec.tasks}.items():
             shown = f"{', '.join(tasks[:3])}, and {len(tasks) - 3} more" if len(tasks) > 3 else ", ".join(tasks)
             click.echo(f"  {f'{name}/{title}':32}  {shown}")

@@ -199,7 +199,7 @@ class HasWays(Protocol):
         ...
 
     def way(self) -> str:
-        """The way that was gone since the last reset or take-over, '' where it is none of `ways` or none yet."""
+        """The way that was taken since the last reset or take-over, '' where it is none of `ways` or none yet."""
         ...
 
     def way_expert(self, way: str) -> Expert:

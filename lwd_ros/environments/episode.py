@@ -96,7 +96,7 @@ class Outcome:
         total_reward: the sum of the steps' rewards, the episode's return.
         ended: whether the environment ended it, as a fall does.
         is_done: whether the task is done in the last state.
-        way: that was gone, where the environment tells several apart; '' else, and for none of them.
+        way: that was taken, where the environment tells several apart; '' else, and for none of them.
         record: where it was asked for.
     """
 

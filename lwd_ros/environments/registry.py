@@ -42,8 +42,10 @@ def simulator(name: str | Path) -> Simulator:
         return load(Path(name))
     sources = _sources()
     if name not in sources:
+        known, _, task = str(name).rpartition("/")
+        guess = f"; did you mean '{known}', and its task '{task}'?" if known in sources else ""
         raise SimulationError(
-            f"environment '{name}': found no such, expected {', '.join(sources)}, or the path of a YAML file"
+            f"environment '{name}': found no such, expected {', '.join(sources)}, or the path of a YAML file{guess}"
         )
     return sources[name]()
 

@@ -22,7 +22,7 @@ def ways_of(environment: Environment) -> tuple[str, ...]:
 
 
 def way_gone(environment: Environment) -> str:
-    """The way that was gone, '' where it is none, or the task has one way alone."""
+    """The way that was taken, '' where it is none, or the task has one way alone."""
     return environment.way() if isinstance(environment, HasWays) and environment.ways else ""
 
 

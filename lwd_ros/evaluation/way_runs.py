@@ -99,7 +99,7 @@ def evaluate_ways(
 
 
 def reference(environment: Environment, demonstrations: Demonstrations | None = None) -> dict[str, float]:
-    """How often each way of an environment's task should be gone where all are open: shares that add up to 1.
+    """How often each way of an environment's task should be taken where all are open: shares that add up to 1.
 
     Those that demonstrations were collected by, and else as often as they went each; without any, all ways alike.
 

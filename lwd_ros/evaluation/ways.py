@@ -1,6 +1,6 @@
 """How episodes cover the ways of a task: mode entropy, distance to the demonstrations, coverage, commitment.
 
-Pure functions of ways that were gone and of how often each was to be gone. Ways of episodes that failed do not count:
+Pure functions of ways that were taken and of how often each was to be. Ways of episodes that failed do not count:
 success is reported beside.
 """
 
@@ -15,7 +15,7 @@ _QUANTILES = (0.025, 0.975)
 
 
 def mode_entropy(counts: np.ndarray | Sequence[float]) -> np.ndarray:
-    """Entropy of how often each way was gone over that of all ways alike: 0 for one way, 1 for all alike.
+    """Entropy of how often each way was taken over that of all ways alike: 0 for one way, 1 for all alike.
 
     Args:
         counts: numbers [..., ways], of every way of the task, also those that nobody went; two at least, not all 0.
@@ -37,12 +37,12 @@ def js_distance(counts: np.ndarray | Sequence[float], reference: np.ndarray | Se
 
 
 def coverage(counts: np.ndarray | Sequence[float], reference: np.ndarray | Sequence[float]) -> np.ndarray:
-    """Share of the ways in `reference` [ways] that were gone at least once, by `counts` [..., ways]; float64 [...]."""
+    """Share of the ways in `reference` [ways] that were taken at least once, by `counts` [..., ways]; float64 [...]."""
     return (np.asarray(counts)[..., np.asarray(reference) > 0] > 0).mean(axis=-1)
 
 
 def drawn(frequencies: np.ndarray, rng: np.random.Generator, draws: int = _DRAWS) -> np.ndarray:
-    """int64 [draws, ways]: how often each way is gone by one who goes each exactly as often as it should.
+    """int64 [draws, ways]: how often each way is taken by one who goes each exactly as often as it should.
 
     Args:
         frequencies: float64 [episodes, ways], of each episode's layout; every row adds up to 1.
@@ -62,7 +62,7 @@ def measured(ways: Sequence[str], gone: Sequence[str], frequencies: np.ndarray, 
     Args:
         ways: names of all ways.
         gone: of each successful episode, one of them; at least one episode.
-        frequencies: float64 [episodes, ways]: how often each should be gone in each of these episodes' layouts.
+        frequencies: float64 [episodes, ways]: how often each should be taken in each of these episodes' layouts.
         seed: of the draws.
 
     Returns:

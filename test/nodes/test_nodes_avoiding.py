@@ -20,6 +20,7 @@ from lwd_ros.contract import Contract
 from lwd_ros.environments import registry
 from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.episode import run_episode
+from lwd_ros.environments.recording import read_recording
 from lwd_ros.generator import PolicyGenerator
 from lwd_ros.resources import share_path
 
@@ -70,7 +71,8 @@ def test_the_rod_goes_through_the_nodes_as_in_one_process(model, tmp_path):
         pytest.fail("none of 40 policies does the task")
     commands, markers = {}, {}
     with Cell(tmp_path, bridge="simulator_bridge") as cell:
-        cell.start_node("simulator_bridge", {"environment": "avoiding", "mode": "lockstep"})
+        settings = {"environment": "avoiding", "mode": "lockstep", "record_file": tmp_path / "film.npz"}
+        cell.start_node("simulator_bridge", settings)
         cell.start_node("policy_generator", {"model_file": model, "contract_file": CONTRACT, "use_sim_time": True})
         cell.start_node("policy_controller", {"contract_file": CONTRACT, "use_sim_time": True})
 
@@ -94,6 +96,10 @@ def test_the_rod_goes_through_the_nodes_as_in_one_process(model, tmp_path):
 
     assert (marker.type, marker.scale.x / 2) == (Marker.CYLINDER, environment.scene.radii[5])
     assert [marker.pose.position.x, marker.pose.position.y] == environment.scene.centres[5].tolist()
+    (film,) = read_recording(tmp_path / "film.npz")
+    assert (film.task, film.layout) == ("varied", LAYOUT) and len(film.state) > STEPS
+    assert np.array_equal(film.state[:, 2:], np.tile(environment.state()[2:], (len(film.state), 1)))
+    assert film.state[0, :2].tolist() == environment.scene.start.tolist() and film.state[STEPS, 1] > film.state[0, 1]
     expected = run_episode(
         environment, PolicyActor(policy, contract), LAYOUT, steps=STEPS, stop_at_success=False, record=True
     )

@@ -94,6 +94,7 @@ def test_what_a_list_of_tasks_means(tasks, environment, expected):
             "",
             "environment 'mars': found no such, expected avoiding, metaworld, or the path of a YAML file",
         ),
+        ("reach-v3", "metaworld/mt10", "YAML file; did you mean 'metaworld', and its task 'mt10'?"),
         ("metaworld/mt10,mars/all", "", "tasks of 2 environments: found metaworld, mars, expected one"),
         ("mars/mt10", "metaworld", "tasks of 2 environments: found metaworld, mars, expected one"),
         ("mt10,reach-v3", "metaworld", "task 'mt10' is unknown"),
