@@ -17,6 +17,7 @@ from lwd_ros.environments.actors import ExpertActor
 from lwd_ros.environments.disturbance import action_noise
 from lwd_ros.environments.environment import (
     Environment,
+    HasWays,
     Left,
     Simulator,
     StatesExperts,
@@ -27,7 +28,7 @@ from lwd_ros.environments.episode import Outcome, absolute, run_episode
 from lwd_ros.environments.expert import Given, expert_of, load, name_of
 from lwd_ros.environments.layouts import TRAINING_LAYOUTS
 from lwd_ros.environments.registry import simulator_of
-from lwd_ros.environments.ways import WayDraw, frequencies_of
+from lwd_ros.environments.ways import ALL, WayDraw, frequencies_of
 
 _FAILED, _DONE, _CLOSED = "failed", "done", "closed"
 """Why an attempt is no demonstration: the expert failed; the task was done already; the layout allows no way wanted."""
@@ -161,7 +162,7 @@ def _collect_task(
     environments = {name: simulator.make(name, contract) for name in ([task, reverse] if reverse else [task])}
     _require_capabilities(environments, bool(reverse), bool(reverse and settings.anywhere), given)
     draw = None
-    if settings.experts:
+    if settings.experts and not _has_one_alone(environments[task], settings.experts):
         shares = frequencies_of(environments[task], settings.experts, settings.frequencies)
         draw = WayDraw(shares, np.random.default_rng([settings.seed, index]))
     episodes: list[Episode] = []
@@ -198,6 +199,11 @@ def _collect_task(
     for environment in environments.values():
         environment.close()
     return counts
+
+
+def _has_one_alone(environment: Environment, experts: Sequence[str]) -> bool:
+    """Whether all experts of a task are one, though other tasks of its environment may have several."""
+    return tuple(experts) == (ALL,) and isinstance(environment, HasWays) and not environment.ways
 
 
 def _require_capabilities(environments: dict[str, Environment], chained: bool, left: bool, given) -> None:

@@ -228,6 +228,16 @@ def test_without_ways_nothing_of_a_dataset_changes(rail, tmp_path):
     assert {each.way for each in file.read()} == {""}
 
 
+def test_all_experts_of_a_task_with_one_way_are_its_one(rail, tmp_path, monkeypatch):
+    """So tasks of which some have several ways are collected together."""
+    monkeypatch.setattr(PacedCart, "ways", ())
+    meta = gathered(rail, tmp_path / "data", "all", episodes=3)
+    assert "ways" not in meta["counts"]["go"]
+    assert {each.way for each in Demonstrations(tmp_path / "data").episodes["go"]} == {""}
+    with pytest.raises(SimulationError, match="task 'go': found one way alone, expected several to choose among"):
+        gathered(rail, tmp_path / "named", "slow")
+
+
 def test_what_demonstrations_went_is_what_a_model_is_compared_with(rail, tmp_path):
     from lwd_ros.evaluation.way_runs import reference
 
