@@ -55,6 +55,16 @@ _OWN = "own"  # what '--expert' without a value stands for
     "argument is called 'environment', of one that gives an expert. All starts are fresh then.",
 )
 @click.option(
+    "--experts",
+    metavar="all|WAY,...",
+    help="Where a task is done in several ways: those to demonstrate. Each demonstration states its way.",
+)
+@click.option(
+    "--frequencies",
+    metavar="NUMBER,...|WAY=NUMBER,...",
+    help="With --experts: how often each, against the others; those that are not named count 1.  [default: all alike]",
+)
+@click.option(
     "--episodes",
     type=COUNT,
     default=200,
@@ -91,13 +101,20 @@ _OWN = "own"  # what '--expert' without a value stands for
 @WORKERS
 @needs("sim")
 def collect(
-    tasks, environment, out, expert, episodes, noise, first_layout, seed, anywhere, drift_steps, contract, workers
-) -> None:
+    tasks, environment, out, expert, experts, frequencies, episodes, noise, first_layout, seed, anywhere, drift_steps,
+    contract, workers,
+) -> None:  # fmt: skip
     """Collect demonstrations of experts; continues a run that was stopped."""
     from lwd_ros.environments.collect import CollectSettings, collect
+    from lwd_ros.environments.ways import parsed
 
     if expert and anywhere:
         raise click.UsageError("--anywhere: found with --expert, expected the environment's own experts")
+    if expert and experts is not None:
+        raise click.UsageError("--experts: found with --expert, expected one of them")
+    if frequencies is not None and experts is None:
+        raise click.UsageError("--frequencies: found no --experts to count, expected it beside them")
+    ways, shares = ((), ()) if experts is None else parsed(experts, frequencies)
     if tasks is None and not environment:
         raise click.UsageError("--tasks: found nothing, expected ENV/SET or ENV/all of what 'lwd environments' lists")
     settings = CollectSettings(
@@ -107,6 +124,8 @@ def collect(
         seed=seed,
         anywhere=anywhere,
         drift_steps=drift_steps,
+        experts=ways,
+        frequencies=shares,
     )
     simulator, names = chosen("all" if tasks is None else tasks, environment)
     loaded = Contract.load(contract) if contract else simulator.spec.contract()
@@ -116,6 +135,9 @@ def collect(
     failed = sum(count.get("failed", 0) for count in meta["counts"].values())
     dropped = f" ({failed} failed and were dropped)" if failed else ""
     click.echo(f"{episodes} demonstrations{dropped}, {frames} frames, digest {meta['digest']} in {out}")
+    for task, count in meta["counts"].items():
+        if "ways" in count:
+            click.echo(f"ways of {task}: {', '.join(f'{way} {number}' for way, number in count['ways'].items())}")
 
 
 @cli.command()
@@ -144,6 +166,16 @@ def collect(
     help="First layout seed: 100,000 up validate, 200,000 up report.  [default: 100,000]",
 )
 @click.option("--reporting", is_flag=True, help="Layouts of reported figures: those from 200,000 on.")
+@click.option(
+    "--ways",
+    is_flag=True,
+    help="Where a task is done in several ways: also how often each was taken, and whether each policy goes one.",
+)
+@click.option(
+    "--demonstrations",
+    type=click.Path(path_type=Path),
+    help="With --ways: the dataset whose frequencies they are compared with.  [default: all ways alike]",
+)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @WORKERS
 @click.option(
@@ -157,8 +189,8 @@ def collect(
 )
 @needs("sim")
 def evaluate(
-    model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, path, workers, backend,
-    scheduler,
+    model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, ways, demonstrations,
+    path, workers, backend, scheduler,
 ) -> None:  # fmt: skip
     """Success or return per task on unseen layouts, one generated policy per episode."""
     from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
@@ -177,6 +209,10 @@ def evaluate(
         raise click.UsageError("--drift-s: is a pause between tasks, expected --chain with it")
     if hold and drift_s is None:
         raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
+    if ways and (expert or chain):
+        raise click.UsageError("--ways: found --expert or --chain beside it, expected a model on single tasks")
+    if demonstrations is not None and not ways:
+        raise click.UsageError("--demonstrations: found nothing to compare them with, expected --ways with it")
     if reporting and first_layout is not None:
         raise click.UsageError("--reporting: found --first-layout beside it, expected one of them")
     if first_layout is None:
@@ -193,6 +229,12 @@ def evaluate(
     elif chain:
         pause = None if drift_s is None else Pause(drift_s, hold)
         run = functools.partial(evaluate_chain, model, pause=pause)
+    elif ways:
+        from lwd_ros.dataset import Demonstrations
+        from lwd_ros.evaluation.way_runs import evaluate_ways
+
+        dataset = None if demonstrations is None else Demonstrations(demonstrations)
+        run = functools.partial(evaluate_ways, model, demonstrations=dataset)
     else:
         run = functools.partial(evaluate, model)
     with running_on(backend, workers_of(workers), scheduler):
@@ -213,6 +255,8 @@ def _print(result: dict) -> None:
             click.echo(f"{task:26} {row['episodes']:4} returns {row['return']:.4g}  [{low:.4g}, {high:.4g}]")
             continue
         click.echo(f"{task:26} {row['successes']:4}/{row['episodes']:<4} {row['success']:.3f}  [{low:.3f}, {high:.3f}]")
+        if "ways" in row:
+            _print_ways(row["ways"])
     if "links" in result:
         return
     mean = f"{result['mean_return']:.6g}" if "mean_return" in result else f"{result['mean_success']:.4f}"
@@ -225,6 +269,21 @@ def _print(result: dict) -> None:
     )
 
 
+def _print_ways(row: dict) -> None:
+    """The measures of one task's ways, a line each."""
+    if row["counts"]:
+        for name, key, floor in (("entropy", "entropy", "entropy"), ("JS distance", "js_distance", "js")):
+            low, high = row[f"{floor}_interval"]
+            click.echo(f"  {name:24} {row[key]:.3f}  [{low:.3f}, {high:.3f}]; a perfect sampler "
+                       f"{row[f'{floor}_expected']:.3f}")  # fmt: skip
+        click.echo(f"  {'coverage':24} {row['coverage']:.3f}; a perfect sampler {row['coverage_expected']:.3f}")
+    held = row["commitment"]
+    if held["committed"] is not None:
+        low, high = held["interval"]
+        click.echo(f"  {'commitment':24} {held['committed']:.3f}  [{low:.3f}, {high:.3f}] of {held['policies']} "
+                   f"policies; {held['success']:.3f} of their runs succeed")  # fmt: skip
+
+
 @cli.command()
 @ENVIRONMENT
 @needs("sim")
@@ -232,6 +291,7 @@ def environments(environment) -> None:
     """List the environments that are registered, or check one: tasks, sets of tasks, scores and capabilities."""
     from lwd_ros.environments.environment import CAPABILITIES
     from lwd_ros.environments.registry import names, simulator
+    from lwd_ros.environments.ways import ways_of
 
     for name in [environment] if environment else names():
         try:
@@ -247,10 +307,14 @@ def environments(environment) -> None:
             continue
         spec = found.spec
         has = [capability for capability, kind in CAPABILITIES.items() if isinstance(built, kind)]
+        ways = ways_of(built)
         built.close()
         click.echo(f"{name}: {1 / spec.period_s:g} Hz, {spec.episode_steps} steps an episode")
         click.echo(f"  score         {spec.score}")
         click.echo(f"  capabilities  {', '.join(has) or 'none'}")
+        if ways:
+            more = f", and {len(ways) - 3} more" if len(ways) > 3 else ""
+            click.echo(f"  ways          of {spec.tasks[0]}: {', '.join(ways[:3])}{more}")
         for title, tasks in {**spec.task_sets, "all": spec.tasks}.items():
             shown = f"{', '.join(tasks[:3])}, and {len(tasks) - 3} more" if len(tasks) > 3 else ", ".join(tasks)
             click.echo(f"  {f'{name}/{title}':32}  {shown}")

@@ -48,11 +48,14 @@ def show(folder, task, as_json) -> None:
     click.echo(f"\nmade by: {found['made_by']}")
     for source, count in found["sources"].items():
         click.echo(f"source: {source} ({count} episodes)")
+    for name, counts in found["ways"].items():
+        click.echo(f"ways of {name}: {', '.join(f'{way} {count}' for way, count in counts.items())}")
     if task:
         click.echo(f"\n{'episode':>7} {'frames':>7} {'seconds':>8}  source")
         for number, each in enumerate(demonstrations.episodes[task]):
             frames = len(each.action)
             where = each.source or f"layout {each.layout}" + (f", after {each.after}" if each.after else "")
+            where += f", way {each.way}" if each.way else ""
             click.echo(f"{number:7} {frames:7} {frames * found['period_s']:8.2f}  {where}")
 
 

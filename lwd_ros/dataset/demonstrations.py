@@ -32,7 +32,8 @@ class Episode:
     units; `action` is the expert's clean, limited command, not the disturbed one that was executed. `layout` is the
     seed of the object positions; `after` names the tasks that ran before it in the same scene, and what else
     happened to the hand, joined by "+", '' for a fresh start. `source` says where a recorded demonstration comes from
-    (a file and its seconds), '' for one that was collected.
+    (a file and its seconds), '' for one that was collected. `way` is which of several ways of the task it went, ''
+    where nobody told them apart.
     """
 
     observation: np.ndarray
@@ -40,6 +41,7 @@ class Episode:
     layout: int
     after: str = ""
     source: str = ""
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class TaskFile:
         }
         if any(episode.source for episode in episodes):  # collected ones have none, and keep their bytes
             columns["source"] = pa.array(np.repeat([e.source for e in episodes], lengths)).dictionary_encode()
+        if any(episode.way for episode in episodes):
+            columns["way"] = pa.array(np.repeat([e.way for e in episodes], lengths)).dictionary_encode()
         table = pa.table(columns).replace_schema_metadata({"lwd_ros": json.dumps(settings, sort_keys=True)})
         with written_whole(self.path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -103,6 +107,9 @@ class TaskFile:
             source = [""] * len(after)
             if "source" in table.column_names:
                 source = _column(table, "source", _is_text, "texts").to_pylist()
+            way = [""] * len(after)
+            if "way" in table.column_names:
+                way = _column(table, "way", _is_text, "texts").to_pylist()
         except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
             raise DatasetError(f"{self.path}: cannot be read as demonstrations: {error}") from error
         if not len(index):
@@ -117,7 +124,7 @@ class TaskFile:
         starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1))
         ends = [*starts[1:], len(index)]
         return [
-            Episode(observation[a:b], action[a:b], int(layout[a]), after[a], source[a])
+            Episode(observation[a:b], action[a:b], int(layout[a]), after[a], source[a], way[a])
             for a, b in zip(starts, ends, strict=True)
         ]
 

@@ -18,7 +18,8 @@ def merge(parts: Sequence[Demonstrations], out: Path) -> dict:
     Tasks and episodes keep the order in which they come; those of one task are put together.
 
     Raises:
-        DatasetError: the contracts differ, which names what differs; or the folder holds something.
+        DatasetError: the contracts differ, which names what differs; one dataset says which way a task's demonstrations
+            went and another does not; or the folder holds something.
     """
     if len(parts) < 2:
         raise DatasetError(f"found {len(parts)} dataset to merge, expected two at least")
@@ -34,6 +35,7 @@ def merge(parts: Sequence[Demonstrations], out: Path) -> dict:
     twice = next((part for at, part in enumerate(parts) if part.digest in {each.digest for each in parts[:at]}), None)
     if twice is not None:
         raise DatasetError(f"{twice.folder}: found the same demonstrations twice, expected each dataset once")
+    _require_ways(parts)
     episodes: dict[str, list[Episode]] = {}
     for part in parts:
         for task, rows in part.episodes.items():
@@ -44,6 +46,19 @@ def merge(parts: Sequence[Demonstrations], out: Path) -> dict:
         **_texts(part.meta for part in parts),
     }
     return write_dataset(out, first.contract, episodes, settings)
+
+
+def _require_ways(parts: Sequence[Demonstrations]) -> None:
+    """Raise DatasetError where one dataset tells the ways of a task apart and another does not."""
+    for task in dict.fromkeys(task for part in parts for task in part.tasks):
+        having = [part for part in parts if task in part.episodes]
+        told = [part for part in having if any(episode.way for episode in part.episodes[task])]
+        if told and len(told) < len(having):
+            without = next(part for part in having if part not in told)
+            raise DatasetError(
+                f"{without.folder}: task '{task}': found no ways, which {told[0].folder} has, expected them in both or "
+                "in none"
+            )
 
 
 def split(

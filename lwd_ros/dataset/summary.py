@@ -18,7 +18,8 @@ def summary(data: Demonstrations) -> dict:
 
     Returns:
         A mapping with contract, period_s, digest, tasks (episodes, frames, seconds, shortest_s, longest_s by task),
-        ranges (kind, name, unit, range, limits, share outside), made_by, and sources with their numbers of episodes.
+        ranges (kind, name, unit, range, limits, share outside), made_by, sources with their numbers of episodes, and
+        ways with theirs, of each task whose ways are told apart.
     """
     period = data.contract.period_s
     settings = data.meta.get("settings")
@@ -32,6 +33,11 @@ def summary(data: Demonstrations) -> dict:
         "ranges": _ranges(data),
         "made_by": str(settings.get("made_by", "lwd collect")) if isinstance(settings, dict) else "unknown",
         "sources": dict(files),
+        "ways": {
+            task: dict(sorted(Counter(each.way for each in rows).items()))
+            for task, rows in data.episodes.items()
+            if any(each.way for each in rows)
+        },
     }
 
 

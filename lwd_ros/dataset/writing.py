@@ -81,3 +81,8 @@ def _require_episodes(contract: Contract, episodes: Mapping[str, Sequence[Episod
                 raise DatasetError(f"{where}: found {len(episode.action)} steps, expected {_LEAST_STEPS} at least")
             if not (np.isfinite(episode.observation).all() and np.isfinite(episode.action).all()):
                 raise DatasetError(f"{where}: found a number that is not finite")
+        with_way = sum(bool(episode.way) for episode in rows)
+        if with_way not in (0, len(rows)):
+            raise DatasetError(
+                f"task '{task}': found a way for {with_way} of {len(rows)} episodes, expected one for all or for none"
+            )

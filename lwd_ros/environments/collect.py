@@ -1,6 +1,7 @@
 """Collecting demonstrations: experts, disturbed execution, clean labels, chained starts."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,16 +17,24 @@ from lwd_ros.environments.actors import ExpertActor
 from lwd_ros.environments.disturbance import action_noise
 from lwd_ros.environments.environment import (
     Environment,
+    HasWays,
     Left,
     Simulator,
     StatesExperts,
     StatesItself,
     require_capability,
 )
-from lwd_ros.environments.episode import Record, absolute, run_episode
+from lwd_ros.environments.episode import Outcome, absolute, run_episode
 from lwd_ros.environments.expert import Given, expert_of, load, name_of
 from lwd_ros.environments.layouts import TRAINING_LAYOUTS
 from lwd_ros.environments.registry import simulator_of
+from lwd_ros.environments.ways import ALL, WayDraw, frequencies_of
+
+_FAILED, _DONE, _CLOSED = "failed", "done", "closed"
+"""Why an attempt is no demonstration: the expert failed; the task was done already; the layout allows no way wanted."""
+
+_CLOSED_PER_DEMONSTRATION = 8
+"""So many layouts on average may allow none of the ways that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class CollectSettings:
     seed: int = 0
     anywhere: int = 0  # further demonstrations per task with a reverse, from wherever a robot can be left
     drift_steps: int = 800  # in those, the task before drives on for up to this long, on the new task's goal
+    experts: tuple[str, ...] = ()  # ways to demonstrate, ("all",) for every way; none: the environment's one expert
+    frequencies: tuple[tuple[str, float], ...] = ()  # how often each, see `lwd_ros.environments.ways.parsed`
 
     def __post_init__(self):
         """Refuse a range that is none; raises DatasetError."""
@@ -51,24 +62,28 @@ class CollectSettings:
     def to_dict(self) -> dict:
         """Plain data, for the files.
 
-        Where nothing starts anywhere, the two settings of it are left out: such datasets keep the bytes that they had
-        before there were any.
+        Where nothing starts anywhere, the two settings of it are left out, and so are those of ways where none is
+        chosen: such datasets keep the bytes that they had before there were any.
         """
         content = asdict(self)
         if not self.anywhere:
             del content["anywhere"], content["drift_steps"]
-        return content
+        ways = {"experts": list(content.pop("experts")), "frequencies": [list(p) for p in content.pop("frequencies")]}
+        return content | {key: value for key, value in ways.items() if value}
 
 
-def _run(environment: Environment, rng, noise: float, extra_steps: int, anywhere: bool, given) -> Record | None:
+def _run(
+    environment: Environment, rng, noise: float, extra_steps: int, anywhere: bool, given, way: str = ""
+) -> Outcome | None:
     """Let the expert act until `extra_steps` after its first success; None where it fails.
 
+    A `way` asks for the expert of it.
     Where the score is a return, it acts to the end of the episode, and fails where the environment ends that.
     """
     contract, ends = environment.contract, environment.spec.score == "success"
     outcome = run_episode(
         environment,
-        ExpertActor(expert_of(environment, given, anywhere)),
+        ExpertActor(expert_of(environment, given, anywhere, way)),
         None,
         noise=action_noise(contract, noise, rng),
         limiter=CommandLimiter(absolute(contract)),
@@ -78,19 +93,19 @@ def _run(environment: Environment, rng, noise: float, extra_steps: int, anywhere
     )
     last = outcome.first_success_step + extra_steps
     good = outcome.success and outcome.steps == last if ends else not outcome.ended
-    return outcome.record if good else None
+    return outcome if good else None
 
 
 def _demonstration(
-    environments: dict[str, Any], task: str, chain: list, layout: int, rng, settings, given, left=False
+    environments: dict[str, Any], task: str, chain: list, layout: int, rng, settings, given, left=False, draw=None
 ) -> Episode | str:
     """Run the tasks of `chain` and then `task` in one scene without reset; the last link is the demonstration.
 
-    With `left`, it begins where the environment leaves the robot. Where there is none, the result says why: "failed",
-    an expert did; "done", the task was already.
+    With `left`, it begins where the environment leaves the robot. `draw` says which way it goes. Where there is none,
+    the result says why: _FAILED, _DONE, _CLOSED. An expert that went another way than its own has failed.
     """
     previous, noise = None, rng.uniform(*settings.noise)
-    happened, anywhere, run = list(chain), settings.anywhere > 0, None
+    happened, anywhere, run, outcome = list(chain), settings.anywhere > 0, None, None
     for place, link in enumerate([*chain, task]):
         environment = environments[link]
         if previous is None:
@@ -105,15 +120,21 @@ def _demonstration(
                 before, command, settings.drift_steps, noise, rng
             )
             if leaving.done:
-                return "done"
+                return _DONE
             happened += leaving.how
+        way = draw.next(environment.open_ways()) if last and draw is not None else ""
+        if last and draw is not None and not way:
+            return _CLOSED
         extra = settings.steps_after_success if last else int(rng.integers(settings.settle_steps + 1))
-        run = _run(environment, rng, noise, extra, anywhere, given)
-        if run is None:
-            return "failed"
+        outcome = _run(environment, rng, noise, extra, anywhere, given, way)
+        if outcome is None or (way and outcome.way != way):
+            return _FAILED
+        run = outcome.record
         previous = environment
-    assert run is not None, "the task itself has run"
-    return Episode(run.observations, run.outputs, layout=layout, after="+".join(happened))
+    assert run is not None and outcome is not None, "the task itself has run"
+    if draw is not None:
+        draw.demonstrated(way)
+    return Episode(run.observations, run.outputs, layout, "+".join(happened), way=outcome.way)
 
 
 def demonstrate(
@@ -140,8 +161,12 @@ def _collect_task(
     reverse = None if given else simulator.spec.reverses.get(task)
     environments = {name: simulator.make(name, contract) for name in ([task, reverse] if reverse else [task])}
     _require_capabilities(environments, bool(reverse), bool(reverse and settings.anywhere), given)
+    draw = None
+    if settings.experts and not _has_one_alone(environments[task], settings.experts):
+        shares = frequencies_of(environments[task], settings.experts, settings.frequencies)
+        draw = WayDraw(shares, np.random.default_rng([settings.seed, index]))
     episodes: list[Episode] = []
-    counts = {"episodes": 0, "failed": 0, "frames": 0}
+    counts: dict[str, Any] = {"episodes": 0, _FAILED: 0, "frames": 0}
     usual = settings.episodes * (2 if reverse else 1)
     wanted = usual + (settings.anywhere if reverse else 0)
     attempt = 0
@@ -154,20 +179,31 @@ def _collect_task(
             chain = [[], [reverse], [reverse], [task, reverse]][int(rng.integers(4))]
         elif reverse and attempt % 2:
             chain = [[reverse], [task, reverse]][int(rng.integers(2))]
-        episode = _demonstration(environments, task, chain, layout, rng, settings, given, left)
+        episode = _demonstration(environments, task, chain, layout, rng, settings, given, left, draw)
         attempt += 1
         if isinstance(episode, Episode):
             episodes.append(episode)
             continue
         counts[episode] = counts.get(episode, 0) + 1
-        if counts["failed"] + counts.get("done", 0) > wanted + 10:
-            done = f", and {counts['done']} starts had it done already" if "done" in counts else ""
-            raise DatasetError(f"task '{task}': the expert failed {counts['failed']} times of {attempt}{done}")
+        if counts[_FAILED] + counts.get(_DONE, 0) > wanted + 10:
+            done = f", and {counts[_DONE]} starts had it done already" if _DONE in counts else ""
+            raise DatasetError(f"task '{task}': the expert failed {counts[_FAILED]} times of {attempt}{done}")
+        if counts.get(_CLOSED, 0) > _CLOSED_PER_DEMONSTRATION * wanted + 10:
+            raise DatasetError(
+                f"task '{task}': {counts[_CLOSED]} layouts of {attempt} allow none of the ways {', '.join(shares)}"
+            )
     counts["episodes"], counts["frames"] = len(episodes), sum(len(e.action) for e in episodes)
+    ways = Counter(episode.way for episode in episodes if episode.way)
+    counts |= {"ways": dict(sorted(ways.items()))} if ways else {}
     file.write(task, index, contract.period_s, episodes, {**described, "counts": counts})
     for environment in environments.values():
         environment.close()
     return counts
+
+
+def _has_one_alone(environment: Environment, experts: Sequence[str]) -> bool:
+    """Whether all experts of a task are one, though other tasks of its environment may have several."""
+    return tuple(experts) == (ALL,) and isinstance(environment, HasWays) and not environment.ways
 
 
 def _require_capabilities(environments: dict[str, Environment], chained: bool, left: bool, given) -> None:
@@ -199,7 +235,8 @@ def _require_same_settings(folder: Path, wanted: dict[Path, dict]) -> None:
         expected = wanted.get(path)
         if expected is None:
             raise DatasetError(f"{folder}: holds demonstrations of another task, {path.stem}; name another folder")
-        unstated = {"expert_revision": 0, "anywhere": 0, "expert": None, "environment_digest": ""}
+        unstated: dict = {"expert_revision": 0, "anywhere": 0, "expert": None, "environment_digest": ""}
+        unstated |= {"experts": [], "frequencies": []}
         found, expected = unstated | found, unstated | expected
         for key, value in expected.items():
             if found.get(key) != value:
@@ -227,7 +264,7 @@ def collect(
         settings: how many demonstrations, and how they are disturbed.
         workers: processes.
         environment: its name, its YAML file or itself; '' for the one that has the tasks.
-        expert: demonstrates instead of the environment's own. All its starts are fresh.
+        expert: demonstrates instead of the environment's own. All its starts are fresh, and it goes its own ways.
 
     Raises:
         DatasetError: the layouts asked for are kept for evaluation, the folder holds demonstrations of other settings,
@@ -240,8 +277,12 @@ def collect(
     simulator.require_contract(contract)
     if expert is not None:
         load(expert)  # not in another process first
+        if settings.experts:
+            raise DatasetError(f"expert '{name_of(expert)}': found beside the experts {', '.join(settings.experts)}")
     # As many attempts may come to nothing as to a demonstration, and 10 more.
-    last = settings.first_layout + 4 * settings.episodes + 2 * settings.anywhere + 11
+    wanted = 2 * settings.episodes + settings.anywhere
+    closed = _CLOSED_PER_DEMONSTRATION * wanted + 10 if settings.experts else 0
+    last = settings.first_layout + 2 * wanted + 11 + closed
     if settings.first_layout not in TRAINING_LAYOUTS or last not in TRAINING_LAYOUTS:
         raise DatasetError(
             f"first layout {settings.first_layout}: demonstrations use layouts below {TRAINING_LAYOUTS.stop}; "

@@ -182,6 +182,32 @@ class HasExpert(Protocol):
 
 
 @runtime_checkable
+class HasWays(Protocol):
+    """Capability `ways`: an environment whose task is done in several ways, each with an expert of its own.
+
+    A way is a homotopy class, a grasp, a gait: whatever can be told from what happened, and not from who acted.
+
+    Attributes:
+        ways: names of all ways of the task, in every layout the same; empty where the task has one way alone.
+    """
+
+    @property
+    def ways(self) -> tuple[str, ...]: ...
+
+    def open_ways(self) -> tuple[str, ...]:
+        """Those that the present layout allows, in the order of `ways`."""
+        ...
+
+    def way(self) -> str:
+        """The way that was taken since the last reset or take-over, '' where it is none of `ways` or none yet."""
+        ...
+
+    def way_expert(self, way: str) -> Expert:
+        """The expert that goes `way` in the present layout; raises SimulationError where nobody does."""
+        ...
+
+
+@runtime_checkable
 class TakesOver(Protocol):
     """Capability `take over`: a task that can go on where another one stopped."""
 
@@ -323,6 +349,7 @@ class Pictures(Protocol):
 
 CAPABILITIES: Mapping[str, type] = {
     "expert": HasExpert,
+    "ways": HasWays,
     "take over": TakesOver,
     "leave": Leaves,
     "disturb": Disturbable,

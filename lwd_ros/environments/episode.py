@@ -11,6 +11,7 @@ import numpy as np
 from lwd_ros.contract import ZERO, CommandLimiter, Contract
 from lwd_ros.environments.disturbance import Disturbance, Trouble
 from lwd_ros.environments.environment import Environment
+from lwd_ros.environments.ways import way_gone
 
 Meanwhile = Literal["stands", "plays on", "pauses"]
 
@@ -95,6 +96,7 @@ class Outcome:
         total_reward: the sum of the steps' rewards, the episode's return.
         ended: whether the environment ended it, as a fall does.
         is_done: whether the task is done in the last state.
+        way: that was taken, where the environment tells several apart; '' else, and for none of them.
         record: where it was asked for.
     """
 
@@ -104,6 +106,7 @@ class Outcome:
     total_reward: float = 0.0
     ended: bool = False
     is_done: bool = False
+    way: str = ""
     record: Record | None = field(default=None, compare=False)
 
     @property
@@ -179,8 +182,8 @@ def run_episode(
             first = step + 1
         if environment.ended or (first and stop_at_success and step + 1 - first == extra_steps):
             break
-    kept = None if rows is None else rows.record()
-    return Outcome(first, actor.queries, step + 1, float(total_reward), bool(environment.ended), is_done, kept)
+    kept, way = None if rows is None else rows.record(), way_gone(environment)
+    return Outcome(first, actor.queries, step + 1, float(total_reward), bool(environment.ended), is_done, way, kept)
 
 
 class _Turns:

@@ -35,12 +35,16 @@ class _Function:
         return np.clip(command, *self._limits)
 
 
-def expert_of(environment: Environment, given: Given | None = None, anywhere: bool = False) -> Expert:
+def expert_of(environment: Environment, given: Given | None = None, anywhere: bool = False, way: str = "") -> Expert:
     """The expert of an environment: its own, one that copes with any start where `anywhere` says so, or a given one.
+
+    `way` names one of several ways, whose expert is asked for.
 
     Raises:
         SimulationError: the environment has none and none is given, or what is given cannot be loaded.
     """
+    if given is None and way:
+        return require_capability(environment, "ways").way_expert(way)
     if given is None:
         return require_capability(environment, "expert").expert(anywhere=anywhere)
     function = load(given)

@@ -6,7 +6,7 @@ so that both are one number for number.
 """
 
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class MessageReader:
     """From the messages of one moment to an observation.
 
     A contract without a binding, as a model file and a dataset have it, is read by the binding of the environment's own
-    contract, name by name.
+    contract, name by name. What an environment sends again, the same `MappingProxyType`, is not read again.
     """
 
     def __init__(self, contract: Contract, spec: EnvironmentSpec):
@@ -76,6 +76,7 @@ class MessageReader:
         names = bound.observation_names
         self._places = [names.index(name) if name in names else -1 for name in contract.observation_names]
         self._age = contract.age_place
+        self._last: dict[str, Content] = {}
 
     def __call__(self, messages: Mapping[str, Content]) -> np.ndarray:
         """float64 [observations] in the contract's order and units, of age 0.
@@ -85,12 +86,18 @@ class MessageReader:
         """
         made: dict[str, SimpleNamespace] = {}
         for topic, read, places in self._topics:
+            if self._last.get(topic) is messages[topic]:
+                continue
             if topic not in made:
                 made[topic] = message_of(messages[topic])
             try:
                 self._values[places] = read(made[topic])
             except ContractError as error:
                 raise ContractError(f"{topic}: {error}") from error
+        # A dictionary may have been changed in place meanwhile; a proxy says that nobody will.
+        self._last = {topic: messages[topic] for topic in made if isinstance(messages[topic], MappingProxyType)} | {
+            topic: content for topic, content in self._last.items() if topic not in made
+        }
         observation = self._values[self._places]
         if self._age is not None:
             observation[self._age] = 0.0

@@ -8,6 +8,7 @@ the Gymnasium environment that it describes.
 
 import pkgutil
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -41,8 +42,10 @@ def simulator(name: str | Path) -> Simulator:
         return load(Path(name))
     sources = _sources()
     if name not in sources:
+        known, _, task = str(name).rpartition("/")
+        guess = f"; did you mean '{known}', and its task '{task}'?" if known in sources else ""
         raise SimulationError(
-            f"environment '{name}': found no such, expected {', '.join(sources)}, or the path of a YAML file"
+            f"environment '{name}': found no such, expected {', '.join(sources)}, or the path of a YAML file{guess}"
         )
     return sources[name]()
 
@@ -98,13 +101,13 @@ def _expanded(found: Simulator, listed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _only(listed: tuple[str, ...]) -> Simulator:
     """The one environment that has what is listed; raises SimulationError."""
-    found, broken, reason = [], [], None
+    found, broken, known = [], [], dict[str, str]()
     for name, load in _sources().items():
         try:
             each = load()
+            known |= {task: name for task in (*each.spec.tasks, *each.spec.task_sets)}
             _expanded(each, listed)
         except SimulationError as error:
-            reason = error
             broken += [name] if isinstance(error, _Unloadable) else []
             continue
         found.append(each)
@@ -114,15 +117,13 @@ def _only(listed: tuple[str, ...]) -> Simulator:
     if found:
         having = ", ".join(each.spec.name for each in found)
         raise SimulationError(f"{shown}: found in the environments {having}; name one, as in {found[0].spec.name}/TASK")
-    if reason is not None and len(_sources()) == 1:
-        guessed = str(reason).endswith("?")
-        raise SimulationError(
-            f"{reason}" + ("" if guessed else "; tasks of a YAML file need --environment with its path")
-        ) from reason
+    strange = next((task for task in listed if task not in known), "")
+    close = get_close_matches(strange, known, n=1)
+    guess = f"; did you mean '{known[close[0]]}/{close[0]}'?" if close else ""
     unread = f"; not loaded: {', '.join(broken)}" if broken else ""
     raise SimulationError(
         f"{shown}: found in no environment, expected one of {', '.join(names())} to have them, or --environment with "
-        f"the path of a YAML file{unread}"
+        f"the path of a YAML file{unread}{guess}"
     )
 
 

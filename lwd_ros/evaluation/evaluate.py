@@ -171,13 +171,28 @@ def evaluate(
 ) -> dict:
     """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
 
+    See `evaluated`, whose result this is.
+    """
+    return evaluated(model, tasks, episodes, first_layout, workers, environment)[0]
+
+
+def evaluated(
+    model: Path,
+    tasks: Sequence[str],
+    episodes: int,
+    first_layout: int,
+    workers: int,
+    environment: str | Path | Simulator = "",
+) -> tuple[dict, dict[str, list[Outcome]]]:
+    """The result of a model on layouts from `first_layout` on, and of each task its episodes' outcomes.
+
     `environment` is the name, the YAML file or the simulator itself; '' for the one that has the model's tasks.
 
     Returns:
         `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
         `success`, `episodes`, `successes`, `interval` (Wilson 95 %), `steps_to_success` (successful episodes). Where
         the score is a return: `mean_return`, and of each task `return`, `episodes`, `interval` (bootstrap 95 %),
-        `lowest`, `highest`, `ended`.
+        `lowest`, `highest`, `ended`. The outcomes are in the layouts' order.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
@@ -189,16 +204,18 @@ def evaluate(
     simulator.require_contract(generator.description.contract)
     episodes_of = partial(_episodes, model.resolve(), simulator)  # another process may stand in another folder
     layouts = range(first_layout, first_layout + episodes)
-    found = scores(simulator.spec, outcomes_by_task(episodes_of, tasks, layouts, workers), layouts)
+    outcomes = outcomes_by_task(episodes_of, tasks, layouts, workers)
+    found = scores(simulator.spec, outcomes, layouts)
     tasks_found, sizes = found.pop("tasks"), generator.description.layout.layer_sizes
     protocol = {"policies_per_episode": 1, "first_layout": first_layout, "policy_seed": "layout + 1"}
-    return {
+    result = {
         **describe(generator, simulator.spec, **protocol),
         **found,
         "flops_per_step": sum(2 * a * b for a, b in pairwise(sizes)),
         "generation_ms": 1e3 * generation_seconds(generator),
         "tasks": tasks_found,
     }
+    return result, outcomes
 
 
 def write_json(result: dict, path: Path) -> None:

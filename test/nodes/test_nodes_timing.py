@@ -165,7 +165,7 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
         (
             "simulator_bridge",
             {"environment": "moon"},
-            "environment 'moon': found no such, expected metaworld, or the path of a YAML file",
+            "environment 'moon': found no such, expected avoiding, metaworld, or the path of a YAML file",
         ),
         ("simulator_bridge", {"environment": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
     ],

@@ -48,8 +48,10 @@ def test_share_holds_every_data_file(installed, folder, pattern):
         assert (share / name).read_bytes() == (ROOT / folder / name).read_bytes(), name
 
 
-def test_every_module_is_installed(installed):
-    assert _relative_files(installed[1] / "lwd_ros", "*.py") == _relative_files(ROOT / "lwd_ros", "*.py")
+def test_every_module_and_every_model_of_physics_is_installed(installed):
+    for pattern in ("*.py", "*.xml"):
+        shipped = _relative_files(ROOT / "lwd_ros", pattern)
+        assert shipped and _relative_files(installed[1] / "lwd_ros", pattern) == shipped
 
 
 def test_ament_finds_the_package(installed):

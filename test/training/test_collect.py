@@ -225,8 +225,14 @@ def test_returns_are_printed(monkeypatch, rail, model):
     ("arguments", "sentence"),
     [
         (["collect", "--out", "x"], "--tasks: found nothing, expected ENV/SET or ENV/all of what 'lwd environments'"),
-        (["collect", "--out", "x", "--tasks", "moon/all"], "environment 'moon': found no such, expected metaworld"),
-        (["collect", "--out", "x", "--environment", "moon"], "environment 'moon': found no such, expected metaworld"),
+        (
+            ["collect", "--out", "x", "--tasks", "moon/all"],
+            "environment 'moon': found no such, expected avoiding, metaworld",
+        ),
+        (
+            ["collect", "--out", "x", "--environment", "moon"],
+            "environment 'moon': found no such, expected avoiding, metaworld",
+        ),
         (["collect", "--out", "x", "--tasks", "rail/jump"], "task 'jump' is unknown; environment 'rail' has fall, go"),
         (["collect", "--out", "x", "--tasks", "rail/go", "--expert", "x"], "expert 'x': found no MODULE:FUNCTION"),
         (
@@ -237,7 +243,7 @@ def test_returns_are_printed(monkeypatch, rail, model):
             ["evaluate", "--expert", "--tasks", "go", "--reporting", "--first-layout", "100000"],
             "--reporting: found --first-layout beside it",
         ),
-        (["environments", "--environment", "moon"], "environment 'moon': found no such, expected metaworld"),
+        (["environments", "--environment", "moon"], "environment 'moon': found no such, expected avoiding, metaworld"),
     ],
 )
 def test_bad_input_is_said_in_one_sentence(registered, tmp_path, monkeypatch, arguments, sentence):

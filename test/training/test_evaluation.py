@@ -152,7 +152,7 @@ def test_the_expert_obeys_slew_limits_like_any_policy(contract):
 def test_the_expert_refuses_what_a_model_would():
     with pytest.raises(ModelError, match="belong to demonstrations"):
         evaluate_expert(TASKS, 1, 5, 1)
-    with pytest.raises(SimulationError, match="'juggle-v3' is unknown"):
+    with pytest.raises(SimulationError, match="'juggle-v3': found in no environment"):
         evaluate_expert(("juggle-v3",), 1, FIRST, 1)
 
 

@@ -78,12 +78,23 @@ def test_what_a_list_of_tasks_means(tasks, environment, expected):
     [
         ("", "", "found no task, expected names separated by commas"),
         (" , ", "", "found no task, expected names separated by commas"),
-        ("juggle-v3", "", "task 'juggle-v3' is unknown; environment 'metaworld' has assembly-v3, "),
+        (
+            "juggle-v3",
+            "",
+            "task 'juggle-v3': found in no environment, expected one of avoiding, metaworld to have them",
+        ),
         ("metaworld/juggle-v3", "", "task 'juggle-v3' is unknown; environment 'metaworld' has "),
-        ("drawr-open-v3", "", "window-open-v3; did you mean 'drawer-open-v3'?"),
-        ("balance", "", "; tasks of a YAML file need --environment with its path"),
+        ("drawr-open-v3", "", "; did you mean 'metaworld/drawer-open-v3'?"),
+        ("reach-v3,drawr-open-v3", "", "; did you mean 'metaworld/drawer-open-v3'?"),
+        ("balance", "", ", or --environment with the path of a YAML file"),
+        ("all", "", "found in the environments avoiding, metaworld; name one, as in avoiding/TASK"),
         ("metaworld/mt5", "", "; did you mean 'mt50'?"),
-        ("mars/mt10", "", "environment 'mars': found no such, expected metaworld, or the path of a YAML file"),
+        (
+            "mars/mt10",
+            "",
+            "environment 'mars': found no such, expected avoiding, metaworld, or the path of a YAML file",
+        ),
+        ("reach-v3", "metaworld/mt10", "YAML file; did you mean 'metaworld', and its task 'mt10'?"),
         ("metaworld/mt10,mars/all", "", "tasks of 2 environments: found metaworld, mars, expected one"),
         ("mars/mt10", "metaworld", "tasks of 2 environments: found metaworld, mars, expected one"),
         ("mt10,reach-v3", "metaworld", "task 'mt10' is unknown"),
@@ -98,7 +109,7 @@ def test_tasks_that_mean_nothing_are_refused_in_one_sentence(tasks, environment,
 
 def test_an_environment_of_another_distribution_is_found_by_its_entry_point(plugged):
     plugged(moon="test_registry:MOON", made="test_registry:Moon")
-    assert registry.names() == ("metaworld", "made", "moon")
+    assert registry.names() == ("avoiding", "metaworld", "made", "moon")
     assert registry.simulator("moon") is MOON
     assert isinstance(registry.simulator("made"), Moon)
     assert registry.find("moon/land")[0] is MOON

@@ -252,6 +252,16 @@ def test_a_table_divides_episodes_and_names_tasks(tmp_path):
     assert "expected 'start_s'" in refused(tmp_path / "x", bag, Settings(episodes=str(table)))
 
 
+def test_a_table_says_which_way_an_episode_went(tmp_path):
+    table, bag = tmp_path / "episodes.csv", with_rest().mcap(tmp_path / "a.mcap")
+    table.write_text("task,start_s,end_s,way\nreach,1,3,left\nreach,5,7,right\n")
+    _, episodes = imported(tmp_path, bag, Settings(episodes=str(table)))
+    assert [each.way for each in episodes["reach"]] == ["left", "right"]
+    table.write_text("task,start_s,end_s,way\nreach,1,3,left\nreach,5,7,\n")
+    said = refused(tmp_path / "x", bag, Settings(episodes=str(table)))
+    assert "line 3: found the way '' of task 'reach' and 'left' in line 2, expected one in both or none" in said
+
+
 def test_a_topic_of_names_divides_episodes(tmp_path):
     made = with_rest()
     for at_s, name in ((1.0, "pick"), (3.0, ""), (5.0, "place"), (7.0, "")):

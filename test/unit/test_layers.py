@@ -134,14 +134,18 @@ def test_imports_point_down_only(path):
     assert not outside & FORBIDDEN.get(layer, set())
 
 
-NAMES = re.compile("metaworld|drawer|door-open|mt10|mt50", re.IGNORECASE)
-OF_METAWORLD = ("environments/metaworld", "demo", "nodes/metaworld_bridge.py")
+SIMULATORS = {
+    "metaworld|drawer|door-open|mt10|mt50": ("environments/metaworld", "demo", "nodes/metaworld_bridge.py"),
+    "avoiding|cylinder|L-M-3": ("environments/avoiding",),
+}
 
 
-def test_one_simulator_is_named_behind_the_seam_only():
-    """A second simulator is a folder of its own: nothing else of the package knows the first one or its tasks."""
-    elsewhere = [path for path in SOURCES if not path.relative_to(PACKAGE).as_posix().startswith(OF_METAWORLD)]
-    naming = [path for path in elsewhere if NAMES.search(path.read_text(encoding="utf-8"))]
+@pytest.mark.parametrize(("names", "places"), SIMULATORS.items(), ids=("metaworld", "avoiding"))
+def test_a_simulator_is_named_behind_the_seam_only(names, places):
+    """Each is a folder of its own: nothing else of the package knows it or its tasks."""
+    pattern = re.compile(names, re.IGNORECASE)
+    elsewhere = [path for path in SOURCES if not path.relative_to(PACKAGE).as_posix().startswith(places)]
+    naming = [path for path in elsewhere if pattern.search(path.read_text(encoding="utf-8"))]
     assert len(elsewhere) > 100
     assert [str(path.relative_to(PACKAGE)) for path in naming] == []
 

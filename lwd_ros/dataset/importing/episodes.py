@@ -25,7 +25,8 @@ _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 class Span:
     """One episode by the recorder's clock, ns.
 
-    `left_out` says why it is none to import, "" where it is one; `said` what is remarked of it.
+    `left_out` says why it is none to import, "" where it is one; `said` what is remarked of it; `way` which of several
+    ways of the task it went, "" where nobody says.
     """
 
     task: str
@@ -34,6 +35,7 @@ class Span:
     success: bool | None = None
     left_out: str = ""
     said: str = ""
+    way: str = ""
 
 
 _UNKNOWN = "whether it succeeded is not known"
@@ -204,10 +206,11 @@ def observed_commands(contract: Contract, observation: Sequence[Series], sources
 
 
 def table_spans(path: Path, bag_name: str, first_ns: int, several: bool) -> list[Span]:
-    """Spans from a CSV file: task,start_s,end_s[,success][,bag], seconds from the recording's first message.
+    """Spans from a CSV file: task,start_s,end_s[,success][,bag][,way], seconds from the recording's first message.
 
     Raises:
-        DatasetError: the file cannot be read, a column is missing, or a row is none; names file and line.
+        DatasetError: the file cannot be read, a column is missing, a row is none, or lacks the way that another one of
+            its task has; names file and line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -223,7 +226,7 @@ def table_spans(path: Path, bag_name: str, first_ns: int, several: bool) -> list
         if column not in columns:
             hint = ", for there are several recordings" if column == "bag" else ""
             raise DatasetError(f"{path}: found the columns {', '.join(columns)}, expected '{column}'{hint}")
-    spans = []
+    spans, first = [], dict[str, tuple[str, int]]()
     for row, line in entries:
         if "bag" in columns and row["bag"].strip() not in ("", bag_name):
             continue
@@ -231,8 +234,14 @@ def table_spans(path: Path, bag_name: str, first_ns: int, several: bool) -> list
         start_s, end_s = (_seconds(row[column], column, where) for column in ("start_s", "end_s"))
         if not task or end_s <= start_s:
             raise DatasetError(f"{where}: found '{task}' from {start_s:g} to {end_s:g} s, expected a task and a time")
-        success = _truth(row.get("success", ""), where)
-        spans.append(Span(task, first_ns + round(1e9 * start_s), first_ns + round(1e9 * end_s), success))
+        success, way = _truth(row.get("success", ""), where), row.get("way", "").strip()
+        told, at = first.setdefault(task, (way, line))
+        if bool(told) != bool(way):
+            raise DatasetError(
+                f"{where}: found the way '{way}' of task '{task}' and '{told}' in line {at}, expected one in both "
+                "or none"
+            )
+        spans.append(Span(task, first_ns + round(1e9 * start_s), first_ns + round(1e9 * end_s), success, way=way))
     return spans
 
 

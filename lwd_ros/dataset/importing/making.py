@@ -105,7 +105,7 @@ class Maker:
             if missed > _MISSED_SHARE * length:
                 said.append(f"{missed} periods without a message of {self.clock.label}")
             source = self._source(begin, end)
-            episode = Episode(table.observation[part].copy(), actions[part].copy(), 0, "", source)
+            episode = Episode(table.observation[part].copy(), actions[part].copy(), 0, "", source, span.way)
             result.episodes.append((span.task, episode))
             result.reports.append(self.report(span, begin, end, length, "", said, seconds))
             result.times.append((begin, end))

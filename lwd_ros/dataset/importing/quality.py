@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -170,10 +170,7 @@ def limited(contract: Contract, episodes: dict[str, list[Episode]], clip: bool) 
             "limits, mend the binding with scale and offset, or clip with --clip"
         )
     mended = {
-        task: [
-            Episode(each.observation, np.clip(each.action, low, high), each.layout, each.after, each.source)
-            for each in rows
-        ]
+        task: [replace(each, action=np.clip(each.action, low, high)) for each in rows]
         for task, rows in episodes.items()
     }
     return mended, outside.mean(axis=0)

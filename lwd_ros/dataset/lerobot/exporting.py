@@ -179,6 +179,7 @@ def _write(
     rows: list[dict] = []
     statistics: list[Statistics] = []
     begin, rounding = 0, 0.0
+    has_ways = any(episode.way for each in data.episodes.values() for episode in each)
     total = sum(len(each) for each in data.episodes.values())
     try:
         for number, (place, task, episode) in enumerate(_numbered(data)):
@@ -208,6 +209,7 @@ def _write(
                     "lwd_ros/layout": episode.layout,
                     "lwd_ros/after": episode.after,
                     "lwd_ros/source": episode.source,
+                    **({"lwd_ros/way": episode.way} if has_ways else {}),
                 }
             )
             begin += length

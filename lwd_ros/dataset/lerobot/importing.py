@@ -167,7 +167,8 @@ def _made(episode: Recorded, source: LeRobotFolder, observation: np.ndarray, act
     """An episode; what an export of ours noted beside it comes back."""
     extra = episode.extra
     if "layout" in extra:
-        return Episode(observation, action, int(extra["layout"]), str(extra["after"]), str(extra["source"]))
+        told = (str(extra["after"]), str(extra["source"]), str(extra.get("way") or ""))
+        return Episode(observation, action, int(extra["layout"]), *told)
     return Episode(observation, action, episode.number, source=f"{source.name(episode.file)} episode {episode.number}")
 
 
