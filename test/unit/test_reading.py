@@ -108,8 +108,8 @@ def test_yaml_is_read_in_one_place():
 
 
 @pytest.mark.parametrize(("text", "value"), [
-    ("1e-3", 1e-3), ("-2E5", -2e5), ("+1e3", 1e3), ("1.5e-3", 1.5e-3), ("'1e-3'", "1e-3"), ("1e", "1e"), ("0x1e3", 0x1E3),
-    ("1e1234", "1e1234"), ("e5", "e5"), ("3", 3),
+    ("1e-3", 1e-3), ("-2E5", -2e5), ("+1e3", 1e3), ("1.5e-3", 1.5e-3), ("'1e-3'", "1e-3"), ("1e", "1e"),
+    ("0x1e3", 0x1E3), ("1e1234", "1e1234"), ("e5", "e5"), ("3", 3),
 ])  # fmt: skip
 def test_numbers_with_an_exponent_need_no_point(tmp_path, text, value):
     found = _yaml(tmp_path, f"rate: {text}\n")["rate"]
