@@ -1,6 +1,6 @@
 """A training config from what a dataset is like: sizes, steps, and the reasons in plain sentences.
 
-The values were chosen by measurement: docs/howto/train_without_config.md has the tables.
+The values were chosen by measurement: docs/benchmarks/choices.md has them beside others.
 """
 
 from collections.abc import Iterable

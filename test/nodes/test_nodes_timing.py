@@ -160,7 +160,7 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
         (
             "simulator_bridge",
             {},
-            "parameter 'environment': found nothing, expected a registered name (metaworld) or the path of",
+            "parameter 'environment': found nothing, expected a registered name (avoiding, metaworld) or the path of",
         ),
         (
             "simulator_bridge",
