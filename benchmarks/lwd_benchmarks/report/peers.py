@@ -89,7 +89,7 @@ def context(found: Peers) -> dict:
         "checks": found.checks,
         "best": best,
         "count": _count,
-        "days": lambda entry: entry.step_s * int(entry.options.get("steps", 0)) / 86400,
+        "whole": _whole,
         "size": _size,
     }
 
@@ -108,6 +108,12 @@ def _of_study(study: PeersResult) -> dict:
         ],
         "times_less": {name: times_less(study, name) for name in peers_of(study)},
     }
+
+
+def _whole(entry: PeersEntry) -> str:
+    """How long all steps of an entry take, for people."""
+    hours = (entry.step_s or 0.0) * int(entry.options.get("steps", 0)) / 3600
+    return f"{hours / 24:.1f} days" if hours >= 24 else f"{hours:.1f} hours"
 
 
 def _size(number: int) -> str:
