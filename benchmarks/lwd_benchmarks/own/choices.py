@@ -3,18 +3,20 @@
 Judged on validation layouts, for choices are made by it. A row that is in the result is not made again.
 """
 
+import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from lwd_benchmarks.paths import in_checkout
 from lwd_benchmarks.results import Count, Positive, Seconds, Share, Stored, checked, write
+from lwd_benchmarks.study_file import Strict, simulator_named
 from lwd_ros import __version__
 from lwd_ros.dataset import Demonstrations
+from lwd_ros.environments.environment import Simulator
 from lwd_ros.environments.layouts import VALIDATION_LAYOUTS
 from lwd_ros.errors import LwdError
 from lwd_ros.evaluation.evaluate import evaluate
@@ -24,32 +26,28 @@ from lwd_ros.learning.export import export
 from lwd_ros.learning.facts import facts_of
 from lwd_ros.learning.sizes import choose
 from lwd_ros.learning.train import train
-from lwd_ros.reading import read_yaml
+from lwd_ros.reading import read_json
 
 
 class ChoicesError(LwdError):
     """The study's file or an earlier result cannot be used."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Row(_Strict):
+class Row(Strict):
     """One choice: keys of the config that differ from what is chosen, `autoencoder.steps` for nested ones."""
 
     title: str
     changes: dict[str, Any] = Field(default_factory=dict)
 
 
-class Robot(_Strict):
+class Robot(Strict):
     """`environment` is its name, or the path of its file from the repository."""
 
     title: str
     environment: str
 
 
-class Choices(_Strict):
+class Choices(Strict):
     """The file of the study: `demonstrations` and `episodes` are of each task."""
 
     steps: dict[str, int]
@@ -61,11 +59,7 @@ class Choices(_Strict):
     @classmethod
     def load(cls, path: str | Path) -> "Choices":
         """Read it; ChoicesError for a wrong key."""
-        try:
-            return cls.model_validate(read_yaml(path, "a study of choices in YAML", ChoicesError))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ChoicesError(f"{path}: key '{'.'.join(map(str, first['loc']))}': {first['msg']}") from error
+        return cls.read(path, "a study of choices in YAML", ChoicesError)
 
 
 class ChoiceRow(Count):
@@ -111,7 +105,7 @@ def run(study: Choices, robot: str, data: Path, state: Path, path: Path, workers
     if robot not in study.robots:
         raise ChoicesError(f"found robot '{robot}', expected one of {', '.join(study.robots)}")
     about, demonstrations = study.robots[robot], Demonstrations(data)
-    environment = in_checkout(about.environment) if about.environment.endswith(".yaml") else about.environment
+    simulator = simulator_named(about.environment)
     base = base_config(study, demonstrations)
     result = {
         "study": "choices",
@@ -133,12 +127,14 @@ def run(study: Choices, robot: str, data: Path, state: Path, path: Path, workers
         if differing:
             raise ChoicesError(f"{path}: was made with another '{differing}'; delete it to make it again")
         result["rows"] = earlier["rows"]
-    for number, row in enumerate(study.rows):
+    for row in study.rows:
         same = base.changed(row.changes) == base and row.changes
         if same or any(each["changes"] == row.changes for each in result["rows"]):
             continue
-        folder = state / robot / f"row_{number}"
-        result["rows"].append(_row(row, base, demonstrations, folder, environment, study.episodes, workers))
+        # By its changes: rows may come and go in the file.
+        name = hashlib.sha256(json.dumps(row.changes, sort_keys=True).encode()).hexdigest()[:12]
+        folder = state / robot / name
+        result["rows"].append(_row(row, base, demonstrations, folder, simulator, study.episodes, workers))
         places = [each.changes for each in study.rows]
         result["rows"].sort(
             key=lambda each: places.index(each["changes"]) if each["changes"] in places else len(places)
@@ -151,7 +147,7 @@ def run(study: Choices, robot: str, data: Path, state: Path, path: Path, workers
 def _earlier(path: Path) -> dict | None:
     if not path.exists():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, "a result of 'lwd study choices'", ChoicesError)
     checked(ChoicesResult, content, path)
     return content
 
@@ -161,14 +157,14 @@ def _row(
     base: TrainConfig,
     data: Demonstrations,
     folder: Path,
-    environment: str | Path,
+    simulator: Simulator,
     episodes: int,
     workers: int,
 ) -> dict:
     begin, model = time.process_time(), folder / "model.onnx"
     export(train(base.changed(row.changes), data, folder / "run"), model)
     seconds = time.process_time() - begin
-    judged = evaluate(model, data.tasks, episodes, VALIDATION_LAYOUTS.start, workers, environment=environment)
+    judged = evaluate(model, data.tasks, episodes, VALIDATION_LAYOUTS.start, workers, environment=simulator)
     tasks = {task: each["successes"] for task, each in judged["tasks"].items()}
     successes, count = sum(tasks.values()), episodes * len(tasks)
     click.echo(f"{row.title:60} {successes:4}/{count:<4} " + ", ".join(f"{k} {v}" for k, v in tasks.items()))

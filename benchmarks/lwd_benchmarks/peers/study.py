@@ -8,31 +8,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from lwd_benchmarks.paths import in_checkout
 from lwd_benchmarks.peers import judging, training
 from lwd_benchmarks.peers.results import PeersResult
 from lwd_benchmarks.results import write as write_result
+from lwd_benchmarks.study_file import Strict, simulator_named
 from lwd_ros import __version__
 from lwd_ros.dataset import META, DatasetError, Demonstrations, write_dataset
 from lwd_ros.dataset.lerobot import ExportSettings, export
-from lwd_ros.environments.environment import Simulator
 from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
-from lwd_ros.environments.registry import simulator
 from lwd_ros.errors import LwdError
-from lwd_ros.reading import read_json, read_yaml
+from lwd_ros.reading import read_json
 
 
 class PeersError(LwdError):
     """The study's file or an earlier result cannot be used."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Entry(_Strict):
+class Entry(Strict):
     """One method: `points` are trainings of LWD; the rest is of lerobot, `budget_minutes` 0 for its cost alone.
 
     `marks_minutes` are the study's where an entry has none.
@@ -51,7 +45,7 @@ class Entry(_Strict):
     why: str = ""
 
 
-class Study(_Strict):
+class Study(Strict):
     """The file of a study.
 
     `environment` has the tasks of the dataset: its name, or the path of its file from the repository. `set` is what the
@@ -70,11 +64,7 @@ class Study(_Strict):
     @classmethod
     def load(cls, path: str | Path) -> "Study":
         """Read it; PeersError for a wrong key."""
-        try:
-            return cls.model_validate(read_yaml(path, "a study of peers in YAML", PeersError))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise PeersError(f"{path}: key '{'.'.join(map(str, first['loc']))}': {first['msg']}") from error
+        return cls.read(path, "a study of peers in YAML", PeersError)
 
 
 def prepare(study: Study, data: Path, state: Path) -> Demonstrations:
@@ -139,7 +129,7 @@ def run(
         "entries": {},
     }
     counts = study.validation_episodes, study.reporting_episodes, study.first_reporting_layout
-    judge = judging.Judge(_simulator(study.environment), demonstrations, *counts)
+    judge = judging.Judge(simulator_named(study.environment), demonstrations, *counts)
 
     def write(name: str = "") -> None:
         # Another process may have gone on with another entry meanwhile.
@@ -164,10 +154,6 @@ def run(
         write(entry.name)
     write()
     return result
-
-
-def _simulator(environment: str) -> Simulator:
-    return simulator(in_checkout(environment) if environment.endswith(".yaml") else environment)
 
 
 def _earlier(path: Path, digest: str) -> dict | None:
