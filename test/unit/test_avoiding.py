@@ -39,10 +39,14 @@ def test_the_published_scene():
     assert scene.radii.tolist() == [0.03, 0.025, 0.025, 0.025, 0.025, 0.025]
 
 
-def test_varied_scenes_differ_and_leave_every_way_its_clearance():
+def test_varied_scenes_differ_and_a_quarter_of_their_inner_gaps_is_clearly_closed():
     scenes = [varied(seed) for seed in range(400)]
-    widths = np.array([(high - low) / 2 for scene in scenes for row in gaps(scene) for low, high in row])
-    assert widths.min() >= CLEARANCE and {open_ways(scene) for scene in scenes} == {WAYS}
+    widths = [[(high - low) / 2 for low, high in row] for scene in scenes for row in gaps(scene)]
+    inner = np.concatenate([row[1:-1] for row in widths])
+    closed = inner < CLEARANCE
+    assert np.concatenate([(row[0], row[-1]) for row in widths]).min() >= CLEARANCE  # there is always a way
+    assert inner[closed].max() <= CLEARANCE / 2 and 0.2 < closed.mean() < 0.3
+    assert {len(open_ways(scene)) for scene in scenes} == {8, 12, 16, 18, 24}
     for scene in scenes:
         assert [len(set(centres[:, 1])) for centres, _ in scene.rows()] == [1, 1, 1]
         assert all((np.diff(centres[:, 0]) > 0).all() for centres, _ in scene.rows())
@@ -82,7 +86,7 @@ def test_a_way_is_read_off_the_path(positions, expected):
 def test_every_line_is_smooth_goes_its_way_and_keeps_away_from_the_cylinders():
     assert len(WAYS) == len(set(WAYS)) == 24
     for scene in (published(), *(varied(seed) for seed in range(8))):
-        for each in WAYS:
+        for each in open_ways(scene):
             points = line(scene, each)
             assert way(points, scene.centres) == each
             assert np.allclose(points[0], scene.start, atol=1e-12) and points[-1, 1] > GOAL_Y + 0.1
@@ -99,6 +103,8 @@ def test_each_demonstrator_goes_its_way_also_under_the_most_noise_of_demonstrati
     for number, each in enumerate(WAYS):
         for noise in (0.0, 0.3):
             rod.reset(number)
+            if each not in rod.open_ways():
+                continue
             rng = np.random.default_rng(number)
             actor, noisy = ExpertActor(rod.way_expert(each)), action_noise(CONTRACT, noise, rng)
             outcome = run_episode(rod, actor, None, noise=noisy, extra_steps=15, record=True)
@@ -128,6 +134,9 @@ def test_an_episode_ends_where_the_rod_touches_a_cylinder(rods):
         for distance, touches in ((2e-4, False), (-2e-4, True)):
             reach = rod.scene.radii[number] + ROD_RADIUS + distance
             at = rod.scene.centres[number] + reach * np.array([np.cos(angle), np.sin(angle)])
+            rooms = np.linalg.norm(rod.scene.centres - at, axis=1) - rod.scene.radii - ROD_RADIUS
+            if (np.delete(rooms, number) < 1e-3).any():
+                continue  # in a closed gap it touches the neighbour, too
             rod.push_hand(at - rod.position)
             assert not rod.step(np.zeros(2)) and rod.ended == touches
     rod.push_hand(np.array([0.5, 0.4]) - rod.position)

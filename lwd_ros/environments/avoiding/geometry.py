@@ -17,13 +17,19 @@ TABLE = ((0.1, -0.4), (0.9, 0.6))
 """Lowest and highest x and y; a rod beyond has left the table."""
 
 CLEARANCE = 0.02
-"""Between rod and cylinders there is at least so much on each side of every gap of every scene."""
+"""Between rod and cylinders there is at least so much on each side of every open gap of every scene."""
 
 SHIFT_X, SHIFT_Y = 0.04, 0.015
 """A row of a varied scene is moved by up to so much along x and y."""
 
 SPACING = (0.13, 0.18)
-"""Between the axes of two neighbours in a row of a varied scene; 0.15 in the published one."""
+"""Between the axes of two neighbours in a row of a varied scene with an open gap; 0.15 in the published one."""
+
+CLOSED = 0.25
+"""Chance that the gap between two neighbours of a varied scene is closed."""
+
+ROOM_IF_CLOSED = (-0.01, 0.02)
+"""What a closed gap has more than the rod's diameter: no way leads through it, and none nearly."""
 
 RADIUS = (0.02, 0.035)
 """Of a cylinder of a varied scene; 0.025 and, in the first row, 0.03 in the published one."""
@@ -59,15 +65,19 @@ def published() -> Scene:
 
 
 def varied(seed: int) -> Scene:
-    """A scene like the published one: rows shifted, gaps and cylinders wider or narrower, the start moved."""
+    """A scene like the published one: rows shifted, gaps wider, narrower or closed, other radii, the start moved."""
     rng, plain = np.random.default_rng([int(seed), 6]), published()
-    centres = []
+    centres, radii = [], rng.uniform(*RADIUS, sum(ROWS))
     for count, (row, _) in zip(ROWS, plain.rows(), strict=True):
         middle = row.mean(axis=0) + rng.uniform((-SHIFT_X, -SHIFT_Y), (SHIFT_X, SHIFT_Y))
-        places = np.concatenate([[0.0], np.cumsum(rng.uniform(*SPACING, count - 1))])
+        beside = radii[len(centres) : len(centres) + count]
+        touching = beside[:-1] + beside[1:] + 2.0 * ROD_RADIUS  # so far apart, the rod would touch both
+        narrow, wide = touching + rng.uniform(*ROOM_IF_CLOSED, count - 1), rng.uniform(*SPACING, count - 1)
+        spacing = np.where(rng.uniform(size=count - 1) < CLOSED, narrow, wide)
+        places = np.concatenate([[0.0], np.cumsum(spacing)])
         centres += [middle + np.array([place, 0.0]) for place in places - places.mean()]
     start = plain.start + rng.uniform((-START_X, -START_Y), (START_X, START_Y))
-    return Scene(start, np.array(centres), rng.uniform(*RADIUS, len(centres)))
+    return Scene(start, np.array(centres), radii)
 
 
 def gaps(scene: Scene) -> list[list[tuple[float, float]]]:

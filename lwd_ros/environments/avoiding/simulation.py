@@ -95,7 +95,7 @@ class Avoiding:
     """As `HasWays.ways`."""
 
     def open_ways(self) -> tuple[str, ...]:
-        """As `HasWays.open_ways`: those whose gaps are wide enough; in every layout so far all of them."""
+        """As `HasWays.open_ways`: those whose gaps are wide enough."""
         return open_ways(self.scene)
 
     def way(self) -> str:
