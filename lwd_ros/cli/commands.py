@@ -176,6 +176,11 @@ def collect(
     type=click.Path(path_type=Path),
     help="With --ways: the dataset whose frequencies they are compared with.  [default: all ways alike]",
 )
+@click.option(
+    "--sampling-steps",
+    type=COUNT,
+    help="Of each policy's latent: more are slower and more exact.  [default: as the model file says]",
+)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the result here.")
 @WORKERS
 @click.option(
@@ -190,7 +195,7 @@ def collect(
 @needs("sim")
 def evaluate(
     model, expert, tasks, environment, chain, drift_s, hold, episodes, first_layout, reporting, ways, demonstrations,
-    path, workers, backend, scheduler,
+    sampling_steps, path, workers, backend, scheduler,
 ) -> None:  # fmt: skip
     """Success or return per task on unseen layouts, one generated policy per episode."""
     from lwd_ros.environments.layouts import REPORTING_LAYOUTS, VALIDATION_LAYOUTS
@@ -211,6 +216,10 @@ def evaluate(
         raise click.UsageError("--hold: found no pause to hold the arm in, expected --drift-s with it")
     if ways and (expert or chain):
         raise click.UsageError("--ways: found --expert or --chain beside it, expected a model on single tasks")
+    if sampling_steps is not None and (expert or chain):
+        raise click.UsageError(
+            "--sampling-steps: found --expert or --chain beside it, expected a model on single tasks"
+        )
     if demonstrations is not None and not ways:
         raise click.UsageError("--demonstrations: found nothing to compare them with, expected --ways with it")
     if reporting and first_layout is not None:
@@ -234,9 +243,9 @@ def evaluate(
         from lwd_ros.evaluation.way_runs import evaluate_ways
 
         dataset = None if demonstrations is None else Demonstrations(demonstrations)
-        run = functools.partial(evaluate_ways, model, demonstrations=dataset)
+        run = functools.partial(evaluate_ways, model, demonstrations=dataset, sampling_steps=sampling_steps or 0)
     else:
-        run = functools.partial(evaluate, model)
+        run = functools.partial(evaluate, model, sampling_steps=sampling_steps or 0)
     with running_on(backend, workers_of(workers), scheduler):
         processes = workers or -1 if scheduler else workers_of(workers)
         result = run(names, episodes, first_layout, processes, environment=simulator)

@@ -20,9 +20,14 @@ from lwd_ros.cli.support import COUNT, FROM_ZERO, needs
     type=click.FloatRange(min=0.1, max=10_000),
     help="Without --config: about how long to train on this machine.  [default: 4]",
 )
+@click.option(
+    "--stage-1-of",
+    type=click.Path(path_type=Path),
+    help="A run of the same config but for 'diffusion': its encoder and hypernetwork are taken as they are.",
+)
 @click.option("--devices", type=COUNT, default=1, help="CUDA devices, or processes on a CPU, that share each batch.")
 @needs("train")
-def train(config, data, out, seed, minutes, devices) -> None:
+def train(config, data, out, seed, minutes, stage_1_of, devices) -> None:
     """Train encoder and hypernetwork, then the latent diffusion; continues a run that was stopped.
 
     Without --config, sizes and steps are chosen from the data, told, and written to RUN/config.yaml.
@@ -34,6 +39,8 @@ def train(config, data, out, seed, minutes, devices) -> None:
 
     if config and minutes is not None:
         raise click.UsageError("--minutes: found beside --config, which says how many steps there are")
+    if stage_1_of is not None and config is None:
+        raise click.UsageError("--stage-1-of: found no --config, expected one that differs in 'diffusion' alone")
     demonstrations = None
     if config is None:
         demonstrations = Demonstrations(data)
@@ -46,9 +53,10 @@ def train(config, data, out, seed, minutes, devices) -> None:
         several.require(devices)
         path = config or out / "config.yaml"
         arguments = ["--config", path, "--data", data, "--out", out, "--seed", loaded.seed]
+        arguments += [] if stage_1_of is None else ["--stage-1-of", stage_1_of]
         sys.exit(several.launch(devices, ["train", *map(str, arguments)]))
     team = several.team()
-    run = train(loaded, demonstrations or Demonstrations(data), out, team)
+    run = train(loaded, demonstrations or Demonstrations(data), out, team, stage_1_of)
     if team.first:
         parameters = run.autoencoder.layout.parameters
         click.echo(f"trained '{loaded.name}' (seed {loaded.seed}, {parameters} parameters) in {out}")

@@ -39,9 +39,12 @@ class ModelActor(Actor, Protocol):
 class LwdActor:
     """Generates a policy every `horizon` periods, and runs it closed loop in between."""
 
-    def __init__(self, model: Path | PolicyGenerator, horizon: int | None = None):
-        """Load a model file; the first policy of an episode is that of `lwd evaluate`. Raises ModelError."""
-        self._generator = model if isinstance(model, PolicyGenerator) else PolicyGenerator(model)
+    def __init__(self, model: Path | PolicyGenerator, horizon: int | None = None, sampling_steps: int = 0):
+        """Load a model file; the first policy of an episode is that of `lwd evaluate`. Raises ModelError.
+
+        `sampling_steps` of a file, as of `PolicyGenerator`.
+        """
+        self._generator = model if isinstance(model, PolicyGenerator) else PolicyGenerator(model, sampling_steps)
         self.horizon, self.queries = horizon, 0
         self.contract, self.tasks = self._generator.description.contract, self._generator.tasks
         self.digest = self._generator.digest

@@ -36,9 +36,11 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _episodes(model: Path, simulator: Simulator, task: str, layouts: Sequence[int]) -> list[Outcome]:
+def _episodes(
+    model: Path, simulator: Simulator, sampling_steps: int, task: str, layouts: Sequence[int]
+) -> list[Outcome]:
     """One generated policy per layout; its seed is the layout's number plus one."""
-    actor = LwdActor(model)
+    actor = LwdActor(model, sampling_steps=sampling_steps)
     environment = simulator.make(task, actor.contract)
     outcomes = [run_episode(environment, actor, layout) for layout in layouts]
     environment.close()
@@ -56,13 +58,15 @@ def generation_seconds(generator: PolicyGenerator, repeats: int = 50) -> float:
     return float(np.median(times))
 
 
-def open_model(model: Path, tasks: Sequence[str], first_layout: int, episodes: int) -> PolicyGenerator:
+def open_model(
+    model: Path, tasks: Sequence[str], first_layout: int, episodes: int, sampling_steps: int = 0
+) -> PolicyGenerator:
     """Load a model file that is to be judged on `tasks` and `episodes` layouts from `first_layout` on.
 
     Raises:
         ModelError: the model file or a task cannot be used, or the layouts were trained on.
     """
-    generator = PolicyGenerator(model)
+    generator = PolicyGenerator(model, sampling_steps)
     for task in tasks:
         if task not in generator.tasks:
             raise ModelError(f"task '{task}' is unknown to {model.name}; it knows {', '.join(generator.tasks)}")
@@ -168,12 +172,13 @@ def evaluate(
     first_layout: int,
     workers: int,
     environment: str | Path | Simulator = "",
+    sampling_steps: int = 0,
 ) -> dict:
     """Roll out `episodes` layouts from `first_layout` on for each task; the result depends on nothing else.
 
     See `evaluated`, whose result this is.
     """
-    return evaluated(model, tasks, episodes, first_layout, workers, environment)[0]
+    return evaluated(model, tasks, episodes, first_layout, workers, environment, sampling_steps)[0]
 
 
 def evaluated(
@@ -183,10 +188,12 @@ def evaluated(
     first_layout: int,
     workers: int,
     environment: str | Path | Simulator = "",
+    sampling_steps: int = 0,
 ) -> tuple[dict, dict[str, list[Outcome]]]:
     """The result of a model on layouts from `first_layout` on, and of each task its episodes' outcomes.
 
     `environment` is the name, the YAML file or the simulator itself; '' for the one that has the model's tasks.
+    `sampling_steps` as of `PolicyGenerator`.
 
     Returns:
         `mean_success`, `policy_parameters`, `flops_per_step`, `generation_ms`, the protocol, and `tasks.<name>` with
@@ -199,15 +206,19 @@ def evaluated(
         SimulationError: no environment has the tasks, or several do.
         ContractError: the environment lacks a scalar of the model's contract, or has another period.
     """
-    generator = open_model(model, tasks, first_layout, episodes)
+    generator = open_model(model, tasks, first_layout, episodes, sampling_steps)
     simulator = simulator_of(generator.tasks, environment)
     simulator.require_contract(generator.description.contract)
-    episodes_of = partial(_episodes, model.resolve(), simulator)  # another process may stand in another folder
+    episodes_of = partial(
+        _episodes, model.resolve(), simulator, sampling_steps
+    )  # another process may stand in another folder
     layouts = range(first_layout, first_layout + episodes)
     outcomes = outcomes_by_task(episodes_of, tasks, layouts, workers)
     found = scores(simulator.spec, outcomes, layouts)
     tasks_found, sizes = found.pop("tasks"), generator.description.layout.layer_sizes
     protocol = {"policies_per_episode": 1, "first_layout": first_layout, "policy_seed": "layout + 1"}
+    if sampling_steps:
+        protocol["sampling_steps"] = sampling_steps
     result = {
         **describe(generator, simulator.spec, **protocol),
         **found,

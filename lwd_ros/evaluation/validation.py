@@ -108,8 +108,8 @@ def replayed(run: TrainedRun, demonstrations: Mapping[str, Mapping[int, Episode]
             first[:, contract.age_place] = 0.0
         seeds = range(seed + len(replays), seed + len(replays) + len(rows))
         policies = {
-            "decoded": decode(run, encode(run, rows), task),
-            "sampled": decode(run, sample(run, task, seeds, first), task),
+            "decoded": decode(run, encode(run, rows), task, first),
+            "sampled": decode(run, sample(run, task, seeds, first), task, first),
         }
         action = np.concatenate([e.action for e in rows])
         observation = np.concatenate([e.observation for e in rows])

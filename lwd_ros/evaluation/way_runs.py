@@ -43,11 +43,12 @@ def evaluate_ways(
     demonstrations: Demonstrations | None = None,
     policies: int = POLICIES,
     runs: int = RUNS,
+    sampling_steps: int = 0,
 ) -> dict:
     """The result of `evaluate`, with `ways` in each task, and in it `commitment`.
 
     Args:
-        model, tasks, episodes, first_layout, workers, environment: as of `evaluate`.
+        model, tasks, episodes, first_layout, workers, environment, sampling_steps: as of `evaluate`.
         demonstrations: whose frequencies are compared with; None: all ways that a layout allows alike.
         policies: so many at most are asked for their commitment, those of the first layouts.
         runs: of each of these.
@@ -61,7 +62,7 @@ def evaluate_ways(
         DatasetError: the demonstrations have no such task, do not tell ways apart, or went one alone.
         ModelError, ContractError: as `evaluate`.
     """
-    generator = PolicyGenerator(model)
+    generator = PolicyGenerator(model, sampling_steps)
     simulator = simulator_of(generator.tasks, environment)
     contract = generator.description.contract
     layouts = range(first_layout, first_layout + episodes)
@@ -76,10 +77,10 @@ def evaluate_ways(
             open_ways.append(built.open_ways())  # type: ignore[attr-defined]
         built.close()
         frequencies[task] = in_layouts(shares, names[task], open_ways)
-    result, outcomes = evaluated(model, tasks, episodes, first_layout, workers, simulator)
+    result, outcomes = evaluated(model, tasks, episodes, first_layout, workers, simulator, sampling_steps)
     asked = layouts[:policies]
     jobs = [(task, asked[i : i + _BATCH]) for task in tasks for i in range(0, len(asked), _BATCH)]
-    again = partial(_again, model.resolve(), simulator, runs)
+    again = partial(_again, model.resolve(), simulator, runs, sampling_steps)
     found = in_order((delayed(again)(*job) for job in jobs), workers, "commitment", "part")
     by_task: dict[str, list[list[str]]] = {task: [] for task in tasks}
     for (task, _), went in zip(jobs, found, strict=True):
@@ -127,9 +128,11 @@ def reference(environment: Environment, demonstrations: Demonstrations | None = 
     return frequencies_of(environment, tuple(counts), [(way, float(count)) for way, count in counts.items()])
 
 
-def _again(model: Path, simulator: Simulator, runs: int, task: str, layouts: Sequence[int]) -> list[list[str]]:
+def _again(
+    model: Path, simulator: Simulator, runs: int, sampling_steps: int, task: str, layouts: Sequence[int]
+) -> list[list[str]]:
     """Of one policy a layout the ways of its runs, '' for one that failed."""
-    generator = PolicyGenerator(model)
+    generator = PolicyGenerator(model, sampling_steps)
     contract = generator.description.contract
     environment = simulator.make(task, contract)
     ways = []

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from lwd_ros.generator.conditions import OBSERVATION, TASK, ModelError, tensors
-from lwd_ros.generator.model_file import NOISE, OUTPUTS, ModelDescription, content_of
+from lwd_ros.generator.model_file import NOISE, OUTPUTS, STEPS, ModelDescription, content_of
 from lwd_ros.policy import Policy, PolicyError
 
 
@@ -40,20 +40,31 @@ class PolicyGenerator:
         description: what it says about itself.
         metadata: the same as it stands in the file, plain data.
         digest: SHA-256 of the file, 64 hex digits.
+        sampling_steps: so many are taken for a policy; 0: the graph has them built in, or samples nothing.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, sampling_steps: int = 0):
         """Load and check a model file and sample once, so that the first request is as fast as the others.
 
+        Args:
+            path: of the file.
+            sampling_steps: of the latent, instead of what the file says; 0: that.
+
         Raises:
-            ModelError: the file is missing, truncated or not one of ours.
+            ModelError: the file is missing, truncated or not one of ours, or its steps cannot be chosen.
         """
         self.path = Path(path)
         self._session, self.digest = open_session(self.path)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = ModelDescription.from_metadata(metadata, str(path))
         self.metadata = content_of(metadata, str(path))
+        usual = self.description.sampling_steps
+        if sampling_steps < 0 or (sampling_steps and not usual):
+            why = "a number above 0" if usual else "none: this file has its steps built in"
+            raise ModelError(f"{path}: found {sampling_steps} sampling steps, expected {why}")
+        self.sampling_steps = sampling_steps or usual
         expected = {NOISE, *(condition.name for condition in self.description.conditions)}
+        expected |= {STEPS} if usual else set()
         found = {item.name for item in self._session.get_inputs()}
         if found != expected or {item.name for item in self._session.get_outputs()} != set(OUTPUTS):
             raise ModelError(f"{path}: found inputs {sorted(found)}, expected {sorted(expected)}")
@@ -92,6 +103,8 @@ class PolicyGenerator:
         task = values[description.task_condition.name]
         noise = np.random.default_rng(seed).standard_normal((1, description.latent_size), dtype=np.float32)
         feed[NOISE] = noise
+        if self.sampling_steps:
+            feed[STEPS] = np.array([self.sampling_steps], dtype=np.int64)
         try:
             decoded = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), feed), strict=True))
         except Exception as error:  # onnxruntime's own exceptions share no narrower base class

@@ -8,13 +8,14 @@ from lwd_ros.contract import Contract, ContractError
 from lwd_ros.generator.conditions import OBSERVATION, TASK, Condition, ModelError
 from lwd_ros.policy import PolicyError, PolicyLayout
 
-FORMAT = 2
-FORMATS = (1, 2)
+FORMAT = 3
+FORMATS = (1, 2, 3)
 """What is read; FORMAT is what is written. Format 1 knew no conditions but a task and, where
-`condition_on_observation`, an observation, of these names."""
+`condition_on_observation`, an observation, of these names. Formats 1 and 2 had their sampling steps in the graph."""
 
 METADATA_KEY = "lwd_ros"
 NOISE = "noise"
+STEPS = "sampling_steps"
 OUTPUTS = ("weights", "observation_mean", "observation_std", "observation_minimum", "observation_maximum")
 
 __all__ = ["FORMAT", "METADATA_KEY", "NOISE", "OUTPUTS", "Condition", "ModelDescription", "ModelError", "content_of"]
@@ -24,7 +25,8 @@ __all__ = ["FORMAT", "METADATA_KEY", "NOISE", "OUTPUTS", "Condition", "ModelDesc
 class ModelDescription:
     """What the metadata of a model file holds.
 
-    Graph inputs: `noise` float32 [B, latent_size], and one for each of `conditions`, of its name. Graph outputs:
+    Graph inputs: `noise` float32 [B, latent_size], one for each of `conditions`, of its name, and, where
+    `sampling_steps` is above 0, `sampling_steps` int64 [1], for which that is the usual number. Graph outputs:
     `weights` float32 [B, P] and the normalisation and training range that belong to them, float32 [B, inputs] each.
 
     `method` names how the weights come about; `policy_parameters` is what must be stored to act, where that is more
@@ -41,6 +43,7 @@ class ModelDescription:
     training: dict = field(default_factory=dict)
     method: str = "latent weight diffusion"
     policy_parameters: int = 0
+    sampling_steps: int = 0
     license: str = "Apache-2.0"
 
     def __post_init__(self):
@@ -84,6 +87,7 @@ class ModelDescription:
             "latent_size": self.latent_size,
             "method": self.method,
             "policy_parameters": self.policy_parameters,
+            "sampling_steps": self.sampling_steps,
             "training": self.training,
             "license": self.license,
         }
@@ -99,9 +103,8 @@ class ModelDescription:
         try:
             content = content_of(metadata, where)
             if content["format"] not in FORMATS:
-                raise ModelError(
-                    f"{where}: found format {content['format']!r}, expected {' or '.join(map(str, FORMATS))}"
-                )
+                known = f"{', '.join(map(str, FORMATS[:-1]))} or {FORMATS[-1]}"
+                raise ModelError(f"{where}: found format {content['format']!r}, expected {known}")
             policy, contract = content["policy"], Contract.from_dict(content["contract"], where=f"{where}: contract")
             description = cls(
                 contract=contract,
@@ -116,6 +119,7 @@ class ModelDescription:
                 training=dict(content["training"]),
                 method=str(content.get("method", cls.method)),
                 policy_parameters=int(content.get("policy_parameters", 0)),
+                sampling_steps=int(content.get("sampling_steps", 0)),
                 license=content["license"],
             )
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -125,6 +129,8 @@ class ModelDescription:
             raise ModelError(f"{where}: its metadata is broken ({kind}{error})") from error
         if description.latent_size < 1:
             raise ModelError(f"{where}: found latent_size {description.latent_size}, expected at least 1")
+        if description.sampling_steps < 0:
+            raise ModelError(f"{where}: found sampling_steps {description.sampling_steps}, expected 0 or more")
         if description.contract.digest != content.get("contract_digest"):
             raise ModelError(f"{where}: its contract does not have the digest that the file states")
         return description
@@ -156,9 +162,9 @@ def _conditions(content: dict, contract: Contract, where: str) -> tuple[Conditio
         given = content["conditions"]
     conditions = tuple(Condition.from_dict(each, where) for each in given)
     names, kinds = ([getattr(each, key) for each in conditions] for key in ("name", "kind"))
-    if len(set(names)) < len(names) or len(set(kinds)) < len(kinds) or NOISE in names:
+    if len(set(names)) < len(names) or len(set(kinds)) < len(kinds) or {NOISE, STEPS} & set(names):
         raise ModelError(
-            f"{where}: found conditions {names}, expected different names and kinds, none called '{NOISE}'"
+            f"{where}: found conditions {names}, expected different names and kinds, none called '{NOISE}' or '{STEPS}'"
         )
     if TASK not in kinds:
         raise ModelError(f"{where}: found conditions {names}, expected one of the kind '{TASK}' among them")

@@ -26,17 +26,18 @@ def sample(run: TrainedRun, task: str, seeds: Sequence[int], observations: np.nd
     `observations` [seeds, observations] in the contract's units are needed by a run that is conditioned on them, and
     ignored by others.
     """
-    number, data = _number(run, task), run.data
     shape = (1, run.config.autoencoder.latent_size)
     noise = [np.random.default_rng(seed).standard_normal(shape, dtype=np.float32) for seed in seeds]
-    tasks, condition = torch.full((len(noise),), number), None
+    tasks, condition = torch.full((len(noise),), _number(run, task)), None
     if run.config.condition_on_observation:
-        condition = data.standardised(torch.tensor(np.asarray(observations), dtype=torch.float32), tasks)
+        condition = _standardised(run, task, observations)
     return run.diffusion(torch.tensor(np.concatenate(noise)), tasks, condition).numpy()
 
 
 @torch.no_grad()
-def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]:
+def decode(
+    run: TrainedRun, latents: np.ndarray, task: str = "", observations: np.ndarray | None = None
+) -> list[Policy]:
     """The policies of latents [N, latent].
 
     Args:
@@ -44,6 +45,8 @@ def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]
         latents: of demonstrations, or sampled.
         task: what the policies are for. Where the run's policies are normalised by their task's numbers, one of its
             tasks; elsewhere any name, or none.
+        observations: [N, observations] in the contract's units, which a run with `condition_hypernetwork` needs: what
+            the policies are asked for. Others ignore them.
 
     Raises:
         ModelError: the normalisation is the task's and the run does not know the task.
@@ -56,7 +59,8 @@ def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]
     else:
         places = torch.full((len(latents),), _number(run, task))
         ranges = TaskNormalisation(*(values[places] for values in vars(data.normalisation).values()))
-    weights = run.autoencoder.hypernetwork(torch.tensor(latents)).numpy()
+    told = _standardised(run, task, observations) if run.config.condition_hypernetwork else None
+    weights = run.autoencoder.hypernetwork(torch.tensor(latents), told).numpy()
     return [
         Policy(
             layout=run.autoencoder.layout,
@@ -75,6 +79,14 @@ def decode(run: TrainedRun, latents: np.ndarray, task: str = "") -> list[Policy]
         )
         for row, latent in enumerate(latents)
     ]
+
+
+def _standardised(run: TrainedRun, task: str, observations: np.ndarray | None) -> torch.Tensor:
+    """Observations of a task as the run's networks see them; ModelError where there are none."""
+    if observations is None:
+        raise ModelError(f"the run '{run.config.name}' is conditioned on an observation: found none")
+    values = torch.tensor(np.asarray(observations), dtype=torch.float32)
+    return run.data.standardised(values, torch.full((len(values),), _number(run, task)))
 
 
 def _number(run: TrainedRun, task: str) -> int:

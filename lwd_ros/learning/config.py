@@ -62,6 +62,10 @@ Layers = Annotated[
 Normalisation = Annotated[Literal["task", "generated"], _Expected("task or generated")]
 ActionRange = Annotated[Literal["limits", "demonstrated"], _Expected("limits or demonstrated")]
 ActionLoss = Annotated[Literal["range", "motion"], _Expected("range or motion")]
+Others = Annotated[Literal["task", "neighbours"], _Expected("task or neighbours")]
+Encoder = Annotated[Literal["flat", "set"], _Expected("flat or set")]
+Asked = Annotated[Literal["first", "any"], _Expected("first or any")]
+LatentUnit = Annotated[Literal["means", "posterior"], _Expected("means or posterior")]
 NamesByTask = Annotated[dict[StrictStr, Names], _Expected("a mapping of names")]
 
 _Settings = TypeVar("_Settings")
@@ -116,13 +120,13 @@ class Config:
         before them lack them, and stay valid.
         """
         content = asdict(self)
-        later = {key: getattr(TrainConfig, key) for key in ("normalisation", "action_range", "action_loss", "held_out")}
-        for key, usual in {"sensing": asdict(SensingConfig()), **later}.items():
-            if content.get(key) == usual:
-                del content[key]
-        stage = content.get("autoencoder", {})
-        if stage.get("policy_decay") == AutoencoderConfig.policy_decay:
-            del stage["policy_decay"]
+        if content.get("sensing") == asdict(SensingConfig()):
+            del content["sensing"]
+        stages = (content.get("autoencoder", {}), AutoencoderConfig), (content.get("diffusion", {}), DiffusionConfig)
+        for known, kind in ((content, TrainConfig), *stages):
+            for key in _LATER[kind]:
+                if known.get(key) == getattr(kind, key):
+                    del known[key]
         return content
 
 
@@ -178,11 +182,16 @@ class AutoencoderConfig:
     learning_rate: Number = 2e-3  # peak of the one-cycle schedule
     demonstrations: Count = 40  # demonstrations encoded in a step
     pairs: Count = 96  # (observation, action) pairs that each decoded policy is judged on
-    own_share: Share = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others of its task
+    own_share: Share = 0.5  # of the pairs, from the encoded demonstration itself; the rest from others
+    # Whose the other pairs are: those of all its task, or of its neighbours by the latent, where a task has many ways.
+    others: Others = "task"
+    neighbours: Count = 8  # so many, of the nearest
     kl_weight: Number = 1e-5
     policy_decay: Number = 0.0  # of a decoded policy's squared weights, beside its error; smoother where data is scarce
     tokens: Count = 16  # (observation, action, time) samples that describe a demonstration to the encoder
     latent_size: Count = 64
+    # flat: tokens in a row, so many and evenly spaced. set: any frames, pooled, of a part of a demonstration, too.
+    encoder: Encoder = "flat"
     encoder_layers: Layers = (384, 256)
     hypernetwork_layers: Layers = (256, 256)
     ema_decay: Share = 0.999
@@ -198,6 +207,9 @@ class DiffusionConfig:
     width: Count = 256
     blocks: Whole = 2
     sampling_steps: Count = 20
+    # What latents are measured in: their spread, or, where that is wider, what the encoder leaves open. A place of the
+    # latent that tells nothing then stays small, where its spread alone would blow it up.
+    latent_unit: LatentUnit = "means"
     ema_decay: Share = 0.999
 
 
@@ -239,6 +251,10 @@ class TrainConfig(Config):
     hidden_activation: Text = "tanh"
     hide: Names = ()
     condition_on_observation: Flag = False
+    # Whether the hypernetwork is told the observation, too: the latent then says how, and the observation where.
+    condition_hypernetwork: Flag = False
+    # Observations that a policy may be asked for: an episode's first alone, or any, so that asking again loses nothing.
+    asked: Asked = "first"
     normalisation: Normalisation = "task"  # of a policy: its task's, by number; "generated": decoded from the latent
     smallest_std: Positive = 0.005  # normalisation never magnifies a scalar's change by more than one over this
     data_digest: Digest = ""  # beginning of the dataset's digest; empty: any dataset
@@ -254,3 +270,19 @@ class TrainConfig(Config):
     sensing: SensingConfig = field(default_factory=SensingConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+
+    @pydantic.field_validator("condition_hypernetwork", "asked")
+    @classmethod
+    def _told(cls, value: Any, known: pydantic.ValidationInfo) -> Any:
+        """Refuse what only a generator that is told an observation can do."""
+        if value in (True, "any") and not known.data.get("condition_on_observation", True):
+            raise ValueError(f"found {str(value).lower()}, expected 'condition_on_observation: true' with it")
+        return value
+
+
+_LATER: dict[type, tuple[str, ...]] = {
+    TrainConfig: ("normalisation", "action_range", "action_loss", "held_out", "condition_hypernetwork", "asked"),
+    AutoencoderConfig: ("policy_decay", "others", "neighbours", "encoder"),
+    DiffusionConfig: ("latent_unit",),
+}
+"""Keys that came later: runs and files that were made before lack them."""

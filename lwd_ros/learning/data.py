@@ -1,31 +1,46 @@
 """Demonstrations as tensors: per-task normalisation, the encoder's tokens, batches of (observation, action) pairs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from lwd_ros.contract import AGE, Contract, outputs_of, stacked
+from lwd_ros.contract import AGE, outputs_of, stacked
 from lwd_ros.dataset import DatasetError, Demonstrations, Episode
-from lwd_ros.learning.config import SensingConfig, TrainConfig
+from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.facts import facts_of
+from lwd_ros.learning.preparing import (
+    action_range,
+    aged,
+    condition_scale,
+    held_out,
+    longest_age_s,
+    stack,
+    tensor,
+    used_of,
+)
 from lwd_ros.learning.summary import DataSummary, Pass, TaskNormalisation, TokenScale
+
+_LARGEST_GAIN = 30.0
+"""Of errors in units of motion over those in units of range: noise of a measurement is not followed at any price."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Demonstrations that were drawn, each moved as a whole; and pairs to judge the policies decoded for them on.
 
-    task int64 [B]; tokens float32 [B, tokens x features]; first_observation float32 [B, observations], standardised;
-    observation, action float32 [B, pairs, inputs or commands], as in `TrainingData`.
+    task int64 [B]; tokens float32 [B, tokens x features]; condition float32 [B, observations], standardised: what a
+    policy is asked for; observation, action float32 [B, pairs, inputs or commands], as in `TrainingData`.
+    other_condition float32 [B, observations]: that of the demonstration whose are the pairs that are not the drawn
+    one's own; None where they are of many.
     """
 
     task: torch.Tensor
     tokens: torch.Tensor
-    first_observation: torch.Tensor
+    condition: torch.Tensor
     observation: torch.Tensor
     action: torch.Tensor
+    other_condition: torch.Tensor | None = None
 
 
 class TrainingData(DataSummary):
@@ -38,6 +53,7 @@ class TrainingData(DataSummary):
         action_weight: what a squared error of each command counts, float32 [commands]; None: all alike.
         start, length: each demonstration's first frame and number of frames, int64 [demonstrations].
         first_observation: float32 [demonstrations, observations], whole, standardised.
+        conditioned: whether policies are generated for an observation.
     """
 
     def __init__(self, demonstrations: Demonstrations, config: TrainConfig):
@@ -51,7 +67,7 @@ class TrainingData(DataSummary):
         for name in config.hide:
             if name not in known:
                 raise DatasetError(f"hide: found '{name}', expected one of {', '.join(known)}")
-        demonstrations = _aged(demonstrations, config.sensing)
+        demonstrations = aged(demonstrations, config.sensing)
         contract, age = demonstrations.contract, demonstrations.contract.age_place
         hidden = (*config.hide, *(() if config.sensing.observation_age else (AGE,)))  # what never varied says nothing
         scalars = contract.observation_names * contract.history  # a scalar is hidden in all its frames, or in one
@@ -61,20 +77,20 @@ class TrainingData(DataSummary):
         self.demonstrations, self.tasks, self.contract = demonstrations, demonstrations.tasks, contract
         self.digest, self.settings = demonstrations.digest, demonstrations.meta.get("settings") or {}
         self.held_out = held_out(demonstrations, config)
-        used = [_used(demonstrations, task, config.demonstrations_per_task, self.held_out) for task in self.tasks]
+        used = [used_of(demonstrations, task, config.demonstrations_per_task, self.held_out) for task in self.tasks]
         episodes = [(t, e) for t, chosen in enumerate(used) for e in chosen]
         outputs = [outputs_of(contract, e.action, e.observation) for _, e in episodes]
-        self.action_scale, self.action_offset = _action_range(contract, np.concatenate(outputs), config)
+        self.action_scale, self.action_offset = action_range(contract, np.concatenate(outputs), config)
         self.action_weight = None
         if config.action_loss == "motion":
             self.action_weight = self._motion_weight([e for _, e in episodes], np.concatenate(outputs))
         whole = [np.concatenate([e.observation for e in chosen]) for chosen in used]
         per_task = [np.concatenate([stacked(contract, e.observation)[:, kept] for e in chosen]) for chosen in used]
         self.normalisation = TaskNormalisation(
-            mean=_stack([v.mean(0) for v in per_task]),
-            std=_stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
-            minimum=_stack([v.min(0) for v in per_task]),
-            maximum=_stack([v.max(0) for v in per_task]),
+            mean=stack([v.mean(0) for v in per_task]),
+            std=stack([np.maximum(v.std(0), config.smallest_std) for v in per_task]),
+            minimum=stack([v.min(0) for v in per_task]),
+            maximum=stack([v.max(0) for v in per_task]),
         )
         ages = [i for i in kept if i in contract.age_places]
         self._ages = [kept.index(i) for i in ages]
@@ -82,7 +98,7 @@ class TrainingData(DataSummary):
         if config.action_loss == "motion":
             self.passes = self._positions([e for _, e in episodes], np.concatenate(per_task), config)
         if ages:
-            longest_s = _longest_age_s(demonstrations, used, config.sensing)
+            longest_s = longest_age_s(demonstrations, used, config.sensing)
             for values, value in zip(
                 vars(self.normalisation).values(), (0.0, longest_s / 2, 0.0, longest_s), strict=True
             ):
@@ -97,7 +113,7 @@ class TrainingData(DataSummary):
             values = stacked(contract, episode.observation)[:, kept]
             observation.append((values - self.normalisation.mean[t].numpy()) / self.normalisation.std[t].numpy())
             action.append((output - offset) / scale)
-        self.observation, self.action = _tensor(np.concatenate(observation)), _tensor(np.concatenate(action))
+        self.observation, self.action = tensor(np.concatenate(observation)), tensor(np.concatenate(action))
         self.tokens = self.tokens_of([episode for _, episode in episodes])
         self.task = torch.tensor([t for t, _ in episodes])
         lengths = np.array([len(e.action) for _, e in episodes])
@@ -114,8 +130,16 @@ class TrainingData(DataSummary):
         if age is not None:  # what a policy is generated for does not depend on when that was seen
             for values in (first, *whole):
                 values[:, age] = 0.0
-        self.condition_mean, self.condition_std = _condition_scale(whole, config)
-        self.first_observation = self.standardised(_tensor(first), self.task)
+        self.condition_mean, self.condition_std = condition_scale(whole, config)
+        self.first_observation = self.standardised(tensor(first), self.task)
+        self.conditioned = config.condition_on_observation
+        self._told, self._any = config.condition_hypernetwork, config.asked == "any"
+        if self._any:
+            self._whole = torch.cat([self.standardised(tensor(v), torch.tensor([t])) for t, v in enumerate(whole)])
+        self._frame_tokens: torch.Tensor | None = None
+        if config.autoencoder.encoder == "set":
+            values = (everything - global_mean) / global_std
+            self._frame_tokens = torch.cat([tensor(values), self.action], dim=1)
         self._first_of_episode = torch.repeat_interleave(self.start, self.length)
         self._sensing = config.sensing
         units = [scalar.unit for scalar in contract.observation] * contract.history
@@ -125,27 +149,76 @@ class TrainingData(DataSummary):
         if config.translation.range_m:
             self._prepare_translation(config, whole)
 
-    def sample(self, count: int, pairs: int, own_share: float, generator: torch.Generator) -> Batch:
+    def sample(
+        self, count: int, pairs: int, own_share: float, generator: torch.Generator, near: torch.Tensor | None = None
+    ) -> Batch:
         """Draw `count` demonstrations, and for each `pairs` frames to judge its policy on.
 
         `own_share` of the pairs come from the demonstration itself, the rest from all of its task: alone, the first
-        teaches nothing about other layouts, and the second makes the latent a mere name of the task.
+        teaches nothing about other layouts, and the second makes the latent a mere name of the task. With `near`,
+        int64 [demonstrations, any], the rest comes from one of those demonstrations; and from one of its task where
+        hypernetworks are told what policies are asked for, for then each of them needs its own.
         """
         chosen = self.sample_demonstrations(count, generator)
         task, own = self.task[chosen], round(pairs * own_share)
-        places = torch.rand((count, own), generator=generator) * self.length[chosen, None]
-        mine = self.start[chosen, None] + places.long()
-        others = self.sample_frames(task[:, None], (count, pairs - own), generator)
+        begin = self._begin(chosen, generator)
+        mine = self._frames_of(chosen, begin, own, generator)
+        other = other_condition = None
+        if near is not None:
+            other = near[chosen, torch.randint(near.shape[1], (count,), generator=generator)]
+        elif self._told and own < pairs:
+            place = torch.rand(count, generator=generator) * self._demonstration_count[task]
+            other = self._first_demonstration[task] + place.long()
+        if other is None:
+            others = self.sample_frames(task[:, None], (count, pairs - own), generator)
+        else:
+            other_begin = self._begin(other, generator)
+            others = self._frames_of(other, other_begin, pairs - own, generator)
+            other_condition = self._asked_for(other, other_begin)
         frames = torch.cat([mine, others], dim=1)
-        tokens, first = self.tokens[chosen], self.first_observation[chosen]
+        tokens, condition = self._described(chosen, begin, generator), self._asked_for(chosen, begin)
         observation = self.sense(frames, task[:, None], generator)
         if self._translation.range_m:
             offset = self._offsets((count, 1), generator)
             tokens = tokens + (offset @ self._token_shift[task])[:, 0]
-            first = first + (offset @ self._first_shift[task])[:, 0]
-            each = [offset.expand(-1, own, -1), self._offsets((count, pairs - own), generator)]
+            condition = condition + (offset @ self._first_shift[task])[:, 0]
+            moved = self._offsets((count, pairs - own if other is None else 1), generator)
+            if other_condition is not None:
+                other_condition = other_condition + (moved @ self._first_shift[task])[:, 0]
+            each = [offset.expand(-1, own, -1), moved.expand(-1, pairs - own, -1)]
             observation = torch.baddbmm(observation, torch.cat(each, dim=1), self._input_shift[task])
-        return Batch(task, tokens, first, observation, self.action[frames])
+        return Batch(task, tokens, condition, observation, self.action[frames], other_condition)
+
+    def _begin(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The frame of each demonstration at which its policy is asked for, int64 [B], counted from its first one.
+
+        Where any may be, it is the first one half of the time: robots mostly start there.
+        """
+        if not self._any:
+            return torch.zeros_like(chosen)
+        place = (2.0 * torch.rand(len(chosen), generator=generator) - 1.0).clamp_min(0.0)
+        return (place * self.length[chosen]).long()
+
+    def _frames_of(
+        self, chosen: torch.Tensor, begin: torch.Tensor, count: int, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Frames of demonstrations from `begin` on, int64 [B, count]."""
+        places = torch.rand((len(chosen), count), generator=generator) * (self.length[chosen] - begin)[:, None]
+        return (self.start[chosen] + begin)[:, None] + places.long()
+
+    def _asked_for(self, chosen: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
+        """What is observed where policies are asked for, float32 [B, observations], standardised."""
+        return self._whole[self.start[chosen] + begin] if self._any else self.first_observation[chosen]
+
+    def _described(self, chosen: torch.Tensor, begin: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """What the encoder sees of demonstrations; of a set, other frames each time, from `begin` on."""
+        if self._frame_tokens is None:
+            return self.tokens[chosen]
+        count, rest = self.token_scale.count, (self.length[chosen] - begin)[:, None]
+        places = (torch.rand((len(chosen), count), generator=generator) * rest).long()
+        time = 2.0 * places / (rest - 1).clamp_min(1) - 1.0
+        frames = self._frame_tokens[(self.start[chosen] + begin)[:, None] + places]
+        return torch.cat([frames, time[..., None]], dim=2).flatten(1)
 
     def sample_of(self, task: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames of tasks, int64 [...], each moved by itself: observation [..., inputs], action [..., commands]."""
@@ -211,7 +284,7 @@ class TrainingData(DataSummary):
                 weights.append(1.0)
                 continue
             weights.append(min(max(float(self.action_scale[place]) / motion, 1.0), _LARGEST_GAIN))
-        return _tensor(np.array(weights)) ** 2
+        return tensor(np.array(weights)) ** 2
 
     def _offsets(self, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Random offsets in m, float32 [*size, axes]."""
@@ -230,7 +303,7 @@ class TrainingData(DataSummary):
                 text = f"found '{axis}', expected the end of an observed scalar's name in m, as x in hand_x"
                 raise DatasetError(f"translation.axes: {text}")
         # A scalar that is 0 throughout pads for an object that the task does not have; nothing stands there.
-        stands = _stack([(values != 0).any(axis=0) for values in whole])
+        stands = stack([(values != 0).any(axis=0) for values in whole])
         shift = torch.tensor(moved, dtype=torch.float32) * stands[:, None]
         for task, fixed in config.translation.fixed.items():
             wrong = [axis for axis in fixed if axis not in axes]
@@ -244,7 +317,7 @@ class TrainingData(DataSummary):
         seen = shift.repeat(1, 1, self.contract.history)[:, :, self.indices]
         self._input_shift = seen / self.normalisation.std[:, None]
         scale, commands = self.token_scale, len(self.contract.command)
-        token = torch.cat([seen / _tensor(scale.std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
+        token = torch.cat([seen / tensor(scale.std), torch.zeros(*seen.shape[:2], commands + 1)], dim=2)
         self._token_shift = token.repeat(1, 1, scale.count)
         widened = (seen.sum(dim=1) > 0) * config.translation.range_m
         bounds = self.normalisation
@@ -259,102 +332,3 @@ class TrainingData(DataSummary):
     def sample_frames(self, task: torch.Tensor, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
         """Frame numbers, int64 of `size`: of `task` (int64, broadcast to `size`), each frame as likely as another."""
         return self._first_frame[task] + (torch.rand(size, generator=generator) * self._frames[task]).long()
-
-
-def _aged(demonstrations: Demonstrations, sensing: SensingConfig) -> Demonstrations:
-    """Demonstrations whose observations have their age, where policies are told it."""
-    if not sensing.observation_age or demonstrations.contract.age_place is not None:
-        return demonstrations
-    return demonstrations.with_age(round(sensing.delay_steps * demonstrations.contract.period_s, 9))
-
-
-_MARGIN = 0.05
-"""Of the demonstrated width, on either side: a label of ±1 counts as one at a limit, see `cloning_error`."""
-
-
-_LARGEST_GAIN = 30.0
-"""Of errors in units of motion over those in units of range: noise of a measurement is not followed at any price."""
-
-
-def held_out(demonstrations: Demonstrations, config: TrainConfig) -> dict[str, tuple[int, ...]]:
-    """The demonstrations of each task that training never sees, by their place in the dataset; drawn by the seed.
-
-    As many as `config.held_out` says, rounded down; one stays for training. Tasks without any are left out.
-    """
-    chosen = {}
-    for number, task in enumerate(demonstrations.tasks):
-        total = len(demonstrations.episodes[task])
-        count = min(int(config.held_out * total + 1e-9), total - 1)
-        if count > 0:
-            places = np.random.default_rng([config.seed, number]).choice(total, count, replace=False)
-            chosen[task] = tuple(sorted(places.tolist()))
-    return chosen
-
-
-def _action_range(contract: Contract, outputs: np.ndarray, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """Half the range of a policy's outputs, and its middle: float32 [commands] each.
-
-    The range of a command is that of its limits, or what was demonstrated (`outputs` are float64 [frames, commands])
-    and a margin, as far as the limits allow; that of an offset is the largest one demonstrated, for limits say nothing
-    about it.
-    """
-    minimum, maximum = contract.command_limits.copy()
-    if config.action_range == "demonstrated":
-        low, high = outputs.min(axis=0), outputs.max(axis=0)
-        margin = np.maximum(_MARGIN * (high - low), 1e-3 * contract.command_slew)
-        low, high = np.maximum(minimum, low - margin), np.minimum(maximum, high + margin)
-        inside = high > low  # else all that was shown lies beyond the limits
-        minimum, maximum = np.where(inside, low, minimum), np.where(inside, high, maximum)
-    largest = np.maximum(np.abs(outputs).max(axis=0), 1e-3 * contract.command_slew)
-    relative = np.array([scalar.relative_to is not None for scalar in contract.command])
-    minimum[relative], maximum[relative] = -largest[relative], largest[relative]
-    return torch.tensor((maximum - minimum) / 2, dtype=torch.float32), torch.tensor(
-        (maximum + minimum) / 2, dtype=torch.float32
-    )
-
-
-def _longest_age_s(demonstrations: Demonstrations, used: list[list[Episode]], sensing: SensingConfig) -> float:
-    """The largest age that policies learn; raises DatasetError where the contract's limit of it is shorter."""
-    contract = demonstrations.contract
-    place, added_s = contract.age_places[0], sensing.delay_steps * contract.period_s
-    longest_s = added_s + max(float(e.observation[:, place].max()) for chosen in used for e in chosen)
-    limit_s = contract.observation[place].maximum
-    if longest_s > limit_s + 1e-9:
-        text = f"found ages of up to {longest_s:g} s ({added_s:g} s of them added), expected at most {AGE}'s limit"
-        raise DatasetError(f"sensing.delay_steps: {text}, {limit_s:g} s")
-    return longest_s
-
-
-def _used(demonstrations: Demonstrations, task: str, count: int, unseen: Mapping) -> list[Episode]:
-    """A task's demonstrations but the `unseen`, or its first `count` fresh starts; DatasetError where there are fewer.
-
-    `unseen` has places by task.
-    """
-    hidden = set(unseen.get(task, ()))
-    episodes = [episode for place, episode in enumerate(demonstrations.episodes[task]) if place not in hidden]
-    if not count:
-        return episodes
-    fresh = [episode for episode in episodes if not episode.after]
-    if len(fresh) < count:
-        raise DatasetError(f"demonstrations_per_task: task '{task}' has {len(fresh)} fresh starts, expected {count}")
-    return fresh[:count]
-
-
-def _condition_scale(whole: list[np.ndarray], config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """What standardises the observations that policies are generated for: mean and std, float32 [tasks or 1, size].
-
-    Without task numbers, one mean and the scale within tasks: differences between layouts are what such an observation
-    tells, and beside the tasks' distance they would drown.
-    """
-    mean, std = (np.stack([getattr(values, name)(0) for values in whole]) for name in ("mean", "std"))
-    if config.normalisation == "generated":
-        mean, std = mean.mean(0, keepdims=True), np.sqrt((std**2).mean(0, keepdims=True))
-    return _tensor(mean), _tensor(np.maximum(std, config.smallest_std))
-
-
-def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.tensor(np.asarray(values), dtype=torch.float32)
-
-
-def _stack(values: list[np.ndarray]) -> torch.Tensor:
-    return _tensor(np.stack(values))

@@ -1,6 +1,7 @@
 """Stage 2: the distribution of latents, learned by rectified flow on standardised posterior means."""
 
 from itertools import pairwise
+from typing import Optional
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
@@ -13,6 +14,9 @@ from lwd_ros.learning.networks import LatentDenoiser, mlp
 from lwd_ros.learning.trainer import one_cycle
 
 _FIT_STEPS = 3000  # of the latents' scale
+
+SMALLEST_SIGMA = 1e-3
+"""Of the last step but one of the sampling loop: 1 in 1000 training steps."""
 
 
 def noise_schedule() -> FlowMatchEulerDiscreteScheduler:
@@ -72,6 +76,35 @@ def _freeze(module: nn.Module) -> None:
             part.register_buffer(name, value.detach())
 
 
+class SteppedFlow(nn.Module):
+    """The sampling loop with a number of steps that is an input, as TorchScript, which an exported graph keeps a loop.
+
+    Its sigmas are those of `noise_schedule`.
+    """
+
+    def __init__(self, denoiser: nn.Module):
+        super().__init__()
+        self.denoiser, self.smallest_sigma = denoiser, SMALLEST_SIGMA
+
+    def forward(
+        self,
+        noise: torch.Tensor,
+        task: torch.Tensor,
+        condition: Optional[torch.Tensor],  # noqa: UP045, for TorchScript
+        steps: torch.Tensor,
+    ) -> torch.Tensor:
+        x = noise
+        count = int(steps[0])
+        drop = (1.0 - self.smallest_sigma) / torch.clamp(steps[0].float() - 1.0, min=1.0)
+        last = steps[0] - 1
+        for step in range(count):
+            now = 1.0 - drop * step
+            after = torch.where(last == step, torch.zeros_like(now), now - drop)
+            velocity = self.denoiser(x, now.expand(x.shape[0]), task, condition)
+            x = x + (after - now) * velocity
+        return x
+
+
 class LatentDiffusion(nn.Module):
     """A conditional sampler of latents: standardisation, denoiser and noise schedule.
 
@@ -95,12 +128,25 @@ class LatentDiffusion(nn.Module):
         schedule.set_timesteps(config.sampling_steps)
         self._sampling_sigmas = schedule.sigmas.tolist()
 
-    def set_scale(self, latents: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> None:
-        """Take the scale of latents, float32 [N, latent], of tasks int64 [N] and, where there are any, conditions."""
+    def set_scale(
+        self,
+        latents: torch.Tensor,
+        task: torch.Tensor,
+        condition: torch.Tensor | None,
+        left_open: torch.Tensor | None = None,
+    ) -> None:
+        """Take the scale of latents, float32 [N, latent], of tasks int64 [N] and, where there are any, conditions.
+
+        With `left_open`, float32 [N, latent], the posterior's standard deviations, places that tell nothing are not
+        blown up to unit variance: what is learned of them is that they are small.
+        """
         tasks = [latents[task == place] for place in range(self.denoiser.task.num_embeddings)]
         smallest = 1e-3 * latents.std(0) + 1e-6
         mean = torch.stack([values.mean(0) for values in tasks])
         std = torch.stack([values.std(0, correction=0).maximum(smallest) for values in tasks])
+        if left_open is not None:
+            each = [(left_open[task == place] ** 2).mean(0) for place in range(len(tasks))]
+            std = (std**2 + torch.stack(each)).sqrt()
         if self.scale is None:
             self.mean.copy_(mean)
             self.std.copy_(std)
@@ -143,6 +189,10 @@ class LatentDiffusion(nn.Module):
         for now, after in pairwise(self._sampling_sigmas):
             velocity = self.denoiser(x, torch.full_like(x[:, 0], now), task, condition)
             x = x + (after - now) * velocity
+        return self.scaled(x, task, condition)
+
+    def scaled(self, x: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Latents [B, latent] of `x` [B, latent], which has unit variance."""
         if self.scale is None:  # in this order, which is that of the graph in a model file
             return x * self.std[task] + self.mean[task]
         mean, std = self.scale(task, condition)

@@ -15,8 +15,9 @@ from lwd_ros import __version__
 from lwd_ros.files import written_whole
 from lwd_ros.generator import Condition, ModelDescription
 from lwd_ros.generator.conditions import OBSERVATION, TASK
-from lwd_ros.generator.model_file import NOISE, OUTPUTS
+from lwd_ros.generator.model_file import NOISE, OUTPUTS, STEPS
 from lwd_ros.learning.config import Config, TrainConfig
+from lwd_ros.learning.diffusion import SteppedFlow
 from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.train import TrainedRun, policy_layout
 
@@ -64,16 +65,28 @@ class RunGraph(ModelGraph):
     def __init__(self, run: TrainedRun):
         super().__init__(run.data)
         self.diffusion, self.hypernetwork = run.diffusion, run.autoencoder.hypernetwork
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # nothing newer makes a loop of the exporter used here
+            self.flow = torch.jit.script(SteppedFlow(run.diffusion.denoiser))
         self.normalisation = run.autoencoder.normalisation
         self.lookup = run.config.normalisation == "task"
 
-    def latent(self, noise: torch.Tensor, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
-        """Latents [B, latent]; inputs as those of `weights`."""
-        return self.diffusion(noise, task, condition)
+    def latent(
+        self,
+        noise: torch.Tensor,
+        task: torch.Tensor,
+        condition: torch.Tensor | None,
+        steps: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Latents [B, latent]; inputs as those of `weights`, and how many steps, int64 [1]; None: as configured."""
+        if steps is None:
+            return self.diffusion(noise, task, condition)
+        return self.diffusion.scaled(self.flow(noise, task, condition, steps), task, condition)
 
-    def forward(self, noise, task, observation=None):
-        latent = self.latent(noise, task, self.condition(task, observation))
-        weights = self.hypernetwork(latent)
+    def forward(self, noise, task, observation=None, steps=None):
+        condition = self.condition(task, observation)
+        latent = self.latent(noise, task, condition, *([] if steps is None else [steps]))
+        weights = self.hypernetwork(latent, condition)
         if self.normalisation is None:
             return weights, *self.task_normalisation(task)
         ranges = self.normalisation(latent)
@@ -82,7 +95,8 @@ class RunGraph(ModelGraph):
 
 def export(run: TrainedRun, path: Path) -> None:
     """Write a finished run as a model file."""
-    write_model(RunGraph(run), describe_model(run.config, run.data), path)
+    steps = run.config.diffusion.sampling_steps
+    write_model(RunGraph(run), describe_model(run.config, run.data, sampling_steps=steps), path)
 
 
 def describe_model(
@@ -137,7 +151,22 @@ def write_model(graph: ModelGraph, description: ModelDescription, path: Path) ->
     for each in description.conditions:  # in the order of ModelGraph.forward
         task = each.kind == TASK
         example[each.name] = torch.zeros(1, dtype=torch.long) if task else torch.zeros(1, len(each.names))
+    if description.sampling_steps:
+        example[STEPS] = torch.tensor([description.sampling_steps])
+        graph = _Stepped(graph)
     write_graph(graph, example, OUTPUTS, description.to_metadata(), path)
+
+
+class _Stepped(nn.Module):
+    """A graph that samples, with its steps as the last input whether or not it is told an observation."""
+
+    def __init__(self, graph: nn.Module):
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, noise, task, *others):
+        *observation, steps = others
+        return self.graph(noise, task, *observation, steps=steps)
 
 
 def write_graph(graph: nn.Module, example: dict[str, torch.Tensor], outputs, metadata: dict, path: Path) -> None:
@@ -153,15 +182,18 @@ def write_graph(graph: nn.Module, example: dict[str, torch.Tensor], outputs, met
     graph_file, inputs = io.BytesIO(), list(example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter gains nothing here
+        warnings.simplefilter("ignore", UserWarning)  # a traced graph has no signature, and needs none
+        values = tuple(example.values())
+        graph = graph.cpu().eval()
         torch.onnx.export(
-            graph.cpu().eval(),
-            tuple(example.values()),
+            torch.jit.trace(graph, values, check_trace=False) if STEPS in example else graph,  # it has a loop
+            values,
             graph_file,
             dynamo=False,
             opset_version=OPSET,
             input_names=inputs,
             output_names=list(outputs),
-            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
+            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs) if name != STEPS},
         )
     model = onnx.load_from_string(graph_file.getvalue())
     onnx.helper.set_model_props(model, metadata)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Optional
 
 import torch
 from torch import nn
@@ -30,6 +31,31 @@ class TrajectoryEncoder(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mean, log_variance = self.head(self.body(tokens)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-20.0, 4.0)
+
+
+class SetEncoder(nn.Module):
+    """Any number of a demonstration's frames, as tokens [B, frames x features], to mean and log variance [B, latent].
+
+    Frames are described one by one, and pooled: their mean, and a few weighted means whose weights are learned (Lee et
+    al. 2019, arXiv 1810.00825, section 3.2). So their number and their rate may be any.
+    """
+
+    _SEEDS = 4  # weighted means
+
+    def __init__(self, features: int, layers: Sequence[int], latent_size: int):
+        super().__init__()
+        self.features, width = features, layers[0] // 2
+        self.frame = mlp((features, width, width))
+        self.score = nn.Linear(width, self._SEEDS)
+        self.body = mlp(((1 + self._SEEDS) * width, layers[-1]))
+        self.head = nn.Linear(layers[-1], 2 * latent_size)
+
+    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = self.frame(tokens.unflatten(1, (-1, self.features)))
+        weights = self.score(frames).softmax(dim=1)
+        pooled = torch.cat([frames.mean(dim=1), (weights.transpose(1, 2) @ frames).flatten(1)], dim=1)
+        mean, log_variance = self.head(self.body(pooled)).chunk(2, dim=-1)
         return mean, log_variance.clamp(-20.0, 4.0)
 
 
@@ -65,15 +91,25 @@ def initial_policy(layout: PolicyLayout, passes: Sequence[Pass] = ()) -> torch.T
 
 
 class HyperNetwork(nn.Module):
-    """A latent [B, latent] to policy weights [B, P]: a learned base plus a scaled head.
+    """A latent [B, latent], and where it is told one a condition [B, condition], to policy weights [B, P].
+
+    They are a learned base plus a scaled head.
 
     The base starts as a He-initialised policy and the head small, so training begins at a sane policy that all
     latents share; the head's output is divided by the square root of each layer's inputs to keep one scale.
     """
 
-    def __init__(self, latent_size: int, layers: Sequence[int], layout: PolicyLayout, passes: Sequence[Pass] = ()):
+    def __init__(
+        self,
+        latent_size: int,
+        layers: Sequence[int],
+        layout: PolicyLayout,
+        passes: Sequence[Pass] = (),
+        condition_size: int = 0,
+    ):
         super().__init__()
-        self.trunk = mlp((latent_size, *layers), norm=True)
+        self.told = condition_size > 0
+        self.trunk = mlp((latent_size + condition_size, *layers), norm=True)
         self.head = nn.Linear(layers[-1], layout.parameters)
         self.base = nn.Parameter(initial_policy(layout, passes))
         scale = torch.empty(layout.parameters)
@@ -83,8 +119,9 @@ class HyperNetwork(nn.Module):
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(layers[-1]))
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        return self.base + self.scale * self.head(self.trunk(latent))
+    def forward(self, latent: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        told = torch.cat([latent, condition], dim=1) if self.told and condition is not None else latent
+        return self.base + self.scale * self.head(self.trunk(told))
 
 
 class NormalisationHead(nn.Module):
@@ -143,10 +180,16 @@ class LatentDenoiser(nn.Module):
         )
         self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_size))
 
-    def forward(self, latent, time, task, condition=None) -> torch.Tensor:
+    def forward(
+        self,
+        latent: torch.Tensor,
+        time: torch.Tensor,
+        task: torch.Tensor,
+        condition: Optional[torch.Tensor] = None,  # noqa: UP045, for TorchScript
+    ) -> torch.Tensor:
         angles = time[:, None] * self.frequencies
         context = self.task(task) + self.time(torch.cat([angles.sin(), angles.cos()], dim=-1))
-        if self.condition is not None:
+        if self.condition is not None and condition is not None:
             context = context + self.condition(condition)
         x = self.input(latent)
         for block in self.blocks:

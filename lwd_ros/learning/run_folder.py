@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.files import written_whole
 from lwd_ros.learning.config import Config, ConfigError, TrainConfig
 from lwd_ros.learning.summary import FILE, DataSummary
+from lwd_ros.learning.tensors import write_tensors
 from lwd_ros.reading import read_json
 
 RUN = "run.json"
@@ -80,6 +82,36 @@ def stages_of(folder: Path, content: dict) -> dict[str, int]:
         text = f"found method {method!r} of {steps!r} steps, expected a text and a whole number"
         raise ConfigError(f"{folder / RUN}: {text}")
     return {method: steps}
+
+
+def adopt(source: Path, folder: Path, stage: str, identity: dict, free: str) -> None:
+    """Copy a finished stage of another run into `folder`, of which `identity` is; one that has begun there stays.
+
+    Args:
+        source: the folder of the other run.
+        folder: that of the run which goes on from there.
+        stage: whose checkpoint is taken.
+        identity: as `claim` gives it.
+        free: what of the config may differ, beside the name.
+
+    Raises:
+        ConfigError: the other run has not finished the stage, or its config or dataset is another one.
+    """
+    content = read_run(source)
+    other = identity_of(content)
+    wanted, found = ({k: v for k, v in each["config"].items() if k not in ("name", free)} for each in (identity, other))
+    keys = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
+    if other["data_digest"] != identity["data_digest"]:
+        keys.append("the dataset")
+    if keys:
+        raise ConfigError(f"{source}: found another {' and '.join(keys)}, expected those of this run but for '{free}'")
+    steps, done = stages_of(source, content)[stage], steps_of(source, stage)
+    if done < max(steps, 1):
+        raise ConfigError(f"{source}: found {done} of {steps} steps of '{stage}', expected that stage to be finished")
+    target = folder / f"{stage}.safetensors"
+    if not target.exists():
+        metadata = {"identity": json.dumps(identity, sort_keys=True), "step": str(done)}
+        write_tensors(target, load_file(source / f"{stage}.safetensors"), metadata)
 
 
 def describe_run(folder: Path) -> dict:

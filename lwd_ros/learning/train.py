@@ -14,9 +14,9 @@ from lwd_ros.learning.devices import ALONE, WHOLE, Share, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.pace import Pace, step_s
 from lwd_ros.learning.progress import Progress, Stage
-from lwd_ros.learning.run_folder import claim, identity_of, read_run, stages_of, steps_of
+from lwd_ros.learning.run_folder import adopt, claim, identity_of, read_run, stages_of, steps_of
 from lwd_ros.learning.summary import DataSummary
-from lwd_ros.learning.trainer import Recipe, Trainer, restore
+from lwd_ros.learning.trainer import CHECKPOINT_EVERY, Recipe, Trainer, restore
 from lwd_ros.policy import PolicyLayout
 
 __all__ = ["TrainedRun", "claim", "load", "policy_layout", "train"]
@@ -24,6 +24,9 @@ __all__ = ["TrainedRun", "claim", "load", "policy_layout", "train"]
 
 _WORTH_MEASURING = 1000
 """Steps: fewer are done before their pace is known."""
+
+_ALONE = 0.3
+"""Share of stage 1 in which each policy is judged by its own demonstration alone, before there are neighbours."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,24 @@ class TrainedRun:
     diffusion: LatentDiffusion
 
 
-def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, team: Team = ALONE) -> TrainedRun:
+def train(
+    config: TrainConfig,
+    demonstrations: Demonstrations,
+    folder: Path,
+    team: Team = ALONE,
+    stage_1_of: Path | None = None,
+) -> TrainedRun:
     """Run both stages in `folder`, or finish what an earlier call there began.
+
+    With `stage_1_of`, the folder of a run whose config differs in `diffusion` alone, stage 1 is taken from there.
 
     `folder` gets `run.json` (config, dataset), `data.safetensors` (what later steps need of the dataset),
     `autoencoder.safetensors`, `diffusion.safetensors` and TensorBoard `logs`. The same config, data and software give
     the same weights. The processes of a `team` call this alike.
 
     Raises:
-        ConfigError: the folder belongs to another config or dataset, or holds a broken file.
+        ConfigError: the folder belongs to another config or dataset, or holds a broken file; `stage_1_of` is no
+            finished stage of the same.
         DatasetError: the config hides a scalar that the dataset lacks.
         PolicyError: the config describes a policy that cannot be.
     """
@@ -55,13 +67,16 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
         identity = claim(folder, config, demonstrations)
         if team.first:
             data.save(folder)
+            if stage_1_of is not None:
+                adopt(stage_1_of, folder, "autoencoder", identity, "diffusion")
 
     progress = Progress(_stages(config, data, team), shown=team.first)
     torch.manual_seed(config.seed)
     autoencoder = _autoencoder(config, data)
     trainer = Trainer(autoencoder, folder, "autoencoder", config.seed, identity, team)
     rows = config.autoencoder.demonstrations
-    trainer.run(lambda g: autoencoder.loss(data, g, team.share), _recipe(config.autoencoder), rows, progress)
+    loss = _autoencoder_loss(config, data, autoencoder, trainer, team.share)
+    trainer.run(loss, _recipe(config.autoencoder), rows, progress)
 
     # The latents' scale, of demonstrations moved about as the diffusion will see them.
     generator = torch.Generator().manual_seed(config.seed)
@@ -69,8 +84,9 @@ def train(config: TrainConfig, demonstrations: Demonstrations, folder: Path, tea
     conditioned = config.condition_on_observation
     torch.manual_seed(config.seed + 1)
     diffusion = _diffusion(config, data)
-    latents = autoencoder.encode(moved.tokens).cpu()
-    diffusion.set_scale(latents, moved.task, moved.first_observation if conditioned else None)
+    latents, open_std = (values.cpu() for values in autoencoder.posterior(moved.tokens))
+    left_open = open_std if config.diffusion.latent_unit == "posterior" else None
+    diffusion.set_scale(latents, moved.task, moved.condition if conditioned else None, left_open)
 
     loss = _diffusion_loss(config, data, autoencoder, diffusion, team.share)
     trainer = Trainer(diffusion, folder, "diffusion", config.seed + 1, identity, team)
@@ -83,9 +99,28 @@ def pace_of(config: TrainConfig, data: TrainingData, device: torch.device) -> Pa
     """What steps of both stages take here, in a second or so; leaves the random state as it was."""
     with torch.random.fork_rng(devices=[]):
         autoencoder, diffusion = _autoencoder(config, data), _diffusion(config, data)
-        first_s = step_s(autoencoder, lambda g: autoencoder.loss(data, g), device)
+        near = None if config.autoencoder.others == "task" else torch.arange(len(data.task))[:, None]
+        first_s = step_s(autoencoder, lambda g: autoencoder.loss(data, g, near=near), device)
         second_s = step_s(diffusion, _diffusion_loss(config, data, autoencoder, diffusion), device)
     return Pace(first_s, second_s)
+
+
+def _autoencoder_loss(
+    config: TrainConfig, data: TrainingData, autoencoder: Autoencoder, trainer: Trainer, share: Share
+) -> Callable[[torch.Generator], dict]:
+    """The loss of stage 1. Neighbours are found anew now and then; until latents mean something there are none."""
+    begin = round(_ALONE * config.autoencoder.steps)
+    near = None if config.autoencoder.others == "task" else torch.arange(len(data.task))[:, None]
+
+    def loss(generator: torch.Generator) -> dict:
+        nonlocal near
+        # A run that goes on from a checkpoint finds them in the same steps, from the same weights.
+        due = trainer.step == begin or (trainer.step > begin and trainer.step % CHECKPOINT_EVERY == 0)
+        if near is not None and due:
+            near = autoencoder.neighbours(data)
+        return autoencoder.loss(data, generator, share, near)
+
+    return loss
 
 
 def _diffusion_loss(
@@ -95,7 +130,7 @@ def _diffusion_loss(
 
     def loss(generator: torch.Generator) -> dict:
         batch = data.sample(config.diffusion.batch, 0, 1.0, generator)
-        condition = batch.first_observation if config.condition_on_observation else None
+        condition = batch.condition if config.condition_on_observation else None
         return diffusion.loss(autoencoder.encode(batch.tokens), batch.task, condition, generator, share)
 
     return loss
@@ -118,7 +153,8 @@ def _recipe(stage: AutoencoderConfig | DiffusionConfig) -> Recipe:
 
 def _autoencoder(config: TrainConfig, data: DataSummary) -> Autoencoder:
     smallest_std = config.smallest_std if config.normalisation == "generated" else None
-    return Autoencoder(data, policy_layout(config, data), config.autoencoder, smallest_std)
+    told = len(data.contract.observation) if config.condition_hypernetwork else 0
+    return Autoencoder(data, policy_layout(config, data), config.autoencoder, smallest_std, told)
 
 
 def _diffusion(config: TrainConfig, data: DataSummary) -> LatentDiffusion:

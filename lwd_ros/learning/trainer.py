@@ -129,6 +129,11 @@ class Trainer:
         self._swap(parameters, average)
         self.module.eval()
 
+    @property
+    def step(self) -> int:
+        """Optimiser steps that are done, those before a stop included."""
+        return self._step
+
     @staticmethod
     @torch.no_grad()
     def _swap(parameters: list[nn.Parameter], average: list[torch.Tensor]) -> None:

@@ -38,6 +38,7 @@ class PolicyGeneratorNode(ManagedNode):
         self.declare("contract_file", "", "contract whose binding names the observation streams; empty: the model's")
         self.declare("joint_prefix", "", "in front of the joints' names; empty: as the contract file says")
         self.declare("observation_timeout_s", 1.0, "longest wait for the observation of a conditioned model, s", 0.0)
+        self.declare("sampling_steps", 0, "of the latent: more are slower and more exact; 0: as the model says", 0)
         self.declare("nice", 10, "yield this much to other processes, a controller above all; 0: not at all", 0, 19)
         self._generator: PolicyGenerator = None  # there is one from configure to cleanup
         self._last: PolicyWeights | None = None
@@ -55,7 +56,7 @@ class PolicyGeneratorNode(ManagedNode):
 
     def configure(self) -> None:
         model = self.required("model_file", "a model made by 'lwd export' (.onnx)")
-        generator = PolicyGenerator(model)
+        generator = PolicyGenerator(model, self.get_parameter("sampling_steps").value)
         found = generator.description.contract
         if generator.description.condition_on_observation or self.get_parameter("contract_file").value:
             path = self.required("contract_file", f"the robot's contract (YAML): {model} needs an observation")

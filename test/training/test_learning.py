@@ -266,7 +266,7 @@ def test_pairs_come_from_the_demonstration_and_from_its_task_alone(data):
     assert set(rows) == set(range(6))
     for place, row in enumerate(rows):
         assert batch.task[place] == training.task[row]
-        assert batch.first_observation[place].equal(training.first_observation[row])
+        assert batch.condition[place].equal(training.first_observation[row])
         task = [i for i in range(6) if training.task[i] == training.task[row]]
         own, others = batch.observation[place, :100, 0], batch.observation[place, 100:, 0]
         assert starts[row] <= own.min() and own.max() < ends[row]
@@ -296,7 +296,7 @@ def test_translation_moves_a_demonstration_as_a_whole_and_nothing_else(data):
     assert offset[..., along].abs().max() <= 0.05 and offset[..., along].std() > 0.02
     assert (offset[..., along] - offset[:, :1, along[:1]]).abs().max() < 1e-6  # hand and object, in every frame
     assert not batch.observation[..., [p for p, name in enumerate(names) if not name.endswith("_x")]].any()
-    first = batch.first_observation * moved.condition_std[batch.task]
+    first = batch.condition * moved.condition_std[batch.task]
     place = data.contract.observation_names.index("hand_x")
     torch.testing.assert_close(first[:, place], offset[:, 0, names.index("hand_x")], atol=1e-6, rtol=0)
     assert batch.tokens.abs().sum(1).min() > 0 and batch.action.any()

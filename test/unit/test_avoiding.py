@@ -139,8 +139,11 @@ def test_an_episode_ends_where_the_rod_touches_a_cylinder(rods):
                 continue  # in a closed gap it touches the neighbour, too
             rod.push_hand(at - rod.position)
             assert not rod.step(np.zeros(2)) and rod.ended == touches
+    rod.reset(0)
+    rod.push_hand(rod.scene.centres[0] - rod.position)
+    rod.step(np.zeros(2))
     rod.push_hand(np.array([0.5, 0.4]) - rod.position)
-    assert not rod.step(np.zeros(2))  # what was touched cannot be made good
+    assert rod.ended and not rod.step(np.zeros(2))  # what was touched cannot be made good
     rod.reset(0)
     assert not rod.ended
 

@@ -162,7 +162,9 @@ def _set(value, *path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (_set(FORMAT + 1, "format"), f"found format {FORMAT + 1}, expected 1 or {FORMAT}"),
+        (_set(FORMAT + 1, "format"), f"found format {FORMAT + 1}, expected 1, 2 or {FORMAT}"),
+        (_set(-1, "sampling_steps"), "found sampling_steps -1, expected 0 or more"),
+        (_set(20, "sampling_steps"), "found inputs ['noise', 'task'], expected ['noise', 'sampling_steps', 'task']"),
         (_set("0" * 64, "contract_digest"), "its contract does not have the digest that the file states"),
         (_delete("contract_digest"), "its contract does not have the digest that the file states"),
         (_set(0.02, "contract", "period_s"), "its contract does not have the digest that the file states"),
@@ -251,7 +253,7 @@ def test_a_file_of_the_first_format_is_read_as_one_of_today(generator, model_pat
     assert generator.metadata["format"] == 1 and "conditions" not in generator.metadata
     assert generator.description.conditions == (Condition("task", "task", generator.tasks),)
     today = PolicyGenerator(_rewritten(model_path, tmp_path / "today.onnx"))
-    assert today.metadata["format"] == FORMAT == 2
+    assert today.metadata["format"] == FORMAT == 3
     assert today.description == generator.description
     old, new = (each.generate(generator.tasks[0], 7) for each in (generator, today))
     assert old.weights.tobytes() == new.weights.tobytes()

@@ -60,7 +60,8 @@ def latent_baseline(method: str, run: TrainedRun, model: Path) -> None:
     if method not in LATENT:
         raise ConfigError(f"method: found '{method}', expected one that is made from a run: {', '.join(LATENT)}")
     model.parent.mkdir(parents=True, exist_ok=True)
-    # The mean depends on the task alone, so its file takes no observation, whatever the run is conditioned on.
-    conditioned = run.config.condition_on_observation and method == "nearest_latent"
+    # The mean depends on the task alone, so its file takes no observation unless the hypernetwork is told it.
+    asked = method == "nearest_latent" or run.config.condition_hypernetwork
+    conditioned = run.config.condition_on_observation and asked
     description = describe_model(run.config, run.data, method=method, condition_on_observation=conditioned)
     write_model(implementation(METHODS[method].graph)(run), description, model)

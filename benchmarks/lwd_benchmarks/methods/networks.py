@@ -129,7 +129,7 @@ class RegressionHyperNetwork(Baseline):
     def loss(self, data: TrainingData, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The pairs of LWD's stage 1: from the demonstration whose first observation is given, and from its task."""
         batch = data.sample(self.config.demonstrations, self.config.pairs, self.config.own_share, generator)
-        weights = self.weights(batch.task.to(self.device), batch.first_observation.to(self.device))
+        weights = self.weights(batch.task.to(self.device), batch.condition.to(self.device))
         predicted = policy_forward(self.layout, weights, batch.observation.to(self.device))
         loss = cloning_error(predicted, batch.action.to(self.device), data.action_weight).mean()
         return {"loss": loss + self.decay(self.layout, weights)}

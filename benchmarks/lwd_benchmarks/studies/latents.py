@@ -133,8 +133,10 @@ def study_latents(folder: Path, tasks: Sequence[str], episodes: int, first_layou
     for task in shown:
         seen = first[task]
         one = None if seen is None else np.repeat(seen[:1], POLICIES, axis=0)
-        sets[task, "one_layout"] = decode(run, sample(run, task, seeds[:POLICIES], one), task), [layouts[0]] * POLICIES
-        sets[task, "many_layouts"] = decode(run, sampled[task][:POLICIES], task), list(layouts[:POLICIES])
+        policies = decode(run, sample(run, task, seeds[:POLICIES], one), task, one)
+        sets[task, "one_layout"] = policies, [layouts[0]] * POLICIES
+        many = None if seen is None else seen[:POLICIES]
+        sets[task, "many_layouts"] = decode(run, sampled[task][:POLICIES], task, many), list(layouts[:POLICIES])
     calls = (delayed(_roll_out)(contract, task, *chosen) for (task, _), chosen in sets.items())
     runs = dict(zip(sets, in_order(calls, workers, "policies", "set"), strict=True))
     diversity: dict[str, dict] = {task: {} for task in shown}

@@ -177,7 +177,9 @@ def study_reconstruction(folder: Path, tasks: Sequence[str], episodes: int, firs
     made = dict(zip(tasks, in_order(calls, workers, "demonstrations", "task"), strict=True))
     policies = {}
     for task, (originals, _) in made.items():
-        policies[task] = decode(run, encode(run, [original.demonstration for original in originals]), task)
+        shown = [original.demonstration for original in originals]
+        first = np.stack([episode.observation[0] for episode in shown])
+        policies[task] = decode(run, encode(run, shown), task, first)
     calls = (delayed(_compare)(contract, task, made[task][0], policies[task]) for task in tasks)
     compared = dict(zip(tasks, in_order(calls, workers, "policies", "task"), strict=True))
     described = {task: {**compared[task]["entry"], "expert_failed": made[task][1]} for task in tasks}

@@ -67,7 +67,8 @@ def published() -> Scene:
 def varied(seed: int) -> Scene:
     """A scene like the published one: rows shifted, gaps wider, narrower or closed, other radii, the start moved."""
     rng, plain = np.random.default_rng([int(seed), 6]), published()
-    centres, radii = [], rng.uniform(*RADIUS, sum(ROWS))
+    centres: list[np.ndarray] = []
+    radii = rng.uniform(*RADIUS, sum(ROWS))
     for count, (row, _) in zip(ROWS, plain.rows(), strict=True):
         middle = row.mean(axis=0) + rng.uniform((-SHIFT_X, -SHIFT_Y), (SHIFT_X, SHIFT_Y))
         beside = radii[len(centres) : len(centres) + count]
