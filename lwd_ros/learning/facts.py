@@ -61,6 +61,8 @@ class DataFacts:
         constant: observed scalars that never change in any task.
         commands: in the contract's order.
         idle_share: of the frames, those in which every command is at rest.
+        ways: of the task with most, as the column `way` names them; 0 without that column.
+        parting: of a task's demonstrations that meet, the share that part, where that is largest; None: too few meet.
     """
 
     contract: Contract
@@ -69,6 +71,8 @@ class DataFacts:
     constant: tuple[str, ...]
     commands: tuple[CommandFacts, ...]
     idle_share: float
+    ways: int = 0
+    parting: float | None = None
 
     @property
     def varying(self) -> tuple[str, ...]:

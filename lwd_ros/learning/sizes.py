@@ -13,6 +13,7 @@ from lwd_ros.dataset import DatasetError
 from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.facts import CommandFacts, DataFacts
 from lwd_ros.learning.pace import Pace
+from lwd_ros.learning.parting import SEVERAL
 from lwd_ros.policy import PolicyLayout
 
 LARGEST_POLICY = 1000
@@ -36,6 +37,7 @@ _NARROW = 0.8  # of the limits' width: less counts as narrow
 _IDLE = 0.4  # of the frames: more are many
 _FEW_EPISODES = 10
 _DECAY = 2e-4  # of a policy's squared weights
+_WAYS = {"others": "neighbours", "kl_weight": 1e-6}  # where a task has several
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ def choose(facts: DataFacts, name: str, seed: int = 0, held_out: float = 0.0) ->
         "Policies read every scalar, so the generator is told the task alone; it needs no observation. Scenes are not "
         "moved about: whether that is right cannot be known from the data."
     )
+    several = facts.ways > 1 or (facts.ways == 0 and facts.parting is not None and facts.parting > SEVERAL)
+    if several:
+        lines.append(
+            f"Demonstrations of a task go {'several' if facts.ways == 0 else facts.ways} ways. So each policy learns "
+            "from its own demonstration and from those that go the same way, by their latents."
+        )
     config = TrainConfig.from_dict(
         {
             "name": name,
@@ -105,9 +113,16 @@ def choose(facts: DataFacts, name: str, seed: int = 0, held_out: float = 0.0) ->
             "held_out": held_out,
             "action_range": "demonstrated" if demonstrated else "limits",
             "action_loss": "motion" if positions or offsets else "range",
-            "autoencoder": {"tokens": tokens(facts.lengths), "policy_decay": _DECAY},
+            "autoencoder": {"tokens": tokens(facts.lengths), "policy_decay": _DECAY, **(_WAYS if several else {})},
+            "diffusion": {"latent_unit": "posterior"} if several else {},
         }
     )
+    if several and facts.ways == 0:
+        warnings.append(
+            f"Of a task's demonstrations that come to the same place, {100 * (facts.parting or 0):.0f} % part. If that "
+            "is no mistake, a dataset's column 'way' says who goes which way (docs/reference/dataset.md), and "
+            "'lwd evaluate --ways' how often a policy goes each."
+        )
     warnings += _warnings(facts, positions)
     return Choice(config, tuple(lines), tuple(warnings))
 

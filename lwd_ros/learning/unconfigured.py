@@ -1,5 +1,6 @@
 """Training without a config: the choice is made once, and lies in the run folder like any other config."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData, held_out
 from lwd_ros.learning.devices import choose_device
 from lwd_ros.learning.facts import facts_of
+from lwd_ros.learning.parting import parting_share
 from lwd_ros.learning.run_folder import RUN, read_run
 from lwd_ros.learning.sizes import Choice, choose, held_out_share, with_steps
 from lwd_ros.learning.train import pace_of
@@ -46,7 +48,13 @@ def chosen(demonstrations: Demonstrations, seed: int = 0, minutes: float | None 
         [e for place, e in enumerate(demonstrations.episodes[task]) if place not in unseen.get(task, ())]
         for task in demonstrations.tasks
     ]
-    choice = choose(facts_of(demonstrations.contract, rows), name, seed, share)
+    shares = [found for found in map(parting_share, rows) if found is not None]
+    facts = replace(
+        facts_of(demonstrations.contract, rows),
+        ways=max(len({episode.way for episode in each} - {""}) for each in rows),
+        parting=max(shares, default=None),
+    )
+    choice = choose(facts, name, seed, share)
     torch.set_num_threads(1)
     pace = pace_of(choice.config, TrainingData(demonstrations, choice.config), choose_device())
     config, line = with_steps(choice.config, pace, minutes)
