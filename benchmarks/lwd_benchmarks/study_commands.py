@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from lwd_ros.cli.support import FROM_ZERO, WORKERS, needs, tasks_of, workers_of
+from lwd_benchmarks.paths import in_checkout
+from lwd_ros.cli.support import COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 
 
 @click.group()
@@ -75,7 +76,6 @@ def latents(folder, tasks, episodes, first_layout, path, workers) -> None:
 @needs("sim,train")
 def metaworld(file, only, workers) -> None:
     """Every model and baseline of the Metaworld benchmark; goes on with what is missing."""
-    from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.studies.matrix import Study, run_study
 
     run_study(
@@ -126,7 +126,6 @@ def _of_methods(name: str):
 def _compare(run, name, file, only, tasks, episodes, first_layout, kept, path, workers, quick) -> None:
     """Run a study of methods, print its rows and write it."""
     from lwd_benchmarks.methods import FILE
-    from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.results import MethodsResult, write
     from lwd_benchmarks.studies.comparison import Rules, earlier_result
     from lwd_benchmarks.studies.methods import load_methods
@@ -199,6 +198,45 @@ def latency(**options) -> None:
 @click.option(
     "--model",
     "models",
+    multiple=True,
+    required=True,
+    help="NAME=FILE, one of a training seed; name the option again for another seed or another name.",
+)
+@click.option("--every", type=COUNT, default=8, help="Control periods between requests, beside one an episode.")
+@click.option("--episodes", type=COUNT, default=60, help="Episodes a task and seed.")
+@click.option("--first-layout", type=FROM_ZERO, default=200_000, help="First layout seed.")
+@click.option(
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Write it here.  [default: benchmarks/results/asking/asking.json of the repository]",
+)
+@WORKERS
+@needs("sim")
+def asking(models, every, episodes, first_layout, path, workers) -> None:
+    """Success where a policy is asked for once an episode, and again and again in mid-episode."""
+    from lwd_benchmarks.studies.asking import run
+
+    files: dict[str, list[Path]] = {}
+    for word in models:
+        name, equals, file = word.partition("=")
+        if not (name and equals and file):
+            raise click.UsageError(f"--model: found '{word}', expected NAME=FILE")
+        files.setdefault(name, []).append(Path(file))
+    path = path or in_checkout("benchmarks/results") / "asking/asking.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = run(files, (None, every), episodes, first_layout, workers_of(workers), path)
+    for row in result.rows:
+        asked = "once" if row.horizon is None else f"every {row.horizon} periods"
+        total = row.episodes_per_task * len(row.successes)
+        click.echo(f"{row.name:24} seed {row.seed}  {asked:18} {sum(row.successes.values())}/{total}")
+    click.echo(f"written to {path}")
+
+
+@study.command()
+@click.option(
+    "--model",
+    "models",
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
@@ -218,7 +256,6 @@ def latency(**options) -> None:
 @needs("sim")
 def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> None:
     """Success of a second task against how late its policy is asked for, the arm driving on or held meanwhile."""
-    from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.results import HandoverResult, write
     from lwd_benchmarks.studies.handover import Rules, merged, study_handover
 
@@ -270,7 +307,6 @@ def handover(models, tasks, pauses_s, episodes, first_layout, path, workers) -> 
 @needs("sim,train")
 def peers(file, data, python, state, only, minutes, report, path) -> None:
     """LWD beside ACT and Diffusion Policy as lerobot trains them: success by minutes; goes on with what is missing."""
-    from lwd_benchmarks.paths import in_checkout
     from lwd_benchmarks.peers.study import Study, run
 
     if not python.exists():
@@ -316,7 +352,6 @@ def own(
     """
     from lwd_benchmarks.own.roads import ROADS
     from lwd_benchmarks.own.study import OwnStudy, Rules
-    from lwd_benchmarks.paths import in_checkout
 
     try:
         counts, numbers = (tuple(int(word) for word in text.split(",")) for text in (demonstrations, seeds))
@@ -366,7 +401,6 @@ def own(
 def choices(robot, data, file, state, path, workers) -> None:
     """What 'lwd train' chooses without a config beside other choices, on ROBOT of the study's file."""
     from lwd_benchmarks.own.choices import Choices, run
-    from lwd_benchmarks.paths import in_checkout
 
     loaded = Choices.load(file or in_checkout("benchmarks/config/study/choices.yaml"))
     path = path or in_checkout("benchmarks/results") / f"choices/{robot}.json"
