@@ -1,5 +1,7 @@
 """Pins what training chooses without a config, and what it says about the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from lwd_ros.dataset import DatasetError, Episode
 from lwd_ros.learning.config import TrainConfig
 from lwd_ros.learning.facts import facts_of, resting_frames
 from lwd_ros.learning.pace import Pace
+from lwd_ros.learning.parting import SEVERAL, parting_share
 from lwd_ros.learning.sizes import LARGEST_POLICY, choose, held_out_share, hidden_width, tokens, with_steps
 from lwd_ros.policy import PolicyLayout
 
@@ -160,3 +163,53 @@ def test_demonstrations_of_a_robot_that_sees_nothing_change_are_refused():
 )
 def test_so_many_of_the_smallest_task_are_held_out(counts, kept):
     assert int(held_out_share(counts) * min(counts)) == kept
+
+
+ROD = _contract(
+    {name: {"unit": "m", "limits": [-1, 2]} for name in ("x", "y")},
+    {name: {"unit": "m/s", "limits": [-1, 1], "slew_per_s": 2.0} for name in ("speed_x", "speed_y")},
+)
+
+
+def _rod_episode(side: float, seed: int, way: str = "", fork: float = 0.0) -> Episode:
+    """A rod that goes to y = 1 m, and from `fork` on to its left (-1) or its right (+1)."""
+    random = np.random.default_rng(seed)
+    y = np.linspace(0, 1, 60)
+    x = side * 0.5 * np.maximum(y - fork, 0.0) + 0.01 * random.standard_normal()
+    path = np.stack([x, y], axis=1)
+    speed = np.gradient(path, 0.1, axis=0)
+    return Episode(path + 0.002 * random.standard_normal(path.shape), speed, layout=seed, way=way)
+
+
+@pytest.mark.parametrize("fork", [0.0, 0.5])
+def test_demonstrations_that_meet_and_part_are_seen(fork):
+    alike = [_rod_episode(1.0, seed, fork=fork) for seed in range(20)]
+    several = [_rod_episode((-1.0) ** seed, seed, fork=fork) for seed in range(20)]
+    assert parting_share(alike) == pytest.approx(0.0, abs=0.05)
+    assert SEVERAL < parting_share(several) <= 1.0
+
+
+def test_who_never_meets_tells_nothing():
+    apart = [Episode(e.observation + np.array([0.0, 10.0 * e.layout]), e.action, e.layout) for e in map(_right, range(5))]
+    assert parting_share(apart) is None and parting_share([_right(0)]) is None
+    short = [Episode(np.zeros((4, 2)), np.zeros((4, 2)), layout=0)] * 9
+    assert parting_share(short) is None
+
+
+def _right(seed: int) -> Episode:
+    return _rod_episode(1.0, seed)
+
+
+def test_several_ways_are_learned_apart_by_the_column_or_by_how_demonstrations_part():
+    facts = facts_of(ROD, [[_right(seed) for seed in range(12)]])
+    usual = choose(facts, "rod")
+    assert usual.config.autoencoder.others == "task" and usual.config.diffusion.latent_unit == "means"
+    named = choose(replace(facts, ways=2, parting=0.0), "rod")
+    assert named.config.autoencoder.others == "neighbours" and named.config.diffusion.latent_unit == "posterior"
+    assert any("go 2 ways" in line for line in named.lines) and named.warnings == usual.warnings
+    seen = choose(replace(facts, parting=0.58), "rod")
+    assert seen.config == named.config
+    (warning,) = set(seen.warnings) - set(usual.warnings)
+    assert "58 % part" in warning and "column 'way'" in warning
+    one = choose(replace(facts, ways=1, parting=0.58), "rod")  # the column says that there is one
+    assert one.config == usual.config
