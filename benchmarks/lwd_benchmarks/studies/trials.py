@@ -12,6 +12,7 @@ from pathlib import Path
 from joblib import delayed
 
 from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.mixture.actor import MixtureActor
 from lwd_benchmarks.methods.replay import NearestDemonstrationActor
 from lwd_ros import __version__
 from lwd_ros.environments.disturbance import NONE, Disturbance
@@ -28,6 +29,7 @@ _SUMMED = ("queries", "steps", "queries_of_successes", "steps_of_successes")
 KINDS = {
     "lwd": LwdActor,  # and whatever else has a model file of that format
     "diffusion_policy": DiffusionPolicyActor,
+    "mixture": MixtureActor,
     "nearest_demonstration": NearestDemonstrationActor,
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.environments.episode import at_rest
-from lwd_ros.environments.metaworld.simulator import SIMULATOR
+from lwd_ros.environments.registry import simulator_of
 from lwd_ros.evaluation.actors import EARLY, steps_between
 from lwd_ros.generator import ModelError
 
@@ -29,7 +29,7 @@ class DiffusionPolicyActor:
         if horizon > description.prediction_horizon and not self._whole:
             text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
             raise ModelError(f"{model}: {text}")
-        self._own = SIMULATOR.spec.contract()
+        self._own = simulator_of(description.tasks).spec.contract()  # says what commands are at rest
         self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
 
     def begin(self, task: str, seed: int) -> None:
