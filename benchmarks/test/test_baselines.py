@@ -411,7 +411,7 @@ def test_the_command_makes_the_same_files(files, data, run, tmp_path):
             "--method mean_latent: found --seed, --run, expected --run, --data",
         ),
         (["nearest_latent"], "--method nearest_latent: found none of them, expected --run, --data"),
-    ],  # fmt: skip
+    ],
 )
 def test_options_that_do_not_fit_the_method(tmp_path, arguments, sentence):
     result = CliRunner().invoke(cli, ["baseline", "--model", str(tmp_path / "x.onnx"), "--method", *arguments])

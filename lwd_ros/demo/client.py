@@ -1,6 +1,7 @@
 """The demo's client: asks for one skill after the other in a running simulation, and notes what happens."""
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -83,7 +84,10 @@ class DemoClient(Caller):
         """As `Caller.wait_for_nodes`; and for the streams that are noted."""
         super().wait_for_nodes(timeout_s)
         for topic in ("object_1/pose", "hand/velocity_command", "gripper/command"):
-            self.wait(topic, lambda topic=topic: self.count_publishers(topic) > 0, timeout_s)
+            self.wait(topic, functools.partial(self._published, topic), timeout_s)
+
+    def _published(self, topic: str) -> bool:
+        return self.count_publishers(topic) > 0
 
     def _arrivals_from(self, stamp) -> list[float]:
         """When the commands that answer observations from `stamp` on arrived here."""

@@ -76,7 +76,7 @@ def _play(folder: Path, count: int, seed: int, video: bool, files: dict[str, str
     went = gone(read_recording(folder / "states.npz"), requests) if (folder / "states.npz").exists() else []
     whole = not died and not any(statuses.values()) and len(went) == len(requests) == count + 1
     repeated = _repeated(requests, went) if whole else None
-    *asked, _ = zip(requests, went, strict=True) if whole else [None]
+    asked = list(zip(requests, went, strict=True))[:count] if whole else []
     ways = {each.way for request, each in asked if request["success"]}
     summary = {
         "success": bool(repeated and repeated["same_path"]),

@@ -78,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--most-steps", type=int, required=True, help="control steps of an episode")
     options, ros_arguments = parser.parse_known_args(arguments)
     rclpy.init(args=ros_arguments)
-    client, requests = WaysClient(), []
+    client = WaysClient()
+    requests: list[Request] = []
     try:
         client.wait_for_nodes()
         for number in range(options.requests + 1):

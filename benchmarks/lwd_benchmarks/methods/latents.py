@@ -212,7 +212,7 @@ def latent_baseline(method: str, run: TrainedRun, model: Path, demonstrations: D
     """
     if method not in LATENT:
         raise ConfigError(f"method: found '{method}', expected one that is made from a run: {', '.join(LATENT)}")
-    kind = implementation(METHODS[method].graph)
+    kind: type[LatentGraph] = implementation(METHODS[method].graph)
     encoded = None
     if kind.needs_data:
         if demonstrations is None:

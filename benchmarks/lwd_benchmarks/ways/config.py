@@ -10,7 +10,7 @@ from lwd_benchmarks.methods.diffusion_policy.config import METHOD as DIFFUSION_P
 from lwd_benchmarks.study_file import Strict
 from lwd_ros.errors import LwdError
 
-EPISODE = "episode"
+EPISODE: Literal["episode"] = "episode"
 """A horizon: one query an episode."""
 
 
@@ -75,7 +75,7 @@ class Judged(Strict):
     @property
     def periods(self) -> int | None:
         """Control periods between two queries; None for one query an episode."""
-        return None if self.horizon == EPISODE else int(self.horizon)
+        return None if self.horizon == "episode" else self.horizon
 
 
 class Picture(Strict):
