@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 
-from lwd_benchmarks.methods.latents import Encoded, LatentGraph, draw, uniform
+from lwd_benchmarks.methods.latents import Encoded, LatentGraph, draw, rows, uniform
 from lwd_ros.learning.train import TrainedRun
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 48)
@@ -107,11 +107,12 @@ class LatentMixture(LatentGraph):
             whitened = torch.matmul(self.mixture_seen_whitening[task], offset[..., None])[..., 0]
             log_weight = log_weight + self.mixture_log_scale[task] - 0.5 * (whitened**2).sum(dim=2)
         place = draw(torch.softmax(log_weight, dim=1), uniform(noise[:, -1]))
-        z = self.mixture_mean[task, place]
+        z = rows(self.mixture_mean[task], place)
         if self.sees:
-            moved = offset.gather(1, place[:, None, None].expand(-1, 1, offset.shape[2]))
-            z = z + torch.bmm(moved, self.mixture_gain[task, place].transpose(1, 2))[:, 0]
-        z = z + torch.bmm(self.mixture_root[task, place], noise[:, :-1, None])[:, :, 0]
+            gain = rows(self.mixture_gain[task].flatten(2), place).unflatten(1, self.mixture_gain.shape[2:])
+            z = z + torch.bmm(gain, rows(offset, place)[:, :, None])[:, :, 0]
+        root = rows(self.mixture_root[task].flatten(2), place).unflatten(1, self.mixture_root.shape[2:])
+        z = z + torch.bmm(root, noise[:, :-1, None])[:, :, 0]
         return z * self.mixture_spread[task] + self.mixture_centre[task]
 
 
