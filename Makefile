@@ -4,6 +4,7 @@
 #   ROS=jazzy|kilted   which ROS 2 wheels to install where no ROS 2 is sourced (default jazzy)
 #   PYTHON=python3.12  the Python to build on (default: the first of python3, python3.11, python3.12 that is 3.11 or 3.12)
 #   TORCH_INDEX=URL    package index for torch alone, e.g. https://download.pytorch.org/whl/cpu (from `make setup-test` on)
+#   DEMO=ways          which story: drawer (default), or ways: one request twenty times, many ways
 #   DEMO_ARGS, TEST_ARGS   passed on to `lwd demo` and to pytest
 #   COVERAGE=1         `make test` prints which lines of lwd_ros its own tests, without those of nodes, leave untested
 #   LEROBOT=FOLDER, LEROBOT_PYTHON=python3.12   environment of lerobot 0.6.1 for `make test-lerobot`, and the Python to make it of
@@ -67,7 +68,7 @@ setup: $(VENV)/stamp-lwd_ros
 setup-test: $(VENV)/stamp-test
 
 demo: setup
-	$(BIN)/lwd demo $(DEMO_ARGS)
+	$(BIN)/lwd demo $(DEMO) $(DEMO_ARGS)
 
 # Tests of real nodes mostly wait, so the others run beside them, at the lowest priority: half the time on two cores. What
 # those print comes last. Two torch threads on small networks are many times slower than one.

@@ -15,7 +15,11 @@ __all__ = ["baseline", "bench", "report", "study"]
 @click.command()
 @click.option("--method", required=True, help="One of methods.yaml that is trained, or made from a run.")
 @click.option("--config", type=click.Path(), help="To train: config, as for 'lwd train'.")
-@click.option("--data", type=click.Path(path_type=Path), help="To train: dataset made by 'lwd collect'.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="To train: dataset; of a run: its dataset, where the method needs it.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="To train: run folder.")
 @click.option("--seed", type=FROM_ZERO, help="To train: overrides the config's seed.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Else: finished run folder of 'lwd train'.")
@@ -23,7 +27,7 @@ __all__ = ["baseline", "bench", "report", "study"]
 @needs("train")
 def baseline(method, config, data, out, seed, folder, model) -> None:
     """Make a method to compare with: train it as 'lwd train' would, or derive it from a finished run."""
-    from lwd_benchmarks.methods import LATENT, TRAINED
+    from lwd_benchmarks.methods import LATENT, METHODS, TRAINED
     from lwd_benchmarks.methods.diffusion_policy.config import METHOD as DIFFUSION_POLICY
     from lwd_benchmarks.methods.diffusion_policy.config import DiffusionPolicyConfig
     from lwd_benchmarks.methods.diffusion_policy.training import train_diffusion_policy
@@ -38,7 +42,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     if method not in methods:
         raise click.UsageError(f"--method: found '{method}', expected one of {', '.join(methods)}")
     trained = method in (*TRAINED, DIFFUSION_POLICY)
-    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if trained else (("--run",), set())
+    needed, optional = (("--config", "--data", "--out"), {"--seed"}) if trained else (("--run",), {"--data"})
     options = {"--config": config, "--data": data, "--out": out, "--seed": seed, "--run": folder}
     given = [name for name, value in options.items() if value is not None]
     if set(given) - optional != set(needed):
@@ -53,7 +57,10 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     if method in TRAINED:
         train_baseline(method, TrainConfig.load(config).changed(changes), Demonstrations(data), out, model)
     else:
-        latent_baseline(method, load(folder), model)
+        latent_baseline(method, load(folder), model, None if data is None else Demonstrations(data))
+    if METHODS[method].kind == "mixture":  # a model file of its own kind
+        click.echo(f"{model}: {method}")
+        return
     generator = PolicyGenerator(model)
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
@@ -62,7 +69,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "controller"]),
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "choices", "ways", "controller"]),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )
@@ -78,15 +85,18 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 )
 @needs("demo")
 def report(pages, results, out) -> None:
-    """Write the benchmark pages, their plots and headlines.json from results; the same results give the same bytes."""
+    """Write the benchmark pages, their plots and headlines.json from results; the same results give the same bytes.
+
+    Without --page: every page that there are results of.
+    """
     from lwd_benchmarks.paths import in_checkout
-    from lwd_benchmarks.report.pages import PAGES, README, write
+    from lwd_benchmarks.report.pages import README, write
 
     folder, readme = results or in_checkout("benchmarks/results"), None
     if out is None:
         out = in_checkout("docs") / "benchmarks"
         readme = None if pages else in_checkout(README)
-    for path in write(folder, out, list(pages or PAGES), readme):
+    for path in write(folder, out, pages, readme):
         click.echo(f"written to {path}")
 
 

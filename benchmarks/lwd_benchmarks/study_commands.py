@@ -320,6 +320,35 @@ def peers(file, data, python, state, only, minutes, report, path) -> None:
 
 
 @study.command()
+@click.option(
+    "--study",
+    "file",
+    type=click.Path(),
+    help="What to train and judge; paths of folders in it are relative to the current folder.  "
+    "[default: benchmarks/config/study/ways.yaml of the repository]",
+)
+@click.option("--only", default="*", help="SET or SET/ROW, comma-separated; * and ? stand for any letters.")
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the results, one file a set.  [default: benchmarks/results/ways of the repository]",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that collect and judge.")
+@needs("sim,train")
+def ways(file, only, results, workers) -> None:
+    """Tasks with many ways: success, and how well LWD and others cover the ways; goes on with what is missing."""
+    from lwd_benchmarks.paths import in_checkout
+    from lwd_benchmarks.ways.config import Ways
+    from lwd_benchmarks.ways.study import WaysStudy
+
+    loaded = Ways.load(file or in_checkout("benchmarks/config/study/ways.yaml"))
+    folder = results or in_checkout("benchmarks/results") / "ways"
+    patterns = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
+    for path in WaysStudy(loaded, folder, workers).run(patterns):
+        click.echo(f"written to {path}")
+
+
+@study.command()
 @click.argument("example", type=click.Choice(["base", "arm"]))
 @click.option(
     "--state",

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 from lwd_benchmarks.methods import LATENT, TRAINED
 from lwd_benchmarks.methods.latents import latent_baseline
+from lwd_benchmarks.methods.mixture.network import MixtureMlp
 from lwd_benchmarks.methods.networks import MultiTaskMlp, RegressionHyperNetwork, TaskMlps
 from lwd_benchmarks.methods.training import train_baseline
 from safetensors.torch import load_file
@@ -39,7 +40,15 @@ CONFIG = TrainConfig.from_dict(
         "diffusion": {"steps": 30, "batch": 8, "width": 16, "blocks": 1, "sampling_steps": 4},
     }
 )
-KINDS = {"multitask_mlp": MultiTaskMlp, "task_mlp": TaskMlps, "regression_hypernetwork": RegressionHyperNetwork}
+KINDS = {
+    "multitask_mlp": MultiTaskMlp,
+    "task_mlp": TaskMlps,
+    "regression_hypernetwork": RegressionHyperNetwork,
+    "mixture_mlp": MixtureMlp,
+}
+OF_WAYS = ("nearest_start_latent", "way_latent")  # of runs that see the scene, and of tasks with ways: not these
+POLICIES = tuple(name for name in (*TRAINED, *LATENT) if name not in ("mixture_mlp", *OF_WAYS))
+"""Those that end as a file of policies."""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +71,8 @@ def files(data, run, tmp_path_factory):
     for method in (*TRAINED, *LATENT):
         if method in TRAINED:
             train_baseline(method, CONFIG, data, folder / method, folder / f"{method}.onnx")
-        else:
-            latent_baseline(method, run[1], folder / f"{method}.onnx")
+        elif method not in OF_WAYS:
+            latent_baseline(method, run[1], folder / f"{method}.onnx", data)
     return folder
 
 
@@ -84,7 +93,7 @@ def _first(data, task: int) -> np.ndarray:
 # Model files
 
 
-@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
+@pytest.mark.parametrize("method", POLICIES)
 def test_a_model_file_says_how_it_was_made(files, data, method):
     description = PolicyGenerator(files / f"{method}.onnx").description
     assert (description.method, description.tasks) == (method, TASKS)
@@ -97,10 +106,12 @@ def test_a_model_file_says_how_it_was_made(files, data, method):
     assert "torch" in description.training["versions"]
 
 
-@pytest.mark.parametrize("method", (*TRAINED, *LATENT))
+@pytest.mark.parametrize("method", POLICIES)
 def test_a_batch_of_several_tasks_decodes_like_its_rows(files, data, method):
     session = onnxruntime.InferenceSession(str(files / f"{method}.onnx"), providers=["CPUExecutionProvider"])
-    feed = {"noise": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32), "task": np.array([2, 0, 1, 2])}
+    numbers = PolicyGenerator(files / f"{method}.onnx").description.latent_size
+    noise = np.random.default_rng(0).normal(size=(4, numbers)).astype(np.float32)
+    feed = {"noise": noise, "task": np.array([2, 0, 1, 2])}
     if method == "regression_hypernetwork":
         feed["observation"] = np.stack([_first(data, task) for task in feed["task"]]).astype(np.float32)
     batch = session.run(["weights", "observation_mean"], feed)
@@ -395,8 +406,11 @@ def test_the_command_makes_the_same_files(files, data, run, tmp_path):
         (["task_mlp", "--run", "r"], "--method task_mlp: found --run, expected --config, --data, --out, --seed"),
         (["task_mlp", "--config", "c"], "--method task_mlp: found --config, expected --config, --data, --out, --seed"),
         (["task_mlp"], "--method task_mlp: found none of them, expected --config, --data, --out, --seed"),
-        (["mean_latent", "--run", "r", "--seed", "1"], "--method mean_latent: found --seed, --run, expected --run"),
-        (["nearest_latent"], "--method nearest_latent: found none of them, expected --run"),
+        (
+            ["mean_latent", "--run", "r", "--seed", "1"],
+            "--method mean_latent: found --seed, --run, expected --run, --data",
+        ),
+        (["nearest_latent"], "--method nearest_latent: found none of them, expected --run, --data"),
     ],
 )
 def test_options_that_do_not_fit_the_method(tmp_path, arguments, sentence):

@@ -12,6 +12,8 @@ from lwd_ros.learning.config import TrainConfig
 
 CONFIG = Path(lwd_benchmarks.__file__).parents[1] / "config"
 GOLDEN = {
+    "avoiding_episode": "38e2c818f925a71dbd0ceafc829df15ef7b7b3c3f1cbd712f8a9287c9e08bf36",
+    "avoiding_16": "879ec50f0ba97c86466f1fea39444e303748cebb09d6a28ee19c8b638c1e5dd8",
     "horizon_128": "769e7ab9136e2bd168bb8de8aad65e4a9281dae502418c6a151fa668dd85ae46",
     "horizon_16": "96a2366a5afc5e8b627813694416b3714be11c66e0663e0b556a2615d86c1612",
     "horizon_16_10k": "b2bf3b250593d8f65f88ff8a971aafc6858d35222729f729f09e86953c052f6c",

@@ -26,7 +26,7 @@ def report():
     return Report.load(RESULTS)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [name for name in PAGES if any((RESULTS / name).glob("*.json"))])
 def test_a_committed_page_is_what_the_committed_results_give(report, page):
     made = report.text(page)
     committed = (DOCUMENTS / f"{page}.md").read_text(encoding="utf-8")
@@ -84,6 +84,18 @@ def test_the_command_writes_what_is_named_and_leaves_readme(tmp_path, monkeypatc
     shutil.rmtree(folder / "handover")
     with pytest.raises(LwdError, match="handover: found no result, expected JSON of 'lwd study' and 'lwd bench'"):
         CliRunner().invoke(commands.report, given, catch_exceptions=False)
+
+
+def test_a_page_that_may_wait_is_left_out_until_there_are_results_of_it(tmp_path):
+    folder = tmp_path / "results"
+    shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("ways"))
+    report = Report.load(folder)
+    assert "ways" not in report.results and not any(name.startswith("ways.") for name in report.figures)
+    assert "ways.md" not in report.readme()
+    given = ["--results", str(folder), "--out", str(tmp_path / "out"), "--page", "ways"]
+    with pytest.raises(LwdError, match="ways: found no result, expected JSON of 'lwd study' and 'lwd bench'"):
+        CliRunner().invoke(commands.report, given, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_not_in_a_checkout_is_one_sentence(tmp_path, monkeypatch):

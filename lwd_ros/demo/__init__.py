@@ -1,1 +1,1 @@
-"""The story of `lwd demo`: three nodes and a client as real processes, and the pictures of what happened."""
+"""The stories of `lwd demo`: three nodes and a client as real processes, and the pictures of what happened."""

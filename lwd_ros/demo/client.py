@@ -1,6 +1,7 @@
 """The demo's client: asks for one skill after the other in a running simulation, and notes what happens."""
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -9,19 +10,12 @@ from pathlib import Path
 
 import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from lwd_msgs.msg import ControllerStatus, TaskStatus
-from lwd_msgs.srv import GeneratePolicy, LoadTask
+from lwd_ros.demo.calling import Caller, DemoFailed
 
 STORY = ("drawer-open-v3", "drawer-close-v3", "drawer-open-v3")
 _SUCCESS_TIMEOUT_S = 20.0
-
-
-class DemoFailed(RuntimeError):
-    """A step of the story did not happen; says which and what was seen instead."""
 
 
 @dataclass
@@ -58,24 +52,16 @@ def _seconds(stamp) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
-class DemoClient(Node):
-    """Talks to bridge, generator and controller by their public topics and services alone."""
+class DemoClient(Caller):
+    """Asks for one skill after the other, and notes what the handle, the hand and the gripper do."""
 
     def __init__(self):
-        super().__init__("demo_client")
+        super().__init__("demo_client", "metaworld_bridge")
         self.series = Series()
-        self._load = self.create_client(LoadTask, "metaworld_bridge/load_task")
-        self._generate = self.create_client(GeneratePolicy, "policy_generator/generate_policy")
         self._command_arrivals: dict[tuple[int, int], float] = {}
-        self.task_status: TaskStatus | None = None
-        self.controller_status: ControllerStatus | None = None
         self.create_subscription(PoseStamped, "object_1/pose", self._on_handle, 50)
         self.create_subscription(TwistStamped, "hand/velocity_command", self._on_command, 50)
         self.create_subscription(JointState, "gripper/command", self._on_gripper, 50)
-        self.create_subscription(TaskStatus, "metaworld_bridge/task_status", self._on_task, 50)
-        self.create_subscription(ControllerStatus, "policy_controller/status", self._on_controller, 50)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self)
 
     def _on_handle(self, message: PoseStamped) -> None:
         self.series.handle_time_s.append(_seconds(message.header.stamp))
@@ -94,39 +80,14 @@ class DemoClient(Node):
             self.series.gripper_time_s.append(_seconds(message.header.stamp))
             self.series.gripper_effort.append(message.effort[0])
 
-    def _on_task(self, message: TaskStatus) -> None:
-        self.task_status = message
-
-    def _on_controller(self, message: ControllerStatus) -> None:
-        self.controller_status = message
-
-    def wait(self, what: str, condition, timeout_s: float) -> None:
-        """Serve callbacks until `condition()`; raises DemoFailed after `timeout_s`."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                raise DemoFailed(f"waited {timeout_s:g} s for {what}")
-            self._executor.spin_once(timeout_sec=0.05)
-
     def wait_for_nodes(self, timeout_s: float = 30.0) -> None:
-        """Wait until services and streams of all three nodes are there."""
-        self.wait("metaworld_bridge's load_task", self._load.service_is_ready, timeout_s)
-        self.wait("policy_generator's generate_policy", self._generate.service_is_ready, timeout_s)
-        self.wait("policy_controller's status", lambda: self.controller_status is not None, timeout_s)
+        """As `Caller.wait_for_nodes`; and for the streams that are noted."""
+        super().wait_for_nodes(timeout_s)
         for topic in ("object_1/pose", "hand/velocity_command", "gripper/command"):
-            self.wait(topic, lambda topic=topic: self.count_publishers(topic) > 0, timeout_s)
+            self.wait(topic, functools.partial(self._published, topic), timeout_s)
 
-    def _call(self, client, request, timeout_s: float = 10.0):
-        future = client.call_async(request)
-        self.wait(f"an answer of {client.srv_name}", future.done, timeout_s)
-        response = future.result()
-        if not response.success:
-            raise DemoFailed(f"{client.srv_name}: {response.message}")
-        return response
-
-    def load(self, task: str, layout: int, keep_state: bool) -> LoadTask.Response:
-        """Put a task into the simulator."""
-        return self._call(self._load, LoadTask.Request(task=task, layout=layout, keep_state=keep_state))
+    def _published(self, topic: str) -> bool:
+        return self.count_publishers(topic) > 0
 
     def _arrivals_from(self, stamp) -> list[float]:
         """When the commands that answer observations from `stamp` on arrived here."""
@@ -140,7 +101,7 @@ class DemoClient(Node):
         result = Request(task)
         self._forget_task()
         asked = time.monotonic()
-        response = self._call(self._generate, GeneratePolicy.Request(task=task))
+        response = self.generate(task)
         answered = time.monotonic()
         result.seed, result.policy_id = response.seed, response.policy_id
         result.parameters, result.generation_ms = response.policy_parameters, 1e3 * response.generation_s
@@ -148,11 +109,7 @@ class DemoClient(Node):
 
         def running() -> bool:
             status = self.controller_status
-            if status is None:
-                return False
-            if status.rejected_stamp == response.stamp:
-                raise DemoFailed(f"the controller refused the policy: {status.rejected_reason}")
-            return status.policy_stamp == response.stamp and bool(self._arrivals_from(status.policy_first_stamp))
+            return self.require_taken(response) and bool(status and self._arrivals_from(status.policy_first_stamp))
 
         self.wait(f"the first command of policy {result.policy_id}", running, 10.0)
         assert self.controller_status is not None

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-NODES = ("metaworld_bridge", "policy_generator", "policy_controller")
 _GRACE_S = 10.0
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)  # Linux alone has it
 _PR_SET_PDEATHSIG = 1

@@ -12,14 +12,13 @@ from lwd_ros.dataset import DatasetError, Demonstrations, TaskFile
 from lwd_ros.environments.actors import PolicyActor
 from lwd_ros.environments.disturbance import action_noise
 from lwd_ros.environments.environment import Disturbable, Environment, SimulationError, Simulator
-from lwd_ros.environments.episode import run_episode
+from lwd_ros.environments.episode import Actor, run_episode
 from lwd_ros.environments.registry import simulator_of
 from lwd_ros.environments.ways import frequencies_of, ways_of
 from lwd_ros.evaluation.evaluate import evaluated
 from lwd_ros.evaluation.parallel import in_order
 from lwd_ros.evaluation.ways import commitment, in_layouts, measured
 from lwd_ros.generator import PolicyGenerator
-from lwd_ros.policy import Policy
 
 POLICIES, RUNS = 40, 10
 """So many policies are asked for their commitment, each in so many runs."""
@@ -138,18 +137,23 @@ def _again(
     ways = []
     for layout in layouts:
         policy = generator.generate(task, layout + 1, environment.reset(layout))
-        ways.append([_run(environment, policy, layout, run) for run in range(runs)])
+        actor = PolicyActor(policy, contract)
+        ways.append([pushed(environment, actor, layout, run) for run in range(runs)])
     environment.close()
     return ways
 
 
-def _run(environment: Environment, policy: Policy, layout: int, run: int) -> str:
-    """The way of one run of a policy, from another start and under pushes, both drawn by `layout` and `run`."""
+def pushed(environment: Environment, actor: Actor, layout: int, run: int) -> str:
+    """The way of one run from another start of a layout and under pushes, '' where it failed.
+
+    Start and pushes are drawn by `layout` and `run`. The actor goes on as it is: one that has a model to ask begins
+    before.
+    """
     rng = np.random.default_rng([layout, run])
     environment.reset(layout)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     if isinstance(environment, Disturbable):
         environment.push_hand(START_M * np.array([np.cos(angle), np.sin(angle)]))
     noise = action_noise(environment.contract, PUSHES, rng)
-    outcome = run_episode(environment, PolicyActor(policy, environment.contract), None, noise=noise)
+    outcome = run_episode(environment, actor, None, noise=noise)
     return outcome.way if outcome.success else ""

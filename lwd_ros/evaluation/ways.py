@@ -90,10 +90,10 @@ def measured(ways: Sequence[str], gone: Sequence[str], frequencies: np.ndarray, 
         "counts": {way: int(count) for way, count in zip(ways, counts, strict=True) if count},
         "unknown": int((~known).sum()),
         "entropy": float(spread),
-        "entropy_interval": _interval(float(spread), spreads),
+        "entropy_interval": centred(float(spread), spreads),
         "entropy_expected": float(mode_entropy(perfect).mean()),
         "js_distance": float(distance),
-        "js_interval": _interval(float(distance), distances),
+        "js_interval": centred(float(distance), distances),
         "js_expected": float(floors.mean()),
         "js_floor_high": float(np.quantile(floors, _QUANTILES[1])),
         "js_over_floor": float(distance / floors.mean()) if floors.mean() > 0 else None,
@@ -102,10 +102,13 @@ def measured(ways: Sequence[str], gone: Sequence[str], frequencies: np.ndarray, 
     }
 
 
-def _interval(estimate: float, bootstrapped: np.ndarray) -> tuple[float, float]:
-    """The bootstrap's quantiles about the estimate: resampling adds to a distance once more what sampling had added."""
+def centred(estimate: float, bootstrapped: np.ndarray, limits: tuple[float, float] = (0.0, 1.0)) -> tuple[float, float]:
+    """The bootstrap's 95 % quantiles about the estimate, cut off at `limits`.
+
+    Resampling adds to a distance once more what sampling had added: so their middle is moved to the estimate.
+    """
     low, high = np.quantile(bootstrapped, _QUANTILES) + (estimate - bootstrapped.mean())
-    return max(0.0, float(low)), min(1.0, float(high))
+    return max(limits[0], float(low)), min(limits[1], float(high))
 
 
 def commitment(runs: Sequence[Sequence[str]]) -> dict:

@@ -84,11 +84,33 @@ def test_demo_touches_nothing_but_its_own_results(tmp_path):
     (tmp_path / "summary.json").write_text("of an earlier run")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "mine.log").write_text("mine")
-    code = "from pathlib import Path; from lwd_ros.demo.story import _claimed\n"
-    code += f"with _claimed(Path({str(tmp_path)!r})): print('claimed')"
+    code = "from pathlib import Path; from lwd_ros.demo.stage import claimed\n"
+    code += f"with claimed(Path({str(tmp_path)!r})): print('claimed')"
     command = [sys.executable, "-c", code]
     first = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, check=True)
     assert "claimed" in first.stdout
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     assert (tmp_path / "logs" / "mine.log").read_text() == "mine"
     assert not (tmp_path / "summary.json").exists()
+
+
+def test_one_request_many_ways_and_one_seed_one_way(tmp_path):
+    environment = isolated_environment()
+    command = [*COMMAND[:-1], "ways", "--requests", "4", "--seed", "1", "--no-video", "--out", tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [request["seed"] for request in summary["requests"]] == [1, 2, 3, 4]
+    went = [request["way"] for request in summary["requests"] if request["success"]]
+    assert len(went) == summary["reached"] >= 3 and len(set(went)) == summary["different_ways"] > 1
+    # In lock step there is no other difference between two runs of one seed than another way.
+    again = summary["repeated"]
+    assert again["same_path"] and summary["requests"][again["request"] - 1]["way"] == again["way"]
+    assert set(summary["exit_statuses"].values()) == {0}
+    assert (tmp_path / "ways.png").stat().st_size > 10_000
+
+
+def test_an_option_of_another_story_is_refused(tmp_path):
+    done = subprocess.run([*COMMAND, tmp_path, "--seed", "3"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "lwd: --seed: found with the story 'drawer', expected it with 'ways' alone\n"

@@ -136,7 +136,7 @@ def test_imports_point_down_only(path):
 
 SIMULATORS = {
     "metaworld|drawer|door-open|mt10|mt50": ("environments/metaworld", "demo", "nodes/metaworld_bridge.py"),
-    "avoiding|cylinder|L-M-3": ("environments/avoiding",),
+    "avoiding|cylinder|L-M-3": ("environments/avoiding", "demo"),
 }
 
 

@@ -1,10 +1,10 @@
 """Methods to compare Latent Weight Diffusion with, as methods.yaml describes them.
 
-Three are trained on the same data, by the same trainer, for as many steps and pairs as stage 1 of LWD: one network for
-all tasks, one network a task, and a hypernetwork without diffusion. Two are made from a finished LWD run, to say what
-its sampling contributes: each sampled latent replaced by the nearest training latent, or by their mean. Each of these
-five ends as an ordinary model file that `lwd evaluate` judges. Diffusion Policy has a folder and a model file of its
-own.
+Some are trained on the same data, by the same trainer, for as many steps and pairs as stage 1 of LWD: one network for
+all tasks, the same with a mixture of actions for an output, one network a task, and a hypernetwork without diffusion.
+Others are made from a finished LWD run, to say what its sampling contributes: latents are chosen otherwise, or drawn
+from a simpler distribution. All of these but the mixture of actions end as ordinary model files that `lwd evaluate`
+judges. That one, and Diffusion Policy, have folders and model files of their own.
 """
 
 from importlib import import_module

@@ -1,13 +1,15 @@
 """What the trained baselines optimise. Each has a behaviour-cloning `loss` and decodes policies by `weights`."""
 
 import math
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from lwd_ros.learning.config import AutoencoderConfig
+from lwd_ros.learning.config import AutoencoderConfig, TrainConfig
 from lwd_ros.learning.data import TrainingData
+from lwd_ros.learning.export import ModelGraph, describe_model, write_model
 from lwd_ros.learning.networks import HyperNetwork, cloning_error, initial_policy, mlp, policy_forward, squared_matrices
 from lwd_ros.policy import PolicyLayout
 
@@ -44,6 +46,28 @@ class Baseline(nn.Module):
     def weights(self, task: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """Policy weights [B, P] of tasks [B] and, where `conditioned`, standardised observations [B, obs]."""
         raise NotImplementedError
+
+    def write(self, config: TrainConfig, data: TrainingData, method: str, model: Path) -> None:
+        """Write the model file of a trained network."""
+        description = describe_model(
+            config,
+            data,
+            method=method,
+            policy_parameters=self.policy_parameters,
+            condition_on_observation=self.conditioned,
+        )
+        write_model(_Graph(data, self), description, model)
+
+
+class _Graph(ModelGraph):
+    """A baseline's policies, whatever the noise."""
+
+    def __init__(self, data: TrainingData, network: Baseline):
+        super().__init__(data)
+        self.network = network
+
+    def weights(self, noise, task, condition):
+        return self.network.weights(task, condition) + 0.0 * noise[:, :1]
 
 
 class MultiTaskMlp(Baseline):

@@ -5,24 +5,11 @@ from pathlib import Path
 import torch
 
 from lwd_benchmarks.methods import METHODS, TRAINED, implementation
-from lwd_benchmarks.methods.networks import Baseline
 from lwd_ros.dataset import Demonstrations
 from lwd_ros.learning.config import ConfigError, TrainConfig
 from lwd_ros.learning.data import TrainingData
-from lwd_ros.learning.export import ModelGraph, describe_model, write_model
 from lwd_ros.learning.train import claim, policy_layout
 from lwd_ros.learning.trainer import Recipe, Trainer
-
-
-class _Graph(ModelGraph):
-    """A baseline's policies, whatever the noise."""
-
-    def __init__(self, data: TrainingData, network: Baseline):
-        super().__init__(data)
-        self.network = network
-
-    def weights(self, noise, task, condition):
-        return self.network.weights(task, condition) + 0.0 * noise[:, :1]
 
 
 def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrations, folder: Path, model: Path) -> None:
@@ -63,11 +50,4 @@ def train_baseline(method: str, config: TrainConfig, demonstrations: Demonstrati
     trainer = Trainer(network, folder, method, config.seed, identity)
     trainer.run(lambda g: network.loss(data, g), Recipe.one_cycle(stage.steps, stage.learning_rate, stage.ema_decay))
 
-    description = describe_model(
-        config,
-        data,
-        method=method,
-        policy_parameters=network.policy_parameters,
-        condition_on_observation=network.conditioned,
-    )
-    write_model(_Graph(data, network), description, model)
+    network.write(config, data, method, model)

@@ -1,6 +1,6 @@
 """`lwd report`: every page with its pictures, and the headlines, from one folder of results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,6 +20,7 @@ from lwd_benchmarks.report import (
     own,
     peers,
     plots,
+    ways,
 )
 from lwd_benchmarks.report import entries as study
 from lwd_benchmarks.report.page import TEMPLATES, render
@@ -29,11 +30,15 @@ Results = TypeVar("Results")
 
 @dataclass(frozen=True)
 class Page(Generic[Results]):
-    """One page: how its results are read, what its template may name, and its pictures by name."""
+    """One page: how its results are read, what its template may name, and its pictures by name.
+
+    An `optional` one is left out where there are no results of it.
+    """
 
     load: Callable[[Path], Results]
     context: Callable[[Results], dict]
     plots: Mapping[str, Callable[[Results], Figure | None]] = field(default_factory=dict)
+    optional: bool = False
 
 
 PAGES: dict[str, Page] = {
@@ -43,9 +48,11 @@ PAGES: dict[str, Page] = {
     "own": Page(own.load, own.context),
     "choices": Page(choices.load, choices.context),
     "peers": Page(peers.load, peers.context, peers.PLOTS),
+    "ways": Page(ways.load, ways.context, ways.PLOTS, optional=True),
     "controller": Page(controller.load, controller.context),
 }
 README = "README.md"
+_NO_RESULT = "found no result, expected JSON of 'lwd study' and 'lwd bench'"
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,18 @@ class Report:
     @classmethod
     def load(cls, folder: Path) -> "Report":
         """Read a folder with one folder for each page; ResultError and ReportError as those say."""
-        for name in PAGES:
-            if not any((folder / name).glob("*.json")):
-                raise ReportError(f"{folder / name}: found no result, expected JSON of 'lwd study' and 'lwd bench'")
-        results = {name: page.load(folder / name) for name, page in PAGES.items()}
+        there = {name: any((folder / name).glob("*.json")) for name in PAGES}
+        for name, page in PAGES.items():
+            if not there[name] and not page.optional:
+                raise ReportError(f"{folder / name}: {_NO_RESULT}")
+        results = {name: page.load(folder / name) for name, page in PAGES.items() if there[name]}
         figures = headlines.joined(
             headlines.of_study(results["metaworld"]),
             comparison.figures(results["diffusion_policy"]),
             handover.figures(results["handover"]),
             peers.figures(results["peers"]),
             own.figures(results["own"]),
+            ways.figures(results["ways"]) if "ways" in results else iter(()),
             headlines.of_controller(results["controller"]),
         )
         return cls(results, figures)
@@ -97,15 +106,21 @@ class Report:
                     plots.save(figure, path)
 
 
-def write(results: Path, out: Path, pages: list[str], readme: Path | None, templates: Path = TEMPLATES) -> list[Path]:
+def write(
+    results: Path, out: Path, pages: Sequence[str], readme: Path | None, templates: Path = TEMPLATES
+) -> list[Path]:
     """Write pages, pictures, headlines and, where there is a template of it, README; the files' paths.
 
-    Nothing is written where anything cannot be made.
+    No `pages`: all that there are results of. Nothing is written where anything cannot be made.
 
     Raises:
         ResultError, ReportError: as `Report` says.
     """
     report = Report.load(results)
+    for page in pages:
+        if page not in report.results:
+            raise ReportError(f"{results / page}: {_NO_RESULT}")
+    pages = pages or list(report.results)
     texts = {out / f"{page}.md": report.text(page, templates) for page in pages}
     if readme and (templates / f"{README}.j2").exists():
         texts[readme] = report.readme(templates)

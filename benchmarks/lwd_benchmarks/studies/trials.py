@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from joblib import delayed
 
 from lwd_benchmarks.methods.diffusion_policy.actor import DiffusionPolicyActor
+from lwd_benchmarks.methods.mixture.actor import MixtureActor
 from lwd_benchmarks.methods.replay import NearestDemonstrationActor
 from lwd_ros import __version__
 from lwd_ros.environments.disturbance import NONE, Disturbance
@@ -25,9 +27,10 @@ from lwd_ros.files import written_whole
 from lwd_ros.generator import ModelError
 
 _SUMMED = ("queries", "steps", "queries_of_successes", "steps_of_successes")
-KINDS = {
+KINDS: dict[str, Any] = {
     "lwd": LwdActor,  # and whatever else has a model file of that format
     "diffusion_policy": DiffusionPolicyActor,
+    "mixture": MixtureActor,
     "nearest_demonstration": NearestDemonstrationActor,
 }
 
@@ -190,6 +193,6 @@ def _read(place: Path, trial: Trial) -> Counts:
     )
 
 
-def make_actor(kind: str, model: Path, horizon: int) -> ModelActor:
-    """An actor of KINDS; raises ModelError where its model file cannot be used."""
+def make_actor(kind: str, model: Path, horizon: int | None) -> ModelActor:
+    """An actor of KINDS, None for one query an episode; raises ModelError where its model file cannot be used."""
     return KINDS[kind](model, horizon)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lwd_benchmarks.methods.diffusion_policy.model_file import ActionGenerator
 from lwd_ros.environments.episode import at_rest
-from lwd_ros.environments.metaworld.simulator import SIMULATOR
+from lwd_ros.environments.registry import simulator_of
 from lwd_ros.evaluation.actors import EARLY, steps_between
 from lwd_ros.generator import ModelError
 
@@ -21,15 +21,17 @@ class DiffusionPolicyActor:
     episodes, padded so; elsewhere the hand does, and the gripper keeps its command.
     """
 
-    def __init__(self, model: Path, horizon: int):
-        """Load a model file; raises ModelError where it predicts less than `horizon` actions."""
+    def __init__(self, model: Path, horizon: int | None):
+        """Load a model file; raises ModelError where it predicts less than `horizon` actions, None for an episode's."""
         self._generator, self.horizon, self.queries = ActionGenerator(model), horizon, 0
         description, self.digest = self._generator.description, self._generator.digest
         self._whole = description.prediction_horizon >= description.usual_length
-        if horizon > description.prediction_horizon and not self._whole:
-            text = f"found horizon {horizon}, expected at most {description.prediction_horizon}, which it predicts"
+        if (horizon is None or horizon > description.prediction_horizon) and not self._whole:
+            found = "one query an episode" if horizon is None else f"horizon {horizon}"
+            text = f"found {found}, expected at most {description.prediction_horizon}, which it predicts"
             raise ModelError(f"{model}: {text}")
-        self._own = SIMULATOR.spec.contract()
+        self._horizon_s = np.inf if horizon is None else horizon * description.contract.period_s
+        self._own = simulator_of(description.tasks).spec.contract()  # says what commands are at rest
         self.contract, self.tasks, self._steps = description.contract, description.tasks, description.observation_steps
 
     def begin(self, task: str, seed: int) -> None:
@@ -49,7 +51,7 @@ class DiffusionPolicyActor:
     @property
     def due(self) -> bool:
         """As `Actor.due`."""
-        return self._time > self._asked + self.horizon * self.contract.period_s - EARLY
+        return self.queries == 0 or self._time > self._asked + self._horizon_s - EARLY
 
     def query(self) -> None:
         """As `Actor.query`."""
