@@ -6,16 +6,26 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lwd_ros.dataset import Episode
+from lwd_ros.dataset import DatasetError, Episode
 from lwd_ros.generator import ModelError
 from lwd_ros.learning.summary import TaskNormalisation
 from lwd_ros.learning.train import TrainedRun
 from lwd_ros.policy import Policy
 
+_FEWEST = 2  # frames
+
 
 @torch.no_grad()
 def encode(run: TrainedRun, episodes: Sequence[Episode]) -> np.ndarray:
-    """Posterior means of demonstrations, in the run's dataset or not: float32 [episodes, latent]."""
+    """Posterior means of demonstrations or of parts of them, in the run's dataset or not: float32 [episodes, latent].
+
+    Raises:
+        DatasetError: one has a single frame, which says nothing of what is done.
+    """
+    for place, episode in enumerate(episodes):
+        if len(episode.action) < _FEWEST:
+            frames = f"{len(episode.action)} frame{'s' if len(episode.action) != 1 else ''}"
+            raise DatasetError(f"demonstration {place}: found {frames}, expected {_FEWEST} at least to encode")
     return run.autoencoder.encode(run.data.tokens_of(episodes)).numpy()
 
 

@@ -1,12 +1,13 @@
 """Pins what many ways ask of training: whose pairs, which frames, what the hypernetwork is told, the latents' scale."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from lwd_ros.dataset import Demonstrations
+from lwd_ros.dataset import DatasetError, Demonstrations
 from lwd_ros.environments.avoiding.simulator import SIMULATOR
 from lwd_ros.environments.collect import CollectSettings, collect
 from lwd_ros.generator import ModelError, PolicyGenerator
@@ -186,6 +187,15 @@ def test_torch_and_the_model_file_agree_on_a_policy_whatever_the_sampling_steps(
         PolicyGenerator(tmp_path / "ways.onnx", -1)
     with pytest.raises(ModelError, match="'ways' is conditioned on an observation: found none"):
         decode(run[1], latents, "varied")
+
+
+def test_a_part_of_a_demonstration_is_encoded_and_one_frame_is_not(data, run):
+    episode = data.episodes["fixed"][0]
+    parts = [replace(episode, observation=episode.observation[:n], action=episode.action[:n]) for n in (2, 40, 1)]
+    whole, two, forty = encode(run[1], [episode, *parts[:2]])
+    assert not np.allclose(whole, two) and not np.allclose(whole, forty)
+    with pytest.raises(DatasetError, match="demonstration 1: found 1 frame, expected 2 at least to encode"):
+        encode(run[1], [episode, parts[2]])
 
 
 def test_places_of_the_latent_that_tell_nothing_stay_small():

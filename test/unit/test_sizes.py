@@ -190,7 +190,9 @@ def test_demonstrations_that_meet_and_part_are_seen(fork):
 
 
 def test_who_never_meets_tells_nothing():
-    apart = [Episode(e.observation + np.array([0.0, 10.0 * e.layout]), e.action, e.layout) for e in map(_right, range(5))]
+    apart = [
+        Episode(e.observation + np.array([0.0, 10.0 * e.layout]), e.action, e.layout) for e in map(_right, range(5))
+    ]
     assert parting_share(apart) is None and parting_share([_right(0)]) is None
     short = [Episode(np.zeros((4, 2)), np.zeros((4, 2)), layout=0)] * 9
     assert parting_share(short) is None
