@@ -7,9 +7,16 @@ from hypothesis import settings
 settings.register_profile("lwd_ros", deadline=None, derandomize=True, database=None)
 settings.load_profile("lwd_ros")
 
-TIERS = ("unit", "nodes", "packaging", "training")
+TIERS = ("unit", "nodes", "packaging", "training", "journeys")
 # Files that take minutes come first: at the end, nothing would be left to run beside them.
-LONGEST = ("test_lwd_msgs_build.py", "test_comparison.py", "test_packaging.py", "test_pipeline.py", "test_devices.py")
+LONGEST = (
+    "test_lwd_msgs_build.py",
+    "test_tutorial.py",
+    "test_comparison.py",
+    "test_packaging.py",
+    "test_pipeline.py",
+    "test_devices.py",
+)
 
 
 def pytest_collection_modifyitems(items):
