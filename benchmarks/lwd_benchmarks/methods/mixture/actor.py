@@ -16,7 +16,7 @@ from lwd_ros.generator.model_file import content_of
 METADATA_KEY = "lwd_ros_mixture"
 FORMAT = 1
 INPUTS = ("task", "observation")
-OUTPUTS = ("weights", "means", "deviations")
+OUTPUTS = ("weights", "means")
 COMPONENTS = 8
 """Of the mixture; at one place of a scene there are at most four ways on."""
 
@@ -26,8 +26,8 @@ class MixtureDescription:
     """What the metadata of such a file holds.
 
     Graph inputs: `task` int64 [B], `observation` float32 [B, observation vector] in the contract's order and units.
-    Outputs: `weights` float32 [B, components], which add up to 1, and `means` and `deviations` float32
-    [B, components, commands] in the contract's units.
+    Outputs: `weights` float32 [B, components], which add up to 1, and `means` float32 [B, components, commands] in the
+    contract's units.
     """
 
     contract: Contract
@@ -67,12 +67,7 @@ class MixtureActor:
 
     With a horizon of 1 a component is drawn at every step, the usual form. With None one is drawn at the first step and
     kept for the episode: the policy is committed, if only to a component, whose meaning may change along the way.
-
-    Attributes:
-        noisy: whether the command is drawn from the component's Gaussian instead.
     """
-
-    noisy = False
 
     def __init__(self, model: Path, horizon: int | None = 1):
         """Load a model file; raises ModelError where it is missing or none of ours."""
@@ -117,20 +112,10 @@ class MixtureActor:
 
     def command(self) -> np.ndarray | None:
         """As `Actor.command`."""
-        if self._component is None:
-            return None
-        _, means, deviations = self._mixture()
-        command = means[self._component]
-        return self._rng.normal(command, deviations[self._component]) if self.noisy else command
+        return None if self._component is None else self._mixture()[1][self._component]
 
-    def _mixture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For what was seen last: weights [components], means and deviations [components, commands], float64 each."""
+    def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights float64 [components] and means float64 [components, commands] for what was seen last."""
         feed = {"task": self._task, "observation": self._seen.astype(np.float32)[None]}
-        weights, means, deviations = (values[0].astype(np.float64) for values in self._session.run(list(OUTPUTS), feed))
-        return weights, means, deviations
-
-
-class NoisyMixtureActor(MixtureActor):
-    """The same, drawing from the component's Gaussian: the distribution that was learned, its noise included."""
-
-    noisy = True
+        weights, means = self._session.run(list(OUTPUTS), feed)
+        return weights[0].astype(np.float64), means[0].astype(np.float64)

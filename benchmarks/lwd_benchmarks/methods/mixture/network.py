@@ -69,5 +69,5 @@ class _Graph(nn.Module):
 
     def forward(self, task, observation):
         inputs = (observation[:, self.indices] - self.mean[task]) / self.std[task]
-        logits, mean, spread = self.network(inputs, task)
-        return torch.softmax(logits, dim=1), mean * self.scale + self.offset, spread * self.scale
+        logits, mean, _ = self.network(inputs, task)
+        return torch.softmax(logits, dim=1), mean * self.scale + self.offset
