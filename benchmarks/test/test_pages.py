@@ -86,15 +86,17 @@ def test_the_command_writes_what_is_named_and_leaves_readme(tmp_path, monkeypatc
         CliRunner().invoke(commands.report, given, catch_exceptions=False)
 
 
-def test_a_page_that_may_wait_is_left_out_until_there_are_results_of_it(tmp_path):
-    folder = tmp_path / "results"
-    shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("ways"))
-    report = Report.load(folder)
-    assert "ways" not in report.results and not any(name.startswith("ways.") for name in report.figures)
-    assert "ways.md" not in report.readme()
-    given = ["--results", str(folder), "--out", str(tmp_path / "out"), "--page", "ways"]
+def test_a_page_that_may_wait_is_left_out_until_there_are_results_of_it(report, tmp_path):
+    figures = {name: value for name, value in report.figures.items() if not name.startswith("ways.")}
+    without = Report({name: found for name, found in report.results.items() if name != "ways"}, figures)
+    assert "ways.md" not in without.readme()
+    assert [name for name, page in PAGES.items() if page.optional] == ["ways"]
+    (tmp_path / "results").mkdir()
+    given = ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--page", "ways"]
     with pytest.raises(LwdError, match="ways: found no result, expected JSON of 'lwd study' and 'lwd bench'"):
         CliRunner().invoke(commands.report, given, catch_exceptions=False)
+    with pytest.raises(LwdError, match="metaworld: found no result"):
+        Report.load(tmp_path / "results")
     assert not (tmp_path / "out").exists()
 
 

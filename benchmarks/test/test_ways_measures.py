@@ -45,6 +45,8 @@ def test_failures_and_unknown_ways_count_for_success_alone():
     found = pooled(gone(ways))
     assert (found["success"], found["unknown"]) == (0.75, LAYOUTS // 4)
     assert found["ways"] == {"task": {"a": LAYOUTS // 4, "b": LAYOUTS // 4}}
+    rare = pooled(gone(["a"] + [None] * (LAYOUTS - 1)), draws=1)  # a resample may have none of it
+    assert rare["js_interval"][0] <= rare["js_distance"] <= rare["js_interval"][1]
     nothing = pooled(gone([None] * LAYOUTS))
     assert nothing["success"] == 0.0 and nothing["js_distance"] is nothing["entropy"] is nothing["js_expected"] is None
 
@@ -79,6 +81,14 @@ def test_a_difference_of_ways_excludes_0_where_one_goes_others():
     assert found["js_interval"][1] < 0 < found["success_interval"][1] + 1e-9
     both = difference(fair, gone(drawn(3), drawn(4)))
     assert both["js_interval"][0] < 0 < both["js_interval"][1]
+
+
+def test_who_succeeds_less_often_by_the_same_ways_is_not_further_away():
+    """Fewer episodes with ways are further from any frequencies by chance; that is not held against a method."""
+    often, seldom = gone(*map(drawn, range(3))), gone(drawn(7, success=0.15))
+    found = difference(often, seldom)
+    assert pooled(seldom)["js_distance"] > 2 * pooled(often)["js_distance"]
+    assert found["js_interval"][0] < 0 < found["js_interval"][1] and found["success_interval"][0] > 0.7
 
 
 def test_tasks_count_the_same_and_resamples_are_the_same_for_all():

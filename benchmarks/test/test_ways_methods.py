@@ -7,6 +7,7 @@ from lwd_benchmarks.methods import LATENT, METHODS, implementation
 from lwd_benchmarks.methods.latent_mixture import LatentMixture, fit, whitening
 from lwd_benchmarks.methods.latents import Encoded, draw, latent_baseline, uniform
 from lwd_benchmarks.methods.mixture.actor import MixtureActor
+from lwd_benchmarks.methods.mixture.network import MixtureMlp
 from lwd_benchmarks.methods.training import train_baseline
 from lwd_benchmarks.studies.trials import make_actor
 from scipy.stats import multivariate_normal
@@ -18,8 +19,9 @@ from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.registry import simulator
 from lwd_ros.generator import ModelError, PolicyGenerator
 from lwd_ros.learning.codec import decode
-from lwd_ros.learning.config import ConfigError, TrainConfig
+from lwd_ros.learning.config import AutoencoderConfig, ConfigError, TrainConfig
 from lwd_ros.learning.train import train
+from lwd_ros.policy import PolicyLayout
 from lwd_ros.resources import share_path
 
 CONTRACT = share_path("config", "avoiding.yaml")
@@ -174,26 +176,40 @@ def test_what_cannot_be_made_is_one_sentence(run, data, tmp_path):
 # A mixture of actions
 
 
+class _TwoHands:
+    """Observations of nothing, and actions of two hands that do the opposite, one twice as often as the other."""
+
+    tasks, passes = ("it",), ()
+
+    def sample_of(self, task: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        signs = 1.0 - 2.0 * (torch.rand(len(task), generator=generator) < 1 / 3)
+        noise = 0.03 * torch.randn((len(task), 1), generator=generator)
+        return torch.zeros(len(task), 1), 0.5 * signs[:, None] + noise
+
+
+def test_a_mixture_of_actions_learns_both_hands_and_not_their_mean():
+    torch.manual_seed(0)
+    data, generator = _TwoHands(), torch.Generator().manual_seed(0)
+    network = MixtureMlp(data, PolicyLayout((1, 16, 1)), AutoencoderConfig(demonstrations=8, pairs=32))
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.02)
+    for _ in range(300):
+        optimiser.zero_grad()
+        network.loss(data, generator)["loss"].backward()
+        optimiser.step()
+    with torch.no_grad():
+        logits, mean, spread = network(torch.zeros(1, 1), torch.zeros(1, dtype=torch.long))
+    weights, places = torch.softmax(logits[0], dim=0).numpy(), mean[0, :, 0].numpy()
+    assert weights[np.abs(places - 0.5) < 0.1].sum() == pytest.approx(2 / 3, abs=0.08)
+    assert weights[np.abs(places + 0.5) < 0.1].sum() == pytest.approx(1 / 3, abs=0.08)
+    assert (weights * spread[0, :, 0].numpy()).sum() < 0.1
+
+
 @pytest.fixture(scope="module")
 def mixture(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixture")
-    config = CONFIG.changed({"hidden_layers": [32, 32], "autoencoder.steps": 120, "autoencoder.pairs": 64})
+    config = CONFIG.changed({"hidden_layers": [32, 32]})
     train_baseline("mixture_mlp", config, data, folder / "run", folder / "m.onnx")
     return folder / "m.onnx"
-
-
-def test_a_mixture_of_actions_knows_both_ways_from_the_start(mixture, data):
-    """Where the demonstrators part, left and right are different components; a mean would be straight ahead."""
-    actor, shares = MixtureActor(mixture, 1), []
-    for episode in data.episodes["varied"]:
-        actor.begin("varied", 1)
-        actor.see(episode.observation[0], 0.0, 0.0)
-        weights, means = actor._mixture()
-        assert weights.sum() == pytest.approx(1.0, abs=1e-5)
-        shares.append([weights[sign * means[:, 0] > 0.02].sum() for sign in (-1, 1)])
-    left, right = np.mean(shares, axis=0)
-    assert left == pytest.approx(1 / 3, abs=0.2) and right == pytest.approx(2 / 3, abs=0.2)
-    assert np.min(shares, axis=1).max() > 0.1, "each start has one way alone"
 
 
 def test_a_component_is_drawn_every_so_often_and_by_the_seed(mixture):
@@ -207,6 +223,20 @@ def test_a_component_is_drawn_every_so_often_and_by_the_seed(mixture):
         again = run_episode(environment, actor, 100_000, steps=20, record=True)
         assert np.array_equal(outcome.record.outputs, again.record.outputs)
     assert queries == {1: 20, 8: 3, None: 1}
+
+
+def test_a_command_is_the_mean_of_the_component_that_was_drawn(mixture, data):
+    actor, drawn = MixtureActor(mixture, None), []
+    for seed in range(1, 61):
+        actor.begin("varied", seed)
+        actor.see(data.episodes["varied"][0].observation[0], 0.0, 0.0)
+        actor.query()
+        assert actor.command() is None
+        actor.adopt()
+        weights, means = actor._mixture()
+        assert np.array_equal(actor.command(), means[actor._component])
+        drawn.append(actor._component)
+    assert np.bincount(drawn, minlength=len(weights)) / 60 == pytest.approx(weights / weights.sum(), abs=0.2)
 
 
 def test_a_mixtures_file_says_what_it_is(mixture, model_path):

@@ -152,7 +152,7 @@ def _with(result: Path, name: str, **figures) -> dict:
     """A result whose second row is another, with these figures of the difference."""
     changed = json.loads(result.read_text())
     changed["rows"][name] = {**changed["rows"]["random_latent"], "title": f"the {name}"}
-    changed["rows"][name]["lwd_minus"] = {"success": 0.1, "success_interval": [-0.1, 0.3], "js_distance": -0.1,
+    changed["rows"][name]["lwd_minus"] = {"success": 0.1, "success_interval": [-0.1, 0.3], "js_excess": -0.1,
                                           "js_interval": [-0.2, 0.1]} | figures  # fmt: skip
     return changed
 
@@ -163,9 +163,9 @@ def _with(result: Path, name: str, **figures) -> dict:
         ({}, "as_well", False),
         ({"success_interval": [0.01, 0.3]}, "success", False),
         ({"js_interval": [-0.3, -0.01]}, "ways", False),
-        ({"success_interval": [0.01, 0.3], "js_distance": None, "js_interval": None}, "both", False),
+        ({"success_interval": [0.01, 0.3], "js_excess": None, "js_interval": None}, "both", False),
         ({"success": -0.1, "success_interval": [-0.3, -0.01]}, "as_well", True),
-        ({"js_distance": 0.1, "js_interval": [0.01, 0.3]}, "as_well", True),
+        ({"js_excess": 0.1, "js_interval": [0.01, 0.3]}, "as_well", True),
     ],
 )
 def test_the_first_screen_says_who_does_as_well(result, tmp_path, figures, kind, ahead):

@@ -116,10 +116,10 @@ def write(
     Raises:
         ResultError, ReportError: as `Report` says.
     """
-    report = Report.load(results)
     for page in pages:
-        if page not in report.results:
+        if not any((results / page).glob("*.json")):
             raise ReportError(f"{results / page}: {_NO_RESULT}")
+    report = Report.load(results)
     pages = pages or list(report.results)
     texts = {out / f"{page}.md": report.text(page, templates) for page in pages}
     if readme and (templates / f"{README}.j2").exists():

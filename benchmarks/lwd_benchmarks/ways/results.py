@@ -65,11 +65,11 @@ class WaysCommitment(Stored):
 
 
 class WaysDifference(Stored):
-    """LWD minus this row."""
+    """LWD minus this row, as `lwd_benchmarks.ways.measures.difference` gives it."""
 
     success: Difference
     success_interval: Interval
-    js_distance: Difference | None
+    js_excess: Difference | None
     js_interval: Interval | None
 
 

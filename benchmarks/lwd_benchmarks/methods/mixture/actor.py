@@ -63,7 +63,7 @@ class MixtureDescription:
 
 
 class MixtureActor:
-    """Draws a component every `horizon` periods and commands its mean, as robomimic's low-noise evaluation does.
+    """Draws a component every `horizon` periods, and commands its mean, as robomimic's low-noise evaluation does.
 
     With a horizon of 1 a component is drawn at every step, the usual form. With None one is drawn at the first step and
     kept for the episode: the policy is committed, if only to a component, whose meaning may change along the way.
