@@ -69,7 +69,9 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "choices", "ways", "controller"]),
+    type=click.Choice(
+        ["metaworld", "diffusion_policy", "handover", "peers", "own", "choices", "ways", "asking", "controller"]
+    ),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lwd_benchmarks.report import (
     ReportError,
+    asking,
     choices,
     comparison,
     comparison_plots,
@@ -49,6 +50,7 @@ PAGES: dict[str, Page] = {
     "choices": Page(choices.load, choices.context),
     "peers": Page(peers.load, peers.context, peers.PLOTS),
     "ways": Page(ways.load, ways.context, ways.PLOTS, optional=True),
+    "asking": Page(asking.load, asking.context, optional=True),
     "controller": Page(controller.load, controller.context),
 }
 README = "README.md"
@@ -77,6 +79,7 @@ class Report:
             peers.figures(results["peers"]),
             own.figures(results["own"]),
             ways.figures(results["ways"]) if "ways" in results else iter(()),
+            asking.figures(results["asking"]) if "asking" in results else iter(()),
             headlines.of_controller(results["controller"]),
         )
         return cls(results, figures)
