@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from lwd_benchmarks.methods import METHODS
+from lwd_benchmarks.methods import LWD, METHODS
 from lwd_benchmarks.report import ReportError
 from lwd_benchmarks.report.entries import Entry, Study
 from lwd_benchmarks.report.metaworld import visible_spread
@@ -38,13 +38,15 @@ def _entry(name: str, entry: Entry, whole: bool) -> Figures:
 
 
 def of_study(study: Study) -> Figures:
-    """`SET.GOAL.METHOD.FIGURE` of the main entries, `entry.NAME.FIGURE` of all that are reported, ratios, chains."""
+    """`SET.GOAL.METHOD.FIGURE` of the main entries, `SET.GOAL.success` of LWD's, `entry.NAME.FIGURE` of all that are reported, ratios, chains."""
     for set_ in SETS:
         for goal in GOALS:
             for method in METHODS:
                 entry = study.main(set_, goal, method)
                 if entry:
                     yield from _entry(f"{set_}.{goal}.{method}", entry, whole=True)
+                    if method == LWD:
+                        yield f"{set_}.{goal}.success", entry.total.rate
     for entry in study.entries:
         if entry.study.layouts == "reporting":
             yield from _entry(f"entry.{entry.name}", entry, whole=False)
