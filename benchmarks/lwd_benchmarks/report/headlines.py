@@ -38,7 +38,10 @@ def _entry(name: str, entry: Entry, whole: bool) -> Figures:
 
 
 def of_study(study: Study) -> Figures:
-    """`SET.GOAL.METHOD.FIGURE` of the main entries, `SET.GOAL.success` of LWD's, `entry.NAME.FIGURE` of all that are reported, ratios, chains."""
+    """`SET.GOAL.METHOD.FIGURE` of the main entries, `SET.GOAL.success` of LWD's, `entry.NAME.FIGURE` of all reported ones.
+
+    Ratios and chains as well.
+    """
     for set_ in SETS:
         for goal in GOALS:
             for method in METHODS:

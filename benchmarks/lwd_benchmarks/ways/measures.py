@@ -4,7 +4,7 @@ Training seeds share layouts. So a layout, with all seeds that met it, is what c
 over layouts, and a difference of two methods is of the same layouts each time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,36 +44,51 @@ class Gone:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """float64 [layouts, ways]: how many of the seeds went each."""
-        places, counts = {name: place for place, name in enumerate(self.names)}, np.zeros(self.frequencies.shape)
-        for row in self.ways:
+        """float64 [seeds, layouts, ways]: 1 where a seed went a way."""
+        places = {name: place for place, name in enumerate(self.names)}
+        counts = np.zeros((len(self.ways), *self.frequencies.shape))
+        for seed, row in enumerate(self.ways):
             for layout, way in enumerate(row):
                 if way in places:
-                    counts[layout, places[way]] += 1.0
-        counts[~self.frequencies.any(axis=1)] = 0.0  # a layout that allows no way says nothing of ways
+                    counts[seed, layout, places[way]] = 1.0
+        counts[:, ~self.frequencies.any(axis=1)] = 0.0  # a layout that allows no way says nothing of ways
         return counts
 
     @cached_property
     def wanted(self) -> np.ndarray:
-        """float64 [layouts, ways]: `counts` of one who goes each way just as often as it should."""
-        return self.counts.sum(axis=1, keepdims=True) * self.frequencies
+        """float64 [seeds, layouts, ways]: `counts` of one who goes each way just as often as it should."""
+        return self.counts.sum(axis=2, keepdims=True) * self.frequencies
 
-    def perfect(self, draws: int = _DRAWS) -> np.ndarray:
-        """int64 [draws, ways]: `counts` over all layouts of perfect samplers, in the episodes that succeeded."""
-        each = np.repeat(self.frequencies, self.counts.sum(axis=1).astype(int), axis=0)
-        return drawn(each, np.random.default_rng(0), draws)
+    @cached_property
+    def perfect(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each seed with a success int64 [draws, ways], the counts of perfect samplers, and float64 [ways], wanted.
+
+        In the episodes that succeeded.
+        """
+        found = []
+        for counts, wanted in zip(self.counts, self.wanted, strict=True):
+            each = np.repeat(self.frequencies, counts.sum(axis=1).astype(int), axis=0)
+            if len(each):
+                found.append((drawn(each, np.random.default_rng(0), _DRAWS), wanted.sum(axis=0)))
+        return found
 
     def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """float64 [draws] each, where a layout counts as often as `weights` [draws, layouts] say.
 
-        Distance and entropy are NaN where nothing succeeded.
+        Distance and entropy are means over the seeds, and NaN where none succeeded. The seeds' episodes are not thrown
+        together: what a method draws by the policy's seed, which training seeds share, is drawn once and not three
+        times.
         """
-        counts, wanted = weights @ self.counts, weights @ self.wanted
+        counts, wanted = weights @ self.counts, weights @ self.wanted  # [seeds, draws, ways]
         success = weights @ self.successes / (weights.sum(axis=1) * len(self.ways))
-        went = counts.sum(axis=1) > 0
-        found = {"success": success, **{key: np.full(len(weights), np.nan) for key in ("js_distance", "entropy")}}
-        found["js_distance"][went] = js_distance(counts[went], wanted[went])
-        found["entropy"][went] = mode_entropy(counts[went])
+        went = counts.sum(axis=2) > 0
+        each = {key: np.full(went.shape, np.nan) for key in ("js_distance", "entropy")}
+        each["js_distance"][went] = js_distance(counts[went], wanted[went])
+        each["entropy"][went] = mode_entropy(counts[went])
+        some, found = went.any(axis=0), {"success": success}
+        for key, values in each.items():
+            found[key] = np.full(len(weights), np.nan)
+            found[key][some] = np.nanmean(values[:, some], axis=0)
         return found
 
 
@@ -99,10 +114,11 @@ def pooled(tasks: Mapping[str, Gone], draws: int = _DRAWS) -> dict:
     Returns:
         `success`, `js_distance`, `entropy`, each with an `..._interval`, 95 %, and the counts. `js_expected`,
         `entropy_expected`, `coverage_expected`: what perfect samplers have in as many episodes. `js_over_floor`: the
-        distance over that. None where a task had no success at all.
+        distance over that. Distances, entropies and coverages are means over training seeds, success is of all
+        episodes. None where a task had no success at all.
     """
     estimate, again = _all(tasks, draws)
-    went = [each.counts.sum(axis=0) for each in tasks.values()]
+    went = [each.counts.sum(axis=(0, 1)) for each in tasks.values()]
     successes = int(sum(each.successes.sum() for each in tasks.values()))
     episodes = sum(each.layouts * len(each.ways) for each in tasks.values())
     count = Pooled(successes, episodes, sum(each.layouts for each in tasks.values()))
@@ -118,9 +134,6 @@ def pooled(tasks: Mapping[str, Gone], draws: int = _DRAWS) -> dict:
     keys = ("js_distance", "js_interval", "js_expected", "js_over_floor", "entropy", "entropy_interval")
     result |= dict.fromkeys((*keys, "entropy_expected", "coverage", "coverage_expected"))
     if all(counts.any() for counts in went):
-        perfect = [each.perfect() for each in tasks.values()]
-        reference = [each.wanted.sum(axis=0) for each in tasks.values()]
-        pairs = list(zip(perfect, reference, strict=True))
         floor = _floor(tasks)
         result |= {
             "js_distance": estimate["js_distance"],
@@ -129,9 +142,9 @@ def pooled(tasks: Mapping[str, Gone], draws: int = _DRAWS) -> dict:
             "js_over_floor": estimate["js_distance"] / floor if floor > 0 else None,
             "entropy": estimate["entropy"],
             "entropy_interval": _centred(estimate["entropy"], again["entropy"]),
-            "entropy_expected": float(np.mean([mode_entropy(counts).mean() for counts, _ in pairs])),
-            "coverage": float(np.mean([coverage(c, w) for c, w in zip(went, reference, strict=True)])),
-            "coverage_expected": float(np.mean([coverage(counts, wanted).mean() for counts, wanted in pairs])),
+            "entropy_expected": _expected(tasks, lambda counts, _: mode_entropy(counts)),
+            "coverage": float(np.mean([_coverage(each) for each in tasks.values()])),
+            "coverage_expected": _expected(tasks, coverage),
         }
     return result
 
@@ -156,7 +169,18 @@ def difference(first: Mapping[str, Gone], second: Mapping[str, Gone], draws: int
 
 def _floor(tasks: Mapping[str, Gone]) -> float:
     """The distance of perfect samplers in as many episodes."""
-    return float(np.mean([js_distance(each.perfect(), each.wanted.sum(axis=0)).mean() for each in tasks.values()]))
+    return _expected(tasks, js_distance)
+
+
+def _expected(tasks: Mapping[str, Gone], measure: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+    """A measure of perfect samplers' counts [draws, ways] and what is wanted [ways]: the mean over seeds and tasks."""
+    return float(np.mean([np.mean([measure(*both).mean() for both in each.perfect]) for each in tasks.values()]))
+
+
+def _coverage(task: Gone) -> float:
+    """Of the seeds with a success, the mean share of ways that were gone."""
+    seeds = [both for both in zip(task.counts.sum(axis=1), task.wanted.sum(axis=1), strict=True) if both[0].any()]
+    return float(np.mean([coverage(*both) for both in seeds]))
 
 
 def _quantiles(values: np.ndarray) -> tuple[float, float]:
