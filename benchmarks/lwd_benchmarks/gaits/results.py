@@ -66,7 +66,7 @@ class GaitEntry(Stored):
 
     method: str
     seeds: list[Number]
-    policy_parameters: Positive
+    policy_parameters: Positive | None
     queries: str
     training_s: list[Seconds]
     model_digests: list[str]

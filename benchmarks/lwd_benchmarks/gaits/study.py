@@ -5,7 +5,9 @@ What is there is not made again: demonstrations, runs, model files, walks.
 
 import json
 import time
+from collections.abc import Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -36,10 +38,15 @@ class GaitsError(LwdError):
 
 
 class Trained(Strict):
-    """A robot: its training config, a path from the repository; `tasks` is empty for all of its gaits."""
+    """A robot: its training config, a path from the repository; `tasks` is empty for all of its gaits.
+
+    `others` has, by the name of a method of `walks.METHODS`, its model files, one for each training seed: paths from
+    the repository.
+    """
 
     train: str
     tasks: tuple[str, ...] = ()
+    others: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Gaits(Strict):
@@ -62,9 +69,12 @@ class GaitsStudy:
     """One robot; each step is made once, and found again by a later call."""
 
     def __init__(self, study: Gaits, robot: str, state: Path, workers: int):
-        """Raise GaitsError where the file has no such robot, ModelError where its layouts were trained on."""
+        """Raise GaitsError where the file has no such robot or method, ModelError where layouts were trained on."""
         if robot not in study.robots:
             raise GaitsError(f"found robot '{robot}', expected one of {', '.join(study.robots)}")
+        for method in study.robots[robot].others:
+            if method not in METHODS:
+                raise GaitsError(f"found method '{method}', expected one of {', '.join(METHODS)}")
         require_unseen(study.first_layout, study.episodes)
         self.study, self.robot, self.folder, self.workers = study, robot, state / robot, workers
         self.simulator = simulator_named(robot)
@@ -90,12 +100,12 @@ class GaitsStudy:
             seconds.write_text(f"{time.process_time() - begin:.1f}", encoding="utf-8")
         return model, float(seconds.read_text(encoding="utf-8"))
 
-    def walks(self, task: str, model: Path | None = None, method: str = "lwd") -> dict:
-        """Whole episodes of a gait, by a model file or by its teacher."""
-        who = "teacher" if model is None else f"{method}_{PolicyGenerator(model).digest[:12]}"
+    def walks(self, task: str, method: str = "", model: Path | None = None) -> dict:
+        """Whole episodes of a gait, by a method's model file or by the teacher."""
+        who = "teacher" if model is None else f"{method}_{sha256(model.read_bytes()).hexdigest()[:12]}"
         path = self.folder / f"walks_{who}" / f"{task}_{len(self.layouts)}_from_{self.layouts.start}.json"
         if not path.exists():
-            actor_of = None if model is None else partial(METHODS[method], model.resolve())
+            actor_of = None if model is None else partial(METHODS[method].actor, model.resolve())
             content = walked(self.simulator, self.contract, task, self.layouts, actor_of, self.workers)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as temporary:
@@ -104,27 +114,31 @@ class GaitsStudy:
         checked(Walked, content, path)
         return content
 
-    def entry(self) -> dict:
+    def lwd(self) -> dict:
         """LWD: all training seeds, one policy generated for each episode."""
         models = [self.model(seed) for seed in self.study.seeds]
+        parameters = PolicyGenerator(models[0][0]).description.policy_parameters
+        trained = {"policy_parameters": parameters, "training_s": [seconds for _, seconds in models]}
+        return self.entry("lwd", [model for model, _ in models], list(self.study.seeds), trained)
+
+    def other(self, method: str) -> dict:
+        """Another method, whose model files are there."""
+        models = [in_checkout(path) for path in self.study.robots[self.robot].others[method]]
+        return self.entry(method, models, list(range(len(models))), {"policy_parameters": None, "training_s": []})
+
+    def entry(self, method: str, models: Sequence[Path], seeds: Sequence[int], trained: dict) -> dict:
+        """What a result says of a method's model files, one for each training seed."""
         rows = []
         for task in self.tasks:
-            seeds = [self.walks(task, model) for model, _ in models]
-            rows.append(row_of(task, seeds, self.walks(task), self.contract.period_s))
-            row = rows[-1]
-            low, high = row["return_interval"]
-            click.echo(
-                f"{task:28} return {row['return_ratio']:.3f} [{low:.3f}, {high:.3f}]  js {row['js']:.3f} (floor "
-                f"{row['js_floor']:.3f})  up {row['survived']}/{row['episodes']}  {row['speed_mps']:.2f} m/s"
-            )
-        files = [PolicyGenerator(model) for model, _ in models]
+            walks = [self.walks(task, method, model) for model in models]
+            rows.append(row_of(task, walks, self.walks(task), self.contract.period_s))
+            click.echo(_line(method, rows[-1]))
         return {
-            "method": "lwd",
-            "seeds": list(self.study.seeds),
-            "policy_parameters": files[0].description.policy_parameters,
-            "queries": "once an episode",
-            "training_s": [seconds for _, seconds in models],
-            "model_digests": [each.digest for each in files],
+            "method": method,
+            "seeds": list(seeds),
+            "queries": METHODS[method].queries,
+            "model_digests": [sha256(model.read_bytes()).hexdigest() for model in models],
+            **trained,
             "tasks": rows,
             "pooled": pooled(rows, len(models)),
         }
@@ -144,8 +158,19 @@ class GaitsStudy:
             "episodes": self.study.episodes,
             "train": json.loads(json.dumps(self.config.to_dict())),
             "patterns": list(pattern_names(LEGS)),
-            "entries": [self.entry()],
+            "entries": [self.lwd(), *(self.other(method) for method in self.study.robots[self.robot].others)],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         write(GaitsResult, content, path)
         return content
+
+
+def _line(method: str, row: dict) -> str:
+    low, high = row["return_interval"]
+    parts = (
+        f"{method:5} {row['task']:28} return {row['return_ratio']:.3f} [{low:.3f}, {high:.3f}]",
+        f"js {row['js']:.3f} (floor {row['js_floor']:.3f})",
+        f"up {row['survived']}/{row['episodes']}",
+        f"{row['speed_mps']:.2f} m/s",
+    )
+    return "  ".join(parts)

@@ -1,6 +1,7 @@
 """Episodes of gaits: what an actor does in every one of some layouts, and what is said of it beside the teacher."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,17 @@ from lwd_ros.evaluation.actors import LwdActor
 from lwd_ros.evaluation.gaits import contact_distance, return_ratio
 from lwd_ros.evaluation.parallel import in_order
 
-METHODS: dict[str, Callable[[Path], Actor]] = {"lwd": LwdActor}
-"""What acts by a model file, by the name of a method; a policy is generated once an episode. Another method is a line
-here, and its model files are made by whoever adds it."""
+
+@dataclass(frozen=True)
+class Method:
+    """What acts by a model file, and in words when it is asked."""
+
+    actor: Callable[[Path], Actor]
+    queries: str
+
+
+METHODS: dict[str, Method] = {"lwd": Method(LwdActor, "once an episode")}
+"""By name. Another method is a line here; `others` of the study's file names its model files."""
 
 _PARTS = 4
 
