@@ -62,7 +62,7 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "controller"]),
+    type=click.Choice(["metaworld", "diffusion_policy", "handover", "peers", "own", "gaits", "controller"]),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )

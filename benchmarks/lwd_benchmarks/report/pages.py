@@ -14,6 +14,7 @@ from lwd_benchmarks.report import (
     comparison,
     comparison_plots,
     controller,
+    gaits,
     handover,
     headlines,
     metaworld,
@@ -43,6 +44,7 @@ PAGES: dict[str, Page] = {
     "own": Page(own.load, own.context),
     "choices": Page(choices.load, choices.context),
     "peers": Page(peers.load, peers.context, peers.PLOTS),
+    "gaits": Page(gaits.load, gaits.context, gaits.PLOTS),
     "controller": Page(controller.load, controller.context),
 }
 README = "README.md"
@@ -68,6 +70,7 @@ class Report:
             handover.figures(results["handover"]),
             peers.figures(results["peers"]),
             own.figures(results["own"]),
+            gaits.figures(results["gaits"]),
             headlines.of_controller(results["controller"]),
         )
         return cls(results, figures)
