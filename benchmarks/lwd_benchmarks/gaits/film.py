@@ -67,7 +67,7 @@ def film(robot: str, model: Path, tasks: list[str], out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cell = Switching(robot, model, Path(folder))
         with cell:
-            cell.wait("the controller", lambda: bool(cell.controller.contract_digest))
+            cell.wait("the controller", lambda: bool(cell.controller.contract_digest), 300.0)
             begins = [cell.go(task, steps, keep_state=place > 0) for place, task in enumerate(tasks)]
         part = max(read_recording(cell.recording), key=lambda each: len(each.state))
     environment: Any = simulator.make(tasks[0], contract)
@@ -83,16 +83,16 @@ def film(robot: str, model: Path, tasks: list[str], out: Path) -> None:
         return np.asarray(picture)
 
     try:
-        shown = np.flatnonzero(part.time_s >= begins[0])
-        writer: Any = imageio.get_writer(out.with_suffix(".mp4"), fps=_FRAMES_PER_SECOND, macro_block_size=8)
-        with writer:
-            for index in shown[:: round(1.0 / (_FRAMES_PER_SECOND * contract.period_s))]:
-                writer.append_data(frame(index))
         lines = []
         for begin in begins:
             times = begin + 0.6 * SECONDS + 0.1 * np.arange(_COLUMNS)
             lines.append(np.concatenate([frame(int(np.argmin(np.abs(part.time_s - time)))) for time in times], axis=1))
         imageio.imwrite(out.with_suffix(".png"), np.concatenate(lines, axis=0))
+        shown = np.flatnonzero(part.time_s >= begins[0])
+        writer: Any = imageio.get_writer(out.with_suffix(".mp4"), fps=_FRAMES_PER_SECOND, macro_block_size=8)
+        with writer:
+            for index in shown[:: round(1.0 / (_FRAMES_PER_SECOND * contract.period_s))]:
+                writer.append_data(frame(index))
     finally:
         renderer.close()
 
