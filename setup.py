@@ -39,7 +39,7 @@ setup(
     maintainer="lwd_ros maintainers",
     maintainer_email="lwd_ros@example.org",
     packages=find_packages(include=["lwd_ros", "lwd_ros.*"]),
-    package_data={"lwd_ros": ["py.typed", "environments/*/*.xml"]},
+    package_data={"lwd_ros": ["py.typed", "environments/*/*.xml", "environments/*/*.json"]},
     data_files=data_files,
     zip_safe=False,
     python_requires=">=3.11",

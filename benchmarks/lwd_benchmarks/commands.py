@@ -70,7 +70,18 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     "--page",
     "pages",
     type=click.Choice(
-        ["metaworld", "diffusion_policy", "handover", "peers", "own", "choices", "ways", "asking", "controller"]
+        [
+            "metaworld",
+            "diffusion_policy",
+            "handover",
+            "peers",
+            "own",
+            "choices",
+            "ways",
+            "asking",
+            "gaits",
+            "controller",
+        ]
     ),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",

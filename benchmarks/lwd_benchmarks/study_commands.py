@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from lwd_benchmarks.gaits.commands import gaits, teachers
 from lwd_benchmarks.paths import in_checkout
 from lwd_ros.cli.support import COUNT, FROM_ZERO, WORKERS, needs, tasks_of, workers_of
 
@@ -435,3 +436,7 @@ def choices(robot, data, file, state, path, workers) -> None:
     path = path or in_checkout("benchmarks/results") / f"choices/{robot}.json"
     run(loaded, robot, data, state.resolve(), path, workers_of(workers))
     click.echo(f"written to {path}")
+
+
+study.add_command(gaits)
+study.add_command(teachers)

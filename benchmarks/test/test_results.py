@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from lwd_benchmarks import results
+from lwd_benchmarks.gaits.results import GaitsResult
 from lwd_benchmarks.own.choices import ChoicesResult
 from lwd_benchmarks.own.results import OwnResult
 from lwd_benchmarks.peers.results import LeRobotChecks, PeersResult
@@ -31,6 +32,8 @@ def _kind(path: Path):
         return OF_PEERS[path.stem]
     if path.parent.name == "choices":
         return ChoicesResult
+    if path.parent.name == "gaits":
+        return GaitsResult
     other = results.Evaluation if path.parent.name == "handover" else StudyResult
     return KINDS.get(path.parent.name) or OF_STUDIES.get(path.stem.partition("_")[0], other)
 

@@ -1,6 +1,6 @@
 """Simulators by name: those in folders of this package, those of other distributions, those in YAML files.
 
-A folder `lwd_ros/environments/NAME` with a module `simulator`, whose `SIMULATOR` is one, is an environment. Another
+A folder `lwd_ros/environments/NAME` with a file `simulator.py`, whose `SIMULATOR` is one, is an environment. Another
 distribution names its own in the entry-point group `lwd_ros.environments`: `NAME = package.module:SIMULATOR`, where
 SIMULATOR is a simulator, or a class or function that makes one without arguments. A path to a YAML file is the name of
 the Gymnasium environment that it describes.
@@ -135,8 +135,9 @@ def _sources() -> dict[str, Callable[[], Simulator]]:
     """By name, what gives the simulator; nothing is imported yet."""
     sources = {
         name: _built_in(name)
-        for _, name, is_package in pkgutil.iter_modules(lwd_ros.environments.__path__)
-        if is_package
+        for folder in map(Path, lwd_ros.environments.__path__)
+        for _, name, is_package in pkgutil.iter_modules([str(folder)])
+        if is_package and (folder / name / "simulator.py").exists()
     }
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.name in sources:

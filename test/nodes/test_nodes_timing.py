@@ -160,12 +160,14 @@ def test_the_timer_answers_at_its_own_rate_and_holds_when_observations_stop(tmp_
         (
             "simulator_bridge",
             {},
-            "parameter 'environment': found nothing, expected a registered name (avoiding, metaworld) or the path of",
+            "parameter 'environment': found nothing, expected a registered name (avoiding, cheetah, metaworld, "
+            "quadruped) or the path of",
         ),
         (
             "simulator_bridge",
             {"environment": "moon"},
-            "environment 'moon': found no such, expected avoiding, metaworld, or the path of a YAML file",
+            "environment 'moon': found no such, expected avoiding, cheetah, metaworld, quadruped, or the path of a "
+            "YAML file",
         ),
         ("simulator_bridge", {"environment": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
     ],

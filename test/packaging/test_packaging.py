@@ -48,8 +48,8 @@ def test_share_holds_every_data_file(installed, folder, pattern):
         assert (share / name).read_bytes() == (ROOT / folder / name).read_bytes(), name
 
 
-def test_every_module_and_every_model_of_physics_is_installed(installed):
-    for pattern in ("*.py", "*.xml"):
+def test_every_module_every_model_of_physics_and_every_gait_is_installed(installed):
+    for pattern in ("*.py", "*.xml", "*.json"):
         shipped = _relative_files(ROOT / "lwd_ros", pattern)
         assert shipped and _relative_files(installed[1] / "lwd_ros", pattern) == shipped
 

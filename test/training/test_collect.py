@@ -227,11 +227,11 @@ def test_returns_are_printed(monkeypatch, rail, model):
         (["collect", "--out", "x"], "--tasks: found nothing, expected ENV/SET or ENV/all of what 'lwd environments'"),
         (
             ["collect", "--out", "x", "--tasks", "moon/all"],
-            "environment 'moon': found no such, expected avoiding, metaworld",
+            "environment 'moon': found no such, expected avoiding, cheetah, metaworld, quadruped",
         ),
         (
             ["collect", "--out", "x", "--environment", "moon"],
-            "environment 'moon': found no such, expected avoiding, metaworld",
+            "environment 'moon': found no such, expected avoiding, cheetah, metaworld, quadruped",
         ),
         (["collect", "--out", "x", "--tasks", "rail/jump"], "task 'jump' is unknown; environment 'rail' has fall, go"),
         (["collect", "--out", "x", "--tasks", "rail/go", "--expert", "x"], "expert 'x': found no MODULE:FUNCTION"),
@@ -243,7 +243,10 @@ def test_returns_are_printed(monkeypatch, rail, model):
             ["evaluate", "--expert", "--tasks", "go", "--reporting", "--first-layout", "100000"],
             "--reporting: found --first-layout beside it",
         ),
-        (["environments", "--environment", "moon"], "environment 'moon': found no such, expected avoiding, metaworld"),
+        (
+            ["environments", "--environment", "moon"],
+            "environment 'moon': found no such, expected avoiding, cheetah, metaworld, quadruped",
+        ),
     ],
 )
 def test_bad_input_is_said_in_one_sentence(registered, tmp_path, monkeypatch, arguments, sentence):

@@ -81,18 +81,20 @@ def test_what_a_list_of_tasks_means(tasks, environment, expected):
         (
             "juggle-v3",
             "",
-            "task 'juggle-v3': found in no environment, expected one of avoiding, metaworld to have them",
+            "task 'juggle-v3': found in no environment, expected one of avoiding, cheetah, metaworld, quadruped to "
+            "have them",
         ),
         ("metaworld/juggle-v3", "", "task 'juggle-v3' is unknown; environment 'metaworld' has "),
         ("drawr-open-v3", "", "; did you mean 'metaworld/drawer-open-v3'?"),
         ("reach-v3,drawr-open-v3", "", "; did you mean 'metaworld/drawer-open-v3'?"),
         ("balance", "", ", or --environment with the path of a YAML file"),
-        ("all", "", "found in the environments avoiding, metaworld; name one, as in avoiding/TASK"),
+        ("all", "", "found in the environments avoiding, cheetah, metaworld, quadruped; name one, as in avoiding/TASK"),
         ("metaworld/mt5", "", "; did you mean 'mt50'?"),
         (
             "mars/mt10",
             "",
-            "environment 'mars': found no such, expected avoiding, metaworld, or the path of a YAML file",
+            "environment 'mars': found no such, expected avoiding, cheetah, metaworld, quadruped, or the path of a "
+            "YAML file",
         ),
         ("reach-v3", "metaworld/mt10", "YAML file; did you mean 'metaworld', and its task 'mt10'?"),
         ("metaworld/mt10,mars/all", "", "tasks of 2 environments: found metaworld, mars, expected one"),
@@ -109,7 +111,7 @@ def test_tasks_that_mean_nothing_are_refused_in_one_sentence(tasks, environment,
 
 def test_an_environment_of_another_distribution_is_found_by_its_entry_point(plugged):
     plugged(moon="test_registry:MOON", made="test_registry:Moon")
-    assert registry.names() == ("avoiding", "metaworld", "made", "moon")
+    assert registry.names() == ("avoiding", "cheetah", "metaworld", "quadruped", "made", "moon")
     assert registry.simulator("moon") is MOON
     assert isinstance(registry.simulator("made"), Moon)
     assert registry.find("moon/land")[0] is MOON

@@ -137,10 +137,11 @@ def test_imports_point_down_only(path):
 SIMULATORS = {
     "metaworld|drawer|door-open|mt10|mt50": ("environments/metaworld", "demo", "nodes/metaworld_bridge.py"),
     "avoiding|cylinder|L-M-3": ("environments/avoiding", "demo"),
+    "cheetah|quadruped|trot|pronk": ("environments/gaits", "environments/cheetah", "environments/quadruped"),
 }
 
 
-@pytest.mark.parametrize(("names", "places"), SIMULATORS.items(), ids=("metaworld", "avoiding"))
+@pytest.mark.parametrize(("names", "places"), SIMULATORS.items(), ids=("metaworld", "avoiding", "gaits"))
 def test_a_simulator_is_named_behind_the_seam_only(names, places):
     """Each is a folder of its own: nothing else of the package knows it or its tasks."""
     pattern = re.compile(names, re.IGNORECASE)

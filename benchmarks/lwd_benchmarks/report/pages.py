@@ -15,6 +15,7 @@ from lwd_benchmarks.report import (
     comparison,
     comparison_plots,
     controller,
+    gaits,
     handover,
     headlines,
     metaworld,
@@ -51,6 +52,7 @@ PAGES: dict[str, Page] = {
     "peers": Page(peers.load, peers.context, peers.PLOTS),
     "ways": Page(ways.load, ways.context, ways.PLOTS, optional=True),
     "asking": Page(asking.load, asking.context, optional=True),
+    "gaits": Page(gaits.load, gaits.context, gaits.PLOTS, optional=True),
     "controller": Page(controller.load, controller.context),
 }
 README = "README.md"
@@ -80,6 +82,7 @@ class Report:
             own.figures(results["own"]),
             ways.figures(results["ways"]) if "ways" in results else iter(()),
             asking.figures(results["asking"]) if "asking" in results else iter(()),
+            gaits.figures(results["gaits"]) if "gaits" in results else iter(()),
             headlines.of_controller(results["controller"]),
         )
         return cls(results, figures)

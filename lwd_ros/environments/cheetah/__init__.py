@@ -1,0 +1,1 @@
+"""A cheetah in a plane, whose tasks are gaits; `simulator` registers it."""

@@ -1,0 +1,1 @@
+"""Legged robots in MuJoCo whose tasks are gaits; the environments `cheetah` and `quadruped` are made of it."""

@@ -1,0 +1,7 @@
+"""The quadruped in the registry; its physics are imported when a gait is built."""
+
+from pathlib import Path
+
+from lwd_ros.environments.gaits.simulators import GaitSimulator
+
+SIMULATOR = GaitSimulator(Path(__file__).parent, joints=("hip", "thigh", "calf"), is_planar=False)
