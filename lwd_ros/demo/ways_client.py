@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     client = WaysClient()
     requests: list[Request] = []
     try:
-        client.wait_for_nodes()
+        client.wait_for_nodes(_PATIENCE_S)
         for number in range(options.requests + 1):
             seed = options.seed and options.seed + number
             if number == options.requests:
