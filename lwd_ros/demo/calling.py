@@ -9,7 +9,7 @@ from rclpy.node import Node
 from lwd_msgs.msg import ControllerStatus, TaskStatus
 from lwd_msgs.srv import GeneratePolicy, LoadTask
 
-_LOADING_TIMEOUT_S = 60.0
+_PATIENCE_S = 60.0  # a busy computer loads simulator and model for long
 
 
 class DemoFailed(RuntimeError):
@@ -56,7 +56,7 @@ class Caller(Node):
         self.wait("policy_generator's generate_policy", self._generate.service_is_ready, timeout_s)
         self.wait("policy_controller's status", lambda: self.controller_status is not None, timeout_s)
 
-    def call(self, client, request, timeout_s: float = 10.0):
+    def call(self, client, request, timeout_s: float = _PATIENCE_S):
         """A service's response; raises DemoFailed where there is none, or no success."""
         future = client.call_async(request)
         self.wait(f"an answer of {client.srv_name}", future.done, timeout_s)
@@ -71,7 +71,7 @@ class Caller(Node):
 
     def generate(self, task: str, seed: int = 0) -> GeneratePolicy.Response:
         """Ask for a policy; seed 0 draws one. The first answer waits until the model is loaded."""
-        return self.call(self._generate, GeneratePolicy.Request(task=task, seed=seed), _LOADING_TIMEOUT_S)
+        return self.call(self._generate, GeneratePolicy.Request(task=task, seed=seed))
 
     def require_taken(self, response: GeneratePolicy.Response) -> bool:
         """Whether the controller runs a policy that was asked for; raises DemoFailed where it refused it."""

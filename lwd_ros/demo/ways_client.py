@@ -13,7 +13,7 @@ from lwd_ros.demo.calling import Caller, DemoFailed
 
 TASK = "fixed"
 LAYOUT = 1  # the scene is the same in all of them
-_EPISODE_TIMEOUT_S = 60.0  # in lock step nothing is late, however slow the computer is
+_PATIENCE_S = 60.0  # in lock step nothing is late, however slow the computer is
 
 
 @dataclass
@@ -48,7 +48,7 @@ class WaysClient(Caller):
         """One request, of `seed`, 0 for any; raises DemoFailed where a node does not do its part."""
         begun = self.load(TASK, LAYOUT).stamp
         response = self.generate(TASK, seed)
-        self.wait(f"policy {response.policy_id} to run", lambda: self.require_taken(response), 10.0)
+        self.wait(f"policy {response.policy_id} to run", lambda: self.require_taken(response), _PATIENCE_S)
         moved = False
 
         def over() -> bool:
@@ -59,7 +59,7 @@ class WaysClient(Caller):
             moved = moved or not status.holding
             return status.succeeded or status.step >= most_steps or (moved and status.holding)
 
-        self.wait("the end of an episode", over, _EPISODE_TIMEOUT_S)
+        self.wait("the end of an episode", over, _PATIENCE_S)
         status = self.task_status
         assert status is not None
         # The next policy begins at rest: else its first commands would depend on this one, by their slew limit.
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     client = WaysClient()
     requests: list[Request] = []
     try:
-        client.wait_for_nodes()
+        client.wait_for_nodes(_PATIENCE_S)
         for number in range(options.requests + 1):
             seed = options.seed and options.seed + number
             if number == options.requests:

@@ -97,7 +97,7 @@ def test_demo_touches_nothing_but_its_own_results(tmp_path):
 def test_one_request_many_ways_and_one_seed_one_way(tmp_path):
     environment = isolated_environment()
     command = [*COMMAND[:-1], "ways", "--requests", "4", "--seed", "1", "--no-video", "--out", tmp_path]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [request["seed"] for request in summary["requests"]] == [1, 2, 3, 4]
