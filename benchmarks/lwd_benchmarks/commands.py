@@ -65,24 +65,17 @@ def baseline(method, config, data, out, seed, folder, model) -> None:
     click.echo(f"{model}: {method}, {generator.description.policy_parameters} parameters, sha256 {generator.digest}")
 
 
+_PAGES = (
+    "metaworld", "diffusion_policy", "handover", "peers", "own", "choices", "ways", "asking", "gaits", "controller",
+)  # fmt: skip
+"""Names of `lwd_benchmarks.report.pages.PAGES`, which is not imported before it is needed."""
+
+
 @click.command()
 @click.option(
     "--page",
     "pages",
-    type=click.Choice(
-        [
-            "metaworld",
-            "diffusion_policy",
-            "handover",
-            "peers",
-            "own",
-            "choices",
-            "ways",
-            "asking",
-            "gaits",
-            "controller",
-        ]
-    ),
+    type=click.Choice(_PAGES),
     multiple=True,
     help="Write this one only; name the option again for another.  [default: all]",
 )

@@ -62,6 +62,11 @@ def test_every_template_is_one_of_a_page(name):
     assert name.removesuffix(".md.j2").removesuffix("_failures") in {*PAGES, "README"}
 
 
+def test_every_page_can_be_asked_for():
+    (pages,) = [option for option in commands.report.params if option.name == "pages"]
+    assert list(pages.type.choices) == list(PAGES)
+
+
 def test_a_new_method_needs_one_entry(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "magic", Method(label="pure magic", judged_by_study=True, colour="#123456"))
     study = load(write(tmp_path, result("mt10_magic", method="magic", groups=["size"]), result(groups=["size"])))

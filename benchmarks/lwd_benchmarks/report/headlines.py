@@ -38,7 +38,7 @@ def _entry(name: str, entry: Entry, whole: bool) -> Figures:
 
 
 def of_study(study: Study) -> Figures:
-    """`SET.GOAL.METHOD.FIGURE` of the main entries, `SET.GOAL.success` of LWD's, `entry.NAME.FIGURE` of all reported ones.
+    """`SET.GOAL.METHOD.FIGURE` of the main entries, `SET.GOAL.success` of LWD's, `entry.NAME.FIGURE` of all reported.
 
     Ratios and chains as well.
     """
