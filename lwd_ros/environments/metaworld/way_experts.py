@@ -1,0 +1,116 @@
+"""Who demonstrates each way: hands that follow a line, grasp and carry along one, or push a thing before them.
+
+All read Metaworld's observation [39] and give an action [4], not clipped. They have no memory: the line is that of the
+layout, and the action follows from it and from what is observed now.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from lwd_ros.environments.lines import heading
+from lwd_ros.environments.metaworld import way_lines
+from lwd_ros.environments.metaworld.grasping import GAIN, GraspExpert
+from lwd_ros.environments.metaworld.ways import Layout
+
+REVISION = 1
+"""See `lwd_ros.environments.metaworld.experts.revision`; of all experts here."""
+
+SPEED = 0.6
+"""Of a hand along its line, as an action: 0.48 m/s."""
+
+AHEAD = 0.04
+"""A hand heads for the point of its line that is so much ahead of the nearest one, m."""
+
+_OPEN, _CLOSED = -1.0, 1.0
+_SLOW = 0.05  # within so much of its end a hand slows down, m
+
+
+class _Line:
+    """Follows a line [points, 3]; slows down at its end."""
+
+    def __init__(self, points: np.ndarray):
+        self._points, self._ahead = points, round(AHEAD / way_lines.SPACING)
+
+    def along(self, hand: np.ndarray) -> np.ndarray:
+        """float64 [3], an action, for a hand at a place [3] in m."""
+        towards = heading(self._points, hand, self._ahead)
+        if towards is None:
+            return SPEED * (self._points[-1] - hand) / _SLOW
+        return SPEED * towards / np.linalg.norm(towards)
+
+
+class LineExpert:
+    """Moves the hand along a line, its fingers closed."""
+
+    def __init__(self, points: np.ndarray):
+        self._line = _Line(points)
+
+    def get_action(self, observation: np.ndarray) -> np.ndarray:
+        """Metaworld's observation [39] to an action [4]."""
+        return np.append(self._line.along(observation[:3]), _CLOSED)
+
+
+class CarryExpert(GraspExpert):
+    """Grasps the puck and moves it along a line of the hand."""
+
+    low, held, hover = 0.044, 0.75, 0.12
+
+    def __init__(self, points: np.ndarray):
+        self._line = _Line(points)
+
+    def carry(self, observation: np.ndarray) -> np.ndarray:
+        """As `GraspExpert.carry`."""
+        return self._line.along(observation[:3])
+
+
+class PushExpert:
+    """Pushes a thing to its goal with closed fingers, from behind.
+
+    Seen from the thing, in the direction of the goal: a hand that is low, behind it and in line pushes; another rises,
+    goes across, and comes down there.
+    """
+
+    def __init__(self, layout: Layout, behind: float, height: float):
+        way = (layout.goal - layout.thing)[:2]
+        self._beyond = 0.15 * way / np.linalg.norm(way)
+        self._behind, self._height = behind, height
+
+    def get_action(self, observation: np.ndarray) -> np.ndarray:
+        """Metaworld's observation [39] to an action [4]."""
+        hand, thing, goal = observation[:3], observation[4:7], observation[36:39]
+        way = (goal - thing)[:2] + self._beyond  # so that the direction is steady also near the goal
+        ahead = way / np.linalg.norm(way)
+        across = np.array([-ahead[1], ahead[0]])
+        beside = (hand - thing)[:2]
+        along, off, up = beside @ ahead + self._behind, beside @ across, hand[2] - self._height
+        if up < 0.03 and -0.06 < along < self._behind - 0.01 and abs(off) < 0.03:
+            # Off the line the thing would turn away: back a little, and into line.
+            share = np.clip((0.02 - abs(off)) / 0.015, 0.0, 1.0)
+            delta = np.append((0.4 * share - 0.1 * (1.0 - share)) * ahead - 12.0 * off * across, -20.0 * up)
+        else:
+            delta = np.append(GAIN * (thing[:2] - (self._behind + 0.015) * ahead - hand[:2]), -20.0 * up)
+            if np.linalg.norm(delta[:2]) > 0.02 * GAIN:
+                delta[:2] *= np.clip((up - 0.04) / 0.03, 0.0, 1.0)
+                delta[2] = 10.0 * (0.1 - up)
+        return np.append(delta, _CLOSED)
+
+
+_LINES: dict[str, Callable[[Layout, str], np.ndarray]] = {
+    "reach-wall-ways": way_lines.reach,
+    "button-press-wall-ways": way_lines.press,
+    "window-open-ways": partial(way_lines.slide, side=-1.0),
+    "window-close-ways": partial(way_lines.slide, side=1.0),
+    "faucet-open-ways": partial(way_lines.turn, side=-1.0),
+    "faucet-close-ways": partial(way_lines.turn, side=1.0),
+}
+
+
+def expert(task: str, way: str, layout: Layout) -> LineExpert | CarryExpert | PushExpert:
+    """The one that goes a task's `way` in a layout, which has to be open there."""
+    if task in _LINES:
+        return LineExpert(_LINES[task](layout, way))
+    if way == "push":
+        return PushExpert(layout, 0.05, 0.05)
+    return CarryExpert((way_lines.place if "wall" in task else way_lines.bring)(layout, way))
