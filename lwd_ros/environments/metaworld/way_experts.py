@@ -24,6 +24,8 @@ AHEAD = 0.04
 """A hand heads for the point of its line that is so much ahead of the nearest one, m."""
 
 _OPEN, _CLOSED = -1.0, 1.0
+_PUSHING, _BEFORE = 0.05, 0.07  # height of a hand that pushes, and where it comes down before the puck, m
+_FLAT = 0.008  # a puck so far from the middle of the front stays there, m
 _SLOW = 0.05  # within so much of its end a hand slows down, m
 
 
@@ -66,42 +68,31 @@ class CarryExpert(GraspExpert):
 
 
 class PushExpert:
-    """Pushes a thing to its goal with closed fingers, from behind.
+    """Pushes a puck straight ahead with the front of the closed fingers, which is flat, 3 cm wide and faces y.
 
-    Seen from the thing, in the direction of the goal: a hand that is low, behind it and in line pushes; another rises,
-    goes across, and comes down there.
+    A hand that is low and close before the puck pushes; another rises, goes across, and comes down there. Aside nothing
+    can be pushed so: the puck rolls along the front.
     """
-
-    def __init__(self, layout: Layout, behind: float, height: float):
-        way = (layout.goal - layout.thing)[:2]
-        self._beyond = 0.15 * way / np.linalg.norm(way)
-        self._behind, self._height = behind, height
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
         """Metaworld's observation [39] to an action [4]."""
-        hand, thing, goal = observation[:3], observation[4:7], observation[36:39]
-        way = (goal - thing)[:2] + self._beyond  # so that the direction is steady also near the goal
-        ahead = way / np.linalg.norm(way)
-        across = np.array([-ahead[1], ahead[0]])
-        beside = (hand - thing)[:2]
-        along, off, up = beside @ ahead + self._behind, beside @ across, hand[2] - self._height
-        if up < 0.03 and -0.06 < along < self._behind - 0.01 and abs(off) < 0.03:
-            # Off the line the thing would turn away: back a little, and into line.
-            share = np.clip((0.02 - abs(off)) / 0.015, 0.0, 1.0)
-            delta = np.append((0.4 * share - 0.1 * (1.0 - share)) * ahead - 12.0 * off * across, -20.0 * up)
-        else:
-            delta = np.append(GAIN * (thing[:2] - (self._behind + 0.015) * ahead - hand[:2]), -20.0 * up)
-            if np.linalg.norm(delta[:2]) > 0.02 * GAIN:
-                delta[:2] *= np.clip((up - 0.04) / 0.03, 0.0, 1.0)
-                delta[2] = 10.0 * (0.1 - up)
+        hand, puck = observation[:3], observation[4:7]
+        off, along = (puck - hand)[:2]
+        up = hand[2] - _PUSHING
+        if up < 0.03 and 0.02 < along < 0.1 and abs(off) < 0.02:
+            share = np.clip((0.03 - up) / 0.02, 0.0, 1.0) * np.clip((0.02 - abs(off)) / 0.01, 0.0, 1.0)
+            return np.array([15.0 * (off - np.clip(off, -_FLAT, _FLAT)), 0.4 * share, -20.0 * up, _CLOSED])
+        delta = np.array([GAIN * off, GAIN * (along - _BEFORE), -20.0 * up])
+        if np.linalg.norm(delta[:2]) > 0.012 * GAIN:
+            delta[:2] *= np.clip((up - 0.04) / 0.03, 0.0, 1.0)
+            delta[2] = 10.0 * (0.1 - up)
         return np.append(delta, _CLOSED)
 
 
 _LINES: dict[str, Callable[[Layout, str], np.ndarray]] = {
     "reach-wall-ways": way_lines.reach,
     "button-press-wall-ways": way_lines.press,
-    "window-open-ways": partial(way_lines.slide, side=-1.0),
-    "window-close-ways": partial(way_lines.slide, side=1.0),
+    "window-open-ways": way_lines.slide,
     "faucet-open-ways": partial(way_lines.turn, side=-1.0),
     "faucet-close-ways": partial(way_lines.turn, side=1.0),
 }
@@ -112,5 +103,5 @@ def expert(task: str, way: str, layout: Layout) -> LineExpert | CarryExpert | Pu
     if task in _LINES:
         return LineExpert(_LINES[task](layout, way))
     if way == "push":
-        return PushExpert(layout, 0.05, 0.05)
+        return PushExpert()
     return CarryExpert((way_lines.place if "wall" in task else way_lines.bring)(layout, way))

@@ -63,10 +63,10 @@ def press(layout: Layout, way: str) -> np.ndarray:
     return _line(layout.hand, (left, wall.y - 0.06, z), (left, wall.y + 0.01, z), (x, y - 0.005, z), (x, y + 0.15, z))
 
 
-def slide(layout: Layout, way: str, side: float) -> np.ndarray:
-    """float64 [points, 3]: to one side of the window's handle, -1 left and 1 right, and with it to the other."""
-    x, y, z = layout.thing + np.array([side * (0.07 - 0.025), -0.01, -0.01])
-    end = (x - side * 0.27, y, z)
+def slide(layout: Layout, way: str) -> np.ndarray:
+    """float64 [points, 3]: to the left of the window's handle, and with it to the right."""
+    x, y, z = layout.thing + np.array([-0.045, -0.01, -0.01])
+    end = (x + 0.27, y, z)
     if way == "over":
         high = z + 0.16
         return _line(layout.hand, (layout.hand[0], layout.hand[1] + 0.03, high), (x, y, high), (x, y, z), end)

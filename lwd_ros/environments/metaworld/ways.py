@@ -43,6 +43,9 @@ NEAR = 0.01
 CROSSES = 0.05
 """A hand goes over a handle where it has to come sideways by more than so much, m."""
 
+AHEAD = 0.02
+"""A thing is pushed to a goal that is at most so much aside, m."""
+
 LIFTED = 0.05
 """A thing was carried that was so much higher than at first, m."""
 
@@ -170,9 +173,9 @@ def _beside_handle(offset: float) -> Callable[[Layout], tuple[str, ...]]:
 
 
 def _along(layout: Layout) -> tuple[str, ...]:
-    """Pushed where the way is not too slanting for a narrow hand."""
-    across, along = np.abs(layout.goal - layout.thing)[:2]
-    return ("carry", "drag", "push") if across <= 0.5 * along else ("carry", "drag")
+    """Pushed where the goal is straight ahead of the thing."""
+    ahead = abs(layout.goal[0] - layout.thing[0]) <= AHEAD
+    return ("carry", "drag", "push") if ahead else ("carry", "drag")
 
 
 def _past(wall: Wall, thing: bool) -> Callable[[np.ndarray, np.ndarray], str]:
@@ -194,7 +197,6 @@ SEVERAL = {
     ),
     "push-ways": Ways("push-v3", _ALONG, _along, with_thing),
     "window-open-ways": Ways("window-open-v3", _HANDLE, _beside_handle(-0.045), _over(WINDOW_TOP)),
-    "window-close-ways": Ways("window-close-v3", _HANDLE, _beside_handle(0.045), _over(WINDOW_TOP)),
     "faucet-open-ways": Ways("faucet-open-v3", _HANDLE, _beside_handle(-0.04), _over(FAUCET_TOP)),
     "faucet-close-ways": Ways("faucet-close-v3", _HANDLE, _beside_handle(0.04), _over(FAUCET_TOP)),
 }
