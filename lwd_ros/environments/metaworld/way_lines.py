@@ -58,7 +58,8 @@ def press(layout: Layout, way: str) -> np.ndarray:
     if way == "over":
         high, down = wall.top + _FINGERS + _ROOM + 0.02, 0.5 * (wall.y + y) - 0.003
         above = max(x, wall.left + 0.03)
-        return _line(layout.hand, (above, wall.y - 0.05, high), (x, down, high), (x, down, z), (x, y + 0.15, z))
+        across = [(above, wall.y - 0.05, high), (above, wall.y + 0.01, high)]
+        return _line(layout.hand, *across, (x, down, high), (x, down, z), (x, y + 0.15, z))
     left, x = wall.left - 0.065, min(x, wall.left - 0.02)
     return _line(layout.hand, (left, wall.y - 0.06, z), (left, wall.y + 0.01, z), (x, y - 0.005, z), (x, y + 0.15, z))
 
