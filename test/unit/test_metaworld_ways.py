@@ -60,7 +60,7 @@ def test_a_hand_comes_over_a_handle_or_around_its_end():
 
 def test_a_thing_is_carried_dragged_or_pushed():
     thing = path((0.0, 0.6, 0.02), (0.0, 0.85, 0.02))
-    assert with_thing(thing + [0.0, 0.005, 0.04], thing) == "drag"
+    assert with_thing(thing - [0.0, -0.005, -0.04], thing) == "drag"
     assert with_thing(thing - [0.0, 0.05, -0.03], thing) == "push"
     lifted = path((0.0, 0.6, 0.02), (0.0, 0.6, 0.2), (0.0, 0.85, 0.02))
     assert with_thing(lifted, lifted) == "carry"
@@ -72,7 +72,9 @@ def test_a_thing_is_carried_dragged_or_pushed():
 
 def layout(task, rng):
     """A layout with things where Metaworld has them."""
-    hand = np.array([0.0, 0.6, 0.2]) if "push" in task or "pick" in task or "reach" in task else np.array([0.0, 0.4, 0.2])
+    hand = (
+        np.array([0.0, 0.6, 0.2]) if "push" in task or "pick" in task or "reach" in task else np.array([0.0, 0.4, 0.2])
+    )
     if task == "button-press-wall-ways":
         return Layout(np.array([0.0, 0.4, 0.2]), np.append(rng.uniform([-0.05, 0.655], [0.05, 0.705]), 0.115), hand)
     if task == "window-open-ways":
