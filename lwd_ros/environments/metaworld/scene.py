@@ -14,6 +14,9 @@ from lwd_ros.environments.metaworld.ways import SEVERAL, Layout, metaworld_name
 ACTION_SCALE_M = 0.01
 """A Metaworld action of 1 moves the hand's target by this much in one step (`SawyerXYZEnv.action_scale`)."""
 
+PATH_STEPS = 20 * EPISODE_STEPS
+"""A way is read from so many steps at most, so that a bridge that runs for days does not fill the memory."""
+
 _GRIPPER_OPEN = -1.0
 _OBJECTS = ("object_1", "object_2")
 _FIELDS = (
@@ -230,7 +233,7 @@ class Scene:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""
         action = np.asarray(command, dtype=np.float64)[self._command_places] * self._to_action
         self._raw, self.reward, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
-        if self._several is not None:
+        if self._several is not None and len(self._path) < PATH_STEPS:
             self._path.append(self._raw[:7].copy())
         return bool(info["success"])
 

@@ -23,9 +23,9 @@ SPEED = 0.6
 AHEAD = 0.04
 """A hand heads for the point of its line that is so much ahead of the nearest one, m."""
 
-_OPEN, _CLOSED = -1.0, 1.0
+_CLOSED = 1.0  # the gripper's effort
 _PUSHING, _BEFORE = 0.05, 0.07  # height of a hand that pushes, and where it comes down before the puck, m
-_FLAT = 0.008  # a puck so far from the middle of the front stays there, m
+_EDGE, _RADIUS = 0.016, 0.02  # from the middle of the closed fingers to their edge; of a puck, m
 _SLOW = 0.05  # within so much of its end a hand slows down, m
 
 
@@ -68,20 +68,24 @@ class CarryExpert(GraspExpert):
 
 
 class PushExpert:
-    """Pushes a puck straight ahead with the front of the closed fingers, which is flat, 3 cm wide and faces y.
+    """Pushes a puck to its goal with the front of the closed fingers, which is flat, 3 cm wide and faces y.
 
-    A hand that is low and close before the puck pushes; another rises, goes across, and comes down there. Aside nothing
-    can be pushed so: the puck rolls along the front.
+    The front pushes straight ahead, for the puck rolls along it; its edges push aside: a hand that is left of the puck's
+    middle pushes it to the right. A hand that is low and close before the puck pushes; another rises, goes across, and
+    comes down there. All this copes with goals that are up to ways.ASIDE aside.
     """
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
         """Metaworld's observation [39] to an action [4]."""
-        hand, puck = observation[:3], observation[4:7]
-        off, along = (puck - hand)[:2]
+        hand, puck, goal = observation[:3], observation[4:7], observation[36:39]
+        way = goal - puck
+        slope = float(np.clip(way[0] / max(way[1], 0.06), -0.7, 0.7))
+        edge = _EDGE * np.clip(slope / 0.15, -1.0, 1.0) + _RADIUS * slope / np.hypot(1.0, slope)
+        off, along = puck[0] - edge - hand[0], puck[1] - hand[1]
         up = hand[2] - _PUSHING
-        if up < 0.03 and 0.02 < along < 0.1 and abs(off) < 0.02:
-            share = np.clip((0.03 - up) / 0.02, 0.0, 1.0) * np.clip((0.02 - abs(off)) / 0.01, 0.0, 1.0)
-            return np.array([15.0 * (off - np.clip(off, -_FLAT, _FLAT)), 0.4 * share, -20.0 * up, _CLOSED])
+        if up < 0.03 and 0.0 < along < 0.1 and abs(off) < 0.03:
+            ahead = 0.3 * np.clip((0.03 - up) / 0.02, 0.0, 1.0) * np.clip((0.025 - abs(off)) / 0.01, 0.0, 1.0)
+            return np.array([ahead * slope + GAIN * off, ahead, -20.0 * up, _CLOSED])
         delta = np.array([GAIN * off, GAIN * (along - _BEFORE), -20.0 * up])
         if np.linalg.norm(delta[:2]) > 0.012 * GAIN:
             delta[:2] *= np.clip((up - 0.04) / 0.03, 0.0, 1.0)

@@ -43,8 +43,8 @@ NEAR = 0.01
 CROSSES = 0.05
 """A hand goes over a handle where it has to come sideways by more than so much, m."""
 
-AHEAD = 0.02
-"""A thing is pushed to a goal that is at most so much aside, m."""
+ASIDE = 0.25
+"""A thing is pushed to a goal that is aside by at most such a share of its distance ahead."""
 
 LIFTED = 0.05
 """A thing was carried that was so much higher than at first, m."""
@@ -173,9 +173,9 @@ def _beside_handle(offset: float) -> Callable[[Layout], tuple[str, ...]]:
 
 
 def _along(layout: Layout) -> tuple[str, ...]:
-    """Pushed where the goal is straight ahead of the thing."""
-    ahead = abs(layout.goal[0] - layout.thing[0]) <= AHEAD
-    return ("carry", "drag", "push") if ahead else ("carry", "drag")
+    """Pushed where the goal is about straight ahead of the thing."""
+    aside, ahead = np.abs(layout.goal - layout.thing)[:2]
+    return ("carry", "drag", "push") if aside <= ASIDE * ahead else ("carry", "drag")
 
 
 def _past(wall: Wall, thing: bool) -> Callable[[np.ndarray, np.ndarray], str]:
