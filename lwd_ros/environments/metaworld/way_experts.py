@@ -70,9 +70,9 @@ class CarryExpert(GraspExpert):
 class PushExpert:
     """Pushes a puck to its goal with the front of the closed fingers, which is flat, 3 cm wide and faces y.
 
-    The front pushes straight ahead, for the puck rolls along it; its edges push aside: a hand that is left of the puck's
-    middle pushes it to the right. A hand that is low and close before the puck pushes; another rises, goes across, and
-    comes down there. All this copes with goals that are up to ways.ASIDE aside.
+    The front pushes straight ahead, as the puck rolls along it. Its edges push aside: a hand that is left of the puck
+    pushes it to the right. A hand that is low and close before the puck pushes; another rises, goes across, and
+    comes down there. Goals may be aside by `ways.ASIDE`.
     """
 
     def get_action(self, observation: np.ndarray) -> np.ndarray:
