@@ -80,3 +80,12 @@ def test_collected_demonstrations_have_the_column(tmp_path):
     counts = Counter(episode.way for episode in Demonstrations(tmp_path).episodes["reach-wall-ways"])
     assert meta["counts"]["reach-wall-ways"]["ways"] == counts and set(counts) <= {"over", "left", "right"}
     assert meta["settings"]["experts"] == ["all"]
+
+
+@pytest.mark.parametrize("task", ["button-press-wall-ways", "window-open-ways", "faucet-close-ways"])
+def test_metaworlds_own_experts_go_a_way_too(task):
+    scene = SIMULATOR.make(task, CONTRACT)
+    scene.reset(FIRST)
+    outcome = run_episode(scene, ExpertActor(scene.expert()), None)
+    assert outcome.success and outcome.way in scene.ways
+    scene.close()

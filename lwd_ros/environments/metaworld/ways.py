@@ -31,7 +31,7 @@ WINDOW_TOP = 0.09
 FAUCET_TOP = 0.085
 """As WINDOW_TOP, of a faucet's handle."""
 
-BEFORE = 0.03
+BEFORE = 0.06
 """A hand has come to a handle where it is so much before the point that is observed of it, m."""
 
 HIGH_GOAL = 0.2
