@@ -4,6 +4,7 @@ import numpy as np
 
 from lwd_ros.environments.avoiding.geometry import GOAL_Y, Scene, gaps
 from lwd_ros.environments.avoiding.ways import GAPS
+from lwd_ros.environments.lines import heading, rounded
 
 SPEED = 0.2
 """m/s, throughout."""
@@ -33,20 +34,7 @@ def line(scene: Scene, way: str) -> np.ndarray:
         x = max(middle, high - BESIDE) if place == 0 else min(middle, low + BESIDE) if place == len(row) - 1 else middle
         corners += [np.array([x, y - ALONG]), np.array([x, y + ALONG])]
     corners.append(np.array([corners[-1][0], GOAL_Y + BEYOND]))
-    return _rounded(np.array(corners))
-
-
-def _rounded(corners: np.ndarray) -> np.ndarray:
-    """The line through `corners`, its corners rounded, its ends in place."""
-    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
-    at = np.linspace(0.0, lengths[-1], round(lengths[-1] / _SPACING) + 1)
-    points = np.stack([np.interp(at, lengths, corners[:, axis]) for axis in (0, 1)], axis=1)
-    half = round(3.0 * _SMOOTHING / _SPACING)
-    bell = np.exp(-0.5 * (np.arange(-half, half + 1) * _SPACING / _SMOOTHING) ** 2)
-    # Mirrored at both ends, so that these stay where they are.
-    before, after = 2.0 * points[0] - points[half:0:-1], 2.0 * points[-1] - points[-2 : -half - 2 : -1]
-    padded = np.concatenate([before, points, after])
-    return np.stack([np.convolve(padded[:, axis], bell / bell.sum(), mode="valid") for axis in (0, 1)], axis=1)
+    return rounded(np.array(corners), _SPACING, _SMOOTHING)
 
 
 class Demonstrator:
@@ -58,9 +46,7 @@ class Demonstrator:
 
     def velocity(self, place: np.ndarray) -> np.ndarray:
         """float64 [2], x and y in m/s, for the rod at `place`, float64 [2] in m."""
-        nearest = int(np.argmin(((self._line - place) ** 2).sum(axis=1)))
-        if nearest + self._ahead < len(self._line):
-            heading = self._line[nearest + self._ahead] - place
-        else:
-            heading = np.array([0.0, 1.0])
-        return SPEED * heading / np.linalg.norm(heading)
+        towards = heading(self._line, place, self._ahead)
+        if towards is None:
+            towards = np.array([0.0, 1.0])
+        return SPEED * towards / np.linalg.norm(towards)

@@ -1,13 +1,15 @@
 """The scripted experts that demonstrate: Metaworld's own, and ours where those fail on some layouts or starts."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from metaworld.policies import ENV_POLICY_MAP
 
-from lwd_ros.environments.metaworld import grasping
+from lwd_ros.environments.metaworld import grasping, way_experts
 from lwd_ros.environments.metaworld.anywhere import ANYWHERE_EXPERTS
 from lwd_ros.environments.metaworld.scene import ACTION_SCALE_M, Scene
+from lwd_ros.environments.metaworld.ways import SEVERAL, metaworld_name
 
 
 class DrawerOpenExpert:
@@ -128,6 +130,8 @@ def revision(task: str, anywhere: bool = False) -> int:
 
     0 for Metaworld's experts, and for those of ours that are older than the record. 0 is not written.
     """
+    if task in SEVERAL:
+        return way_experts.REVISION
     return getattr(_own(anywhere).get(task), "revision", 0)
 
 
@@ -135,11 +139,12 @@ class Expert:
     """The expert of a task in the contract's units; without `task`, that of the scene's task.
 
     `anywhere` chooses an expert for starts in any pose of the hand. The published demonstrations were made without it.
+    A `policy`, whose `get_action` takes Metaworld's observation [39] to an action [4], acts instead of the task's own.
     """
 
-    def __init__(self, scene: Scene, task: str = "", anywhere: bool = False):
-        task = task or scene.task
-        self._policy = _own(anywhere).get(task, ENV_POLICY_MAP[task])()
+    def __init__(self, scene: Scene, task: str = "", anywhere: bool = False, policy: Any = None):
+        task = metaworld_name(task or scene.task)
+        self._policy = policy or _own(anywhere).get(task, ENV_POLICY_MAP[task])()
         self._scene = scene
         speed = ACTION_SCALE_M / scene.contract.period_s
         self._scale = np.array([speed, speed, speed, 1.0])

@@ -9,9 +9,13 @@ from lwd_ros.environments.environment import Expert, Left, Renderer, SimulationE
 from lwd_ros.environments.metaworld.simulator import SIMULATOR
 from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS as EPISODE_STEPS
 from lwd_ros.environments.metaworld.tasks import PERIOD_S, SCALAR_FIRST_QUATERNIONS
+from lwd_ros.environments.metaworld.ways import SEVERAL, Layout, metaworld_name
 
 ACTION_SCALE_M = 0.01
 """A Metaworld action of 1 moves the hand's target by this much in one step (`SawyerXYZEnv.action_scale`)."""
+
+PATH_STEPS = 20 * EPISODE_STEPS
+"""A way is read from so many steps at most, so that a bridge that runs for days does not fill the memory."""
 
 _GRIPPER_OPEN = -1.0
 _OBJECTS = ("object_1", "object_2")
@@ -27,7 +31,7 @@ def sharing(task: str) -> tuple[str, ...]:
     """All tasks whose state can be kept when `task` follows them: those with the same MuJoCo model, itself included."""
     SIMULATOR.spec.require_tasks([task])
     # Each class names its model in a property that does not look at the instance; building one takes 0.1 to 0.7 s.
-    models = {name: kind.model_name.fget(None) for name, kind in ALL_V3_ENVIRONMENTS.items()}
+    models = {name: ALL_V3_ENVIRONMENTS[metaworld_name(name)].model_name.fget(None) for name in SIMULATOR.spec.tasks}
     return tuple(name for name in sorted(models) if models[name] == models[task])
 
 
@@ -71,7 +75,8 @@ class Scene:
         require_contract(contract)
         self._places = _places(contract.observation_names, _FIELDS, "observation")
         self._command_places = _places(_COMMANDS, list(contract.command_names), "command")
-        self._env = ALL_V3_ENVIRONMENTS[task]()
+        self._env = ALL_V3_ENVIRONMENTS[metaworld_name(task)]()
+        self._several = SEVERAL.get(task)
         self._env.seeded_rand_vec = True
         self._env._freeze_rand_vec = False
         self._env._set_task_called = True
@@ -97,6 +102,7 @@ class Scene:
         self._env.reset()
         self._look()
         self.layout, self.reward = int(layout), 0.0
+        self._begin_path()
         return self.observe()
 
     @property
@@ -138,6 +144,7 @@ class Scene:
         mujoco.mj_setState(mine.model, mine.data, state, kind)
         self._look()
         self.layout, self.reward = other.layout, 0.0
+        self._begin_path()
         return self.observe()
 
     def expert(self, task: str = "", anywhere: bool = False) -> Expert:
@@ -145,6 +152,44 @@ class Scene:
         from lwd_ros.environments.metaworld import experts
 
         return experts.Expert(self, task, anywhere)
+
+    # Ways
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """As `HasWays.ways`; Metaworld's own tasks have none."""
+        return self._several.names if self._several else ()
+
+    def open_ways(self) -> tuple[str, ...]:
+        """As `HasWays.open_ways`."""
+        return self._several.open(self._layout) if self._several else ()
+
+    def way(self) -> str:
+        """As `HasWays.way`."""
+        if self._several is None:
+            return ""
+        path = np.array(self._path)
+        return self._several.read(path[:, :3], path[:, 4:])
+
+    def way_expert(self, way: str) -> Expert:
+        """As `HasWays.way_expert`."""
+        from lwd_ros.environments.metaworld import experts, way_experts
+
+        if way not in self.open_ways():
+            known = ", ".join(self.open_ways()) or "none"
+            raise SimulationError(
+                f"task '{self.task}': nobody demonstrates the way '{way}' in layout {self.layout}, expected one of "
+                f"{known}"
+            )
+        return experts.Expert(self, policy=way_experts.expert(self.task, way, self._layout))
+
+    def _begin_path(self) -> None:
+        """Of a task with several ways: what its way is read from begins here."""
+        if self._several is not None:
+            hand, thing, goal = self._raw[:3].copy(), self._raw[4:7].copy(), self._raw[36:39].copy()
+            self._layout, self._path = Layout(hand, thing, goal), [self._raw[:7].copy()]
+
+    # Starts and disturbances
 
     def leave(self, before: str, command: np.ndarray, drift_steps: int, noise: float, rng: np.random.Generator) -> Left:
         """As `Leaves.leave`: the hand drifts on, stands still, or is moved about."""
@@ -188,6 +233,8 @@ class Scene:
         """Advance one control period under `command`; returns Metaworld's success at the new state."""
         action = np.asarray(command, dtype=np.float64)[self._command_places] * self._to_action
         self._raw, self.reward, _, _, info = self._env.step(np.clip(action, -1.0, 1.0))
+        if self._several is not None and len(self._path) < PATH_STEPS:
+            self._path.append(self._raw[:7].copy())
         return bool(info["success"])
 
     def observe(self) -> np.ndarray:
@@ -259,7 +306,7 @@ class Scene:
         """xyzw as ROS has it, of the sign that contracts ask for; the identity where Metaworld pads with zeros."""
         if not values.any():
             return np.array([0.0, 0.0, 0.0, 1.0])
-        rolled = np.roll(values, -1) if self.task in SCALAR_FIRST_QUATERNIONS else values
+        rolled = np.roll(values, -1) if metaworld_name(self.task) in SCALAR_FIRST_QUATERNIONS else values
         return sign_of(*rolled.tolist()) * rolled
 
 

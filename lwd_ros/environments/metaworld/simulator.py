@@ -5,6 +5,7 @@ from functools import cached_property
 from lwd_ros.contract import Contract
 from lwd_ros.environments.environment import EnvironmentSpec
 from lwd_ros.environments.metaworld.tasks import EPISODE_STEPS, MT10, MT50, PERIOD_S, REVERSES
+from lwd_ros.environments.metaworld.ways import SEVERAL
 from lwd_ros.resources import share_path
 
 
@@ -16,11 +17,11 @@ class MetaworldSimulator:
         """What is known without Metaworld."""
         return EnvironmentSpec(
             name="metaworld",
-            tasks=MT50,
+            tasks=(*MT50, *SEVERAL),
             contract_file=share_path("config", "metaworld.yaml"),
             period_s=PERIOD_S,
             episode_steps=EPISODE_STEPS,
-            task_sets={"mt10": MT10, "mt50": MT50},
+            task_sets={"mt10": MT10, "mt50": MT50, "ways": tuple(SEVERAL)},
             reverses=REVERSES,
             example="drawer-open-v3",
         )
