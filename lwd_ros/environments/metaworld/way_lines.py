@@ -37,7 +37,7 @@ def place(layout: Layout, way: str) -> np.ndarray:
     if way == "over":
         x, high = _above(0.5 * (start[0] + end[0])), wall.top + HELD + 0.02 + _ROOM
         return _line(start, (start[0], start[1], high), (x, wall.y, high), (end[0], wall.y + 0.08, high), end)
-    return _line(start, *_beside(way, float(np.clip(end[2], start[2], 0.15))), end)
+    return _line(start, *_beside(way, float(np.clip(end[2], start[2] + 0.03, 0.15))), end)
 
 
 def _above(x: float) -> float:
