@@ -116,7 +116,11 @@ def figures(found: dict[str, WaysResult]) -> Figures:
 
 # Pictures
 
-_TITLES = {DEMONSTRATIONS: "demonstrations", LWD: "LWD", "regression_hypernetwork": "regression hypernetwork"}
+_TITLES = {
+    DEMONSTRATIONS: "demonstrations",
+    LWD: "policies of LWD",
+    "regression_hypernetwork": "policies by regression",
+}
 _COLOURS = {DEMONSTRATIONS: "#555555", **{name: METHODS[name].colour for name in (LWD, "regression_hypernetwork")}}
 
 
