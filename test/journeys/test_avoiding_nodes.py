@@ -1,7 +1,6 @@
 """Proves that the rod goes its way through real nodes: collected, trained, exported, sent by the bridge, commanded."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from lwd_ros.generator import PolicyGenerator
 from lwd_ros.resources import share_path
 
 CONTRACT = share_path("config", "avoiding.yaml")
-WAYS = {"R-M-3", "L-M-2"}
+WAYS = {"L-L-1", "R-R-4"}  # open in every layout
 STEPS, LAYOUT = 60, 100_003
 
 
@@ -53,8 +52,7 @@ def model(tmp_path_factory) -> Path:
     (folder / "train.yaml").write_text(yaml.safe_dump(config))
     said = lwd("collect", "--tasks", "avoiding/varied", "--experts", ",".join(sorted(WAYS)), "--frequencies", "1,2",
                "--episodes", 30, "--workers", 1, "--out", folder / "data")  # fmt: skip
-    shares = re.search(r"ways of varied: L-M-2 (\d+), R-M-3 (\d+)\n", said)
-    assert shares is not None and sum(map(int, shares.groups())) == 30  # where both are open, one and two of three
+    assert "ways of varied: L-L-1 10, R-R-4 20" in said
     lwd("train", "--config", folder / "train.yaml", "--data", folder / "data", "--out", folder / "run")
     lwd("export", "--run", folder / "run", "--out", folder / "ways.onnx")
     return folder / "ways.onnx"
