@@ -15,9 +15,10 @@ from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import ControllerStatus
 from lwd_msgs.srv import GetPolicy, LoadTask
-from lwd_ros.demo.supervisor import NODES, isolated_environment
+from lwd_ros.demo.supervisor import isolated_environment
 from lwd_ros.resources import share_path
 
+NODES = ("metaworld_bridge", "policy_generator", "policy_controller")
 TASK = "drawer-open-v3"
 MODEL = share_path("models", "metaworld_mt10_visible.onnx")
 TRANSITIONS = {getattr(Transition, name) for name in dir(Transition) if name.startswith("TRANSITION_")} | {77, 255}
