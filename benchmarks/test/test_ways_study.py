@@ -152,8 +152,8 @@ def _with(result: Path, name: str, **figures) -> dict:
     """A result whose second row is another, with these figures of the difference."""
     changed = json.loads(result.read_text())
     changed["rows"][name] = {**changed["rows"]["random_latent"], "title": f"the {name}"}
-    changed["rows"][name]["lwd_minus"] = {"success": 0.1, "success_interval": [-0.1, 0.3], "js_excess": -0.1,
-                                          "js_interval": [-0.2, 0.1]} | figures  # fmt: skip
+    changed["rows"][name]["lwd_minus"] = {"success": 0.1, "success_interval": [-0.1, 0.3], "success_p": 0.01,
+                                          "js_excess": -0.1, "js_interval": [-0.2, 0.1]} | figures  # fmt: skip
     return changed
 
 
@@ -162,6 +162,7 @@ def _with(result: Path, name: str, **figures) -> dict:
     [
         ({}, "as_well", False),
         ({"success_interval": [0.01, 0.3]}, "success", False),
+        ({"success_interval": [0.01, 0.3], "success_p": 0.125}, "as_well", False),  # four layouts, all one way
         ({"js_interval": [-0.3, -0.01]}, "ways", False),
         ({"success_interval": [0.01, 0.3], "js_excess": None, "js_interval": None}, "both", False),
         ({"success": -0.1, "success_interval": [-0.3, -0.01]}, "as_well", True),
@@ -175,9 +176,14 @@ def test_the_first_screen_says_who_does_as_well(result, tmp_path, figures, kind,
     assert row in page.verdicts(found["avoiding_fixed"])[kind] and page.ahead(row) == ahead
     text = render("ways.md", nested(joined(page.figures(found))) | page.context(found))
     screen = text.partition("```bash")[0]
-    line = {"as_well": "no worse than LWD", "success": "fewer successes", "ways": "other ways", "both": "- both"}[kind]
-    assert "the peer" in next(each for each in screen.splitlines() if line in each)
-    assert ("**Ahead of LWD** in one of the two: the peer" in screen) == ahead
+    lines = {
+        "as_well": "**As good as LWD**",
+        "success": "- Fewer successes:",
+        "ways": "- Ways that are further",
+        "both": "and ways",
+    }
+    line = "**Better than LWD**" if ahead else lines[kind]
+    assert [line in each for each in screen.splitlines() if "the peer" in each] == [True]
 
 
 def test_the_page_has_a_picture_and_headlines(result):

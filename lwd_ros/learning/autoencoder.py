@@ -118,23 +118,24 @@ class Autoencoder(nn.Module):
     def neighbours(self, data: TrainingData) -> torch.Tensor:
         """The nearest other demonstrations of its task of each one, int64 [demonstrations, at most as configured].
 
-        By the latent, each place in units of its spread or of what the posterior leaves open; and, where a policy is
-        generated for an observation that the hypernetwork is not told, by that as well. A demonstration that is alone
-        is its own neighbour.
+        By the latent, each place in units of its spread in the task or of what the posterior leaves open; and, where a
+        policy is generated for an observation that the hypernetwork is not told, by that as well. A demonstration that
+        is alone is its own neighbour.
         """
-        mean, std = self.posterior(data.tokens)
-        unit = (mean.var(0, correction=0) + (std**2).mean(0)).sqrt()
-        features = (mean / unit).cpu()
-        if data.conditioned and not self.hypernetwork.told:
-            features = torch.cat([features, data.first_observation], dim=1)
+        mean, std = (value.cpu() for value in self.posterior(data.tokens))
         counts = torch.bincount(data.task)
         most = max(1, min(self.config.neighbours, int(counts.max()) - 1))
-        found = torch.empty((len(features), most), dtype=torch.long)
+        found = torch.empty((len(mean), most), dtype=torch.long)
         for task in range(len(counts)):
             rows = torch.nonzero(data.task == task)[:, 0]
             count = min(most, len(rows) - 1)
-            for part in rows.split(_PART):
-                distance = torch.cdist(features[part], features[rows])
+            # Of this task alone: tasks lie far apart, and beside their distance that of two ways would drown.
+            unit = (mean[rows].var(0, correction=0) + (std[rows] ** 2).mean(0)).sqrt()
+            features = mean[rows] / unit
+            if data.conditioned and not self.hypernetwork.told:
+                features = torch.cat([features, data.first_observation[rows]], dim=1)
+            for part, places in zip(rows.split(_PART), torch.arange(len(rows)).split(_PART), strict=True):
+                distance = torch.cdist(features[places], features)
                 distance[part[:, None] == rows] = torch.inf
                 nearest = rows[distance.topk(count, largest=False).indices] if count else part[:, None]
                 found[part] = nearest.repeat(1, -(-most // max(count, 1)))[:, :most]

@@ -31,8 +31,8 @@ class Batch:
 
     task int64 [B]; tokens float32 [B, tokens x features]; condition float32 [B, observations], standardised: what a
     policy is asked for; observation, action float32 [B, pairs, inputs or commands], as in `TrainingData`.
-    other_condition float32 [B, observations]: that of the demonstration whose are the pairs that are not the drawn
-    one's own; None where they are of many.
+    other_condition float32 [B, observations]: where all other pairs come from one other demonstration, what its policy
+    is asked for; else None.
     """
 
     task: torch.Tensor

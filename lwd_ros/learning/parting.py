@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from lwd_ros.dataset import Episode
 
 SEVERAL = 0.45
-"""A larger share of meetings after which two part tells of several ways. One way has had up to 0.37, two 0.51."""
+"""A larger share of meetings after which two part tells of several ways. One way has had up to 0.33, two 0.51."""
 
 _EPISODES, _FRAMES = 60, 12  # of a task, at most; frames of each, evenly spaced
 _AHEAD = 8  # a look ahead is this part of an episode
 _NEAR = 0.25  # of what is travelled meanwhile: frames that are closer are at the same place
 _APART = 0.7  # of what is travelled meanwhile, and of the commands' deviation: who differs more then has parted
-_MEETINGS = 20  # fewer tell nothing
+_MEETINGS, _WITNESSES = 20, 8  # of so many demonstrations that meet another; fewer tell nothing
 
 
 def parting_share(episodes: Sequence[Episode]) -> float | None:
-    """Of the meetings of two demonstrations of a task, the share after which they part, where that is largest.
+    """Of the meetings of a task's demonstrations, the share after which they part, in the part of an episode with most.
 
     Two demonstrations meet where one observes nearly what the other does, near as against what each travels in an
     eighth of an episode from there. They part where their mean commands of that time differ, and they are far apart
@@ -49,16 +48,30 @@ def parting_share(episodes: Sequence[Episode]) -> float | None:
     start, end, does, whose = np.concatenate(now), np.concatenate(then), np.concatenate(meanwhile), np.array(owner)
     travelled = np.linalg.norm(end - start, axis=1)
     both = 0.5 * (travelled[:, None] + travelled)
-    meet = (cdist(start, start) < _NEAR * both) & (whose[:, None] < whose)
-    apart = cdist(end, end) > _APART * both
-    otherwise = cdist(does, does) > _APART * np.sqrt(max(does.shape[1], 1))
+    meet = (_distances(start, start) < _NEAR * both) & (whose[:, None] < whose)
+    apart = _distances(end, end) > _APART * both
+    otherwise = _distances(does, does) > _APART * np.sqrt(max(does.shape[1], 1))
     shares = []
     for each in range(_FRAMES):
         rows = np.array(part) == each
-        meetings = meet[rows]
-        if meetings.sum() >= _MEETINGS:
-            shares.append(float((apart & otherwise)[rows][meetings].mean()))
+        meetings, parts = meet[rows], (meet & apart & otherwise)[rows]
+        both_ways = [np.bincount(whose[np.nonzero(m)[1]], minlength=len(chosen)) for m in (meetings, parts)]
+        numbers = [
+            np.bincount(whose[rows], m.sum(axis=1), len(chosen)) + n
+            for m, n in zip((meetings, parts), both_ways, strict=True)
+        ]
+        met = numbers[0] > 0
+        if (
+            meetings.sum() >= _MEETINGS and met.sum() >= _WITNESSES
+        ):  # each demonstration counts the same, so one alone makes no share
+            shares.append(float((numbers[1][met] / numbers[0][met]).mean()))
     return max(shares, default=None)
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """float64 [N, M]: Euclidean distances of rows [N, scalars] and [M, scalars]."""
+    squared = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2.0 * first @ second.T
+    return np.sqrt(np.maximum(squared, 0.0))
 
 
 def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ def claim(folder: Path, config: Config, demonstrations: Demonstrations, **more: 
 
     A baseline names its method in `more`. Raises ConfigError where the folder belongs to another run.
     """
-    identity = json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest, **more}))
+    identity = identity_for(config, demonstrations, **more)
     run = folder / RUN
     if run.exists():
         if identity_of(read_run(folder)) != identity:
@@ -34,6 +34,11 @@ def claim(folder: Path, config: Config, demonstrations: Demonstrations, **more: 
     with written_whole(run) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return identity
+
+
+def identity_for(config: Config, demonstrations: Demonstrations, **more: str) -> dict:
+    """What the checkpoints of a run of these carry, as plain JSON."""
+    return json.loads(json.dumps({"config": config.to_dict(), "data_digest": demonstrations.digest, **more}))
 
 
 def identity_of(content: dict) -> dict:
@@ -84,21 +89,21 @@ def stages_of(folder: Path, content: dict) -> dict[str, int]:
     return {method: steps}
 
 
-def adopt(source: Path, folder: Path, stage: str, identity: dict, free: str) -> None:
-    """Copy a finished stage of another run into `folder`, of which `identity` is; one that has begun there stays.
+def require_adoptable(source: Path, stage: str, identity: dict, free: str) -> int:
+    """The steps of a finished stage of another run that a run of `identity` may go on from.
 
     Args:
         source: the folder of the other run.
-        folder: that of the run which goes on from there.
-        stage: whose checkpoint is taken.
-        identity: as `claim` gives it.
+        stage: whose checkpoint is to be taken.
+        identity: as `identity_for` gives it.
         free: what of the config may differ, beside the name.
 
     Raises:
         ConfigError: the other run has not finished the stage, or its config or dataset is another one.
     """
-    content = read_run(source)
-    other = identity_of(content)
+    other = identity_of(content := read_run(source))
+    if other.get("method") != identity.get("method"):
+        raise ConfigError(f"{source}: found a run of the method '{other.get('method')}', expected one of 'lwd train'")
     wanted, found = ({k: v for k, v in each["config"].items() if k not in ("name", free)} for each in (identity, other))
     keys = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
     if other["data_digest"] != identity["data_digest"]:
@@ -108,10 +113,24 @@ def adopt(source: Path, folder: Path, stage: str, identity: dict, free: str) -> 
     steps, done = stages_of(source, content)[stage], steps_of(source, stage)
     if done < max(steps, 1):
         raise ConfigError(f"{source}: found {done} of {steps} steps of '{stage}', expected that stage to be finished")
+    return done
+
+
+def adopt(source: Path, folder: Path, stage: str, identity: dict, done: int) -> None:
+    """Copy a finished stage of `done` steps into `folder`, as that of a run of `identity`.
+
+    Raises:
+        ConfigError: the stage has begun there by itself.
+    """
     target = folder / f"{stage}.safetensors"
-    if not target.exists():
-        metadata = {"identity": json.dumps(identity, sort_keys=True), "step": str(done)}
-        write_tensors(target, load_file(source / f"{stage}.safetensors"), metadata)
+    if target.exists():
+        if steps_of(folder, stage) < done:
+            raise ConfigError(
+                f"{folder}: has begun its own '{stage}', expected an empty folder to take over that of {source}"
+            )
+        return
+    metadata = {"identity": json.dumps(identity, sort_keys=True), "step": str(done)}
+    write_tensors(target, load_file(source / f"{stage}.safetensors"), metadata)
 
 
 def describe_run(folder: Path) -> dict:

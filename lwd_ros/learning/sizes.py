@@ -119,9 +119,9 @@ def choose(facts: DataFacts, name: str, seed: int = 0, held_out: float = 0.0) ->
     )
     if several and facts.ways == 0:
         warnings.append(
-            f"Of a task's demonstrations that come to the same place, {100 * (facts.parting or 0):.0f} % part. If that "
-            "is no mistake, a dataset's column 'way' says who goes which way (docs/reference/dataset.md), and "
-            "'lwd evaluate --ways' how often a policy goes each."
+            f"Where demonstrations of a task come to the same place, they part in {100 * (facts.parting or 0):.0f} % "
+            "of the cases. If that is no mistake, a dataset's column 'way' says who goes which way "
+            "(docs/reference/dataset.md), and 'lwd evaluate --ways' how often a policy goes each."
         )
     warnings += _warnings(facts, positions)
     return Choice(config, tuple(lines), tuple(warnings))

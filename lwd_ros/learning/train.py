@@ -14,7 +14,16 @@ from lwd_ros.learning.devices import ALONE, WHOLE, Share, Team
 from lwd_ros.learning.diffusion import LatentDiffusion
 from lwd_ros.learning.pace import Pace, step_s
 from lwd_ros.learning.progress import Progress, Stage
-from lwd_ros.learning.run_folder import adopt, claim, identity_of, read_run, stages_of, steps_of
+from lwd_ros.learning.run_folder import (
+    adopt,
+    claim,
+    identity_for,
+    identity_of,
+    read_run,
+    require_adoptable,
+    stages_of,
+    steps_of,
+)
 from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.trainer import CHECKPOINT_EVERY, Recipe, Trainer, restore
 from lwd_ros.policy import PolicyLayout
@@ -63,12 +72,15 @@ def train(
     torch.set_num_threads(1)  # small operations are 12 to 42 times slower on two
     data = TrainingData(demonstrations, config)
     policy_layout(config, data)
+    done = 0
+    if stage_1_of is not None:
+        done = require_adoptable(stage_1_of, "autoencoder", identity_for(config, demonstrations), "diffusion")
     with team.in_turn():  # not before here: a config that cannot be trained claims nothing
         identity = claim(folder, config, demonstrations)
         if team.first:
             data.save(folder)
             if stage_1_of is not None:
-                adopt(stage_1_of, folder, "autoencoder", identity, "diffusion")
+                adopt(stage_1_of, folder, "autoencoder", identity, done)
 
     progress = Progress(_stages(config, data, team), shown=team.first)
     torch.manual_seed(config.seed)

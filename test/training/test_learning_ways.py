@@ -119,9 +119,11 @@ def test_neighbours_are_the_nearest_of_the_task(data, run):
     training, autoencoder = TrainingData(data, config()), run[1].autoencoder
     near = autoencoder.neighbours(training)
     mean, std = (value.double().numpy() for value in autoencoder.posterior(training.tokens))
-    unit = np.sqrt(mean.var(0) + (std**2).mean(0))
+    task = training.task.numpy()
+    units = [np.sqrt(mean[task == each].var(0) + (std[task == each] ** 2).mean(0)) for each in range(2)]
     assert near.shape == (24, 3)
     for row in range(24):
+        unit = units[task[row]]
         rows = [other for other in range(24) if training.task[other] == training.task[row] and other != row]
         distance = {other: np.linalg.norm((mean[row] - mean[other]) / unit) for other in rows}
         nearest = sorted(distance, key=distance.__getitem__)[:3]
@@ -224,6 +226,20 @@ def test_stage_2_is_trained_anew_on_a_finished_stage_1(data, run, tmp_path):
     (tmp_path / "empty" / "run.json").write_text(json.dumps(unfinished))
     with pytest.raises(ConfigError, match="found 0 of 40 steps of 'autoencoder', expected that stage to be finished"):
         train(longer, data, tmp_path / "third", stage_1_of=tmp_path / "empty")
+    (tmp_path / "empty" / "run.json").write_text(json.dumps(unfinished | {"method": "task_mlp"}))
+    with pytest.raises(ConfigError, match="found a run of the method 'task_mlp', expected one of 'lwd train'"):
+        train(longer, data, tmp_path / "third", stage_1_of=tmp_path / "empty")
+    assert not (tmp_path / "other").exists() and not (tmp_path / "third").exists()  # a mistake claims no folder
+
+
+def test_neighbours_of_two_ways_are_found_though_tasks_lie_far_apart(data, run, monkeypatch):
+    """A place of the latent that tells tasks apart has a spread beside which that of two ways would drown."""
+    training, autoencoder = TrainingData(data, config()), run[1].autoencoder
+    task, way = training.task.float(), torch.arange(len(training.task)) % 2
+    latents = torch.stack([100.0 * task + 0.1 * way, 0.03 * torch.randn(len(task)), *torch.zeros(2, len(task))], dim=1)
+    monkeypatch.setattr(autoencoder, "posterior", lambda tokens: (latents, torch.full_like(latents, 0.01)))
+    near = autoencoder.neighbours(training)
+    assert (way[near] == way[:, None]).float().mean() > 0.95
 
 
 @pytest.mark.parametrize(

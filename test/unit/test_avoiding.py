@@ -203,7 +203,9 @@ def test_other_contracts_over_its_topics_work_and_others_are_refused(tmp_path):
     assert blind.reset(4).tolist() == varied(4).start.tolist()
     blind.step(np.array([0.2, 0.0]))  # y stands first
     assert blind.position[1] > varied(4).start[1] and blind.position[0] == pytest.approx(varied(4).start[0])
-    assert blind.way_expert("R-M-3").command()[0] > 0
+    assert blind.expert().command()[0] > 0
+    with pytest.raises(SimulationError, match="the way 'R-M-3' is closed in layout 4, expected one of L-L-1, L-L-3"):
+        blind.way_expert("R-M-3")
     streams[0]["topic"] = "hand/pose"
     with pytest.raises(
         ContractError, match=r"found topic 'hand/pose', expected what environment 'avoiding' sends: rod"

@@ -212,6 +212,6 @@ def test_several_ways_are_learned_apart_by_the_column_or_by_how_demonstrations_p
     seen = choose(replace(facts, parting=0.58), "rod")
     assert seen.config == named.config
     (warning,) = set(seen.warnings) - set(usual.warnings)
-    assert "58 % part" in warning and "column 'way'" in warning
+    assert "part in 58 %" in warning and "column 'way'" in warning
     one = choose(replace(facts, ways=1, parting=0.58), "rod")  # the column says that there is one
     assert one.config == usual.config

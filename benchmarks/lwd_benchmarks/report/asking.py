@@ -53,8 +53,12 @@ def context(result: AskingResult) -> dict:
 
 def figures(result: AskingResult) -> Figures:
     """`requery.hidden.*` of the model that learned it, asked again and again."""
-    for line in lines(result):
-        if line.name == TOLD and line.horizon is not None:
-            yield "requery.hidden.success", line.pooled.rate
-            yield "requery.hidden.successes", line.pooled.successes
-            yield "requery.hidden.episodes", line.pooled.episodes
+    told = [line for line in lines(result) if line.name == TOLD and line.horizon is not None]
+    if len(told) > 1:
+        raise ReportError(f"asking: found '{TOLD}' asked in {len(told)} ways in mid-episode, expected one")
+    for line in told:
+        yield "requery.hidden.success", line.pooled.rate
+        yield "requery.hidden.successes", line.pooled.successes
+        yield "requery.hidden.episodes", line.pooled.episodes
+        yield "requery.hidden.seeds", line.seeds
+        yield "requery.hidden.every", line.horizon

@@ -16,6 +16,9 @@ from lwd_benchmarks.statistics import Pooled
 from lwd_benchmarks.ways.drawing import DEMONSTRATIONS
 from lwd_benchmarks.ways.results import WaysPaths, WaysResult, WaysRow
 
+_CHANCE = 0.05
+"""A difference of successes counts where its interval excludes 0 and a sign test says that chance is rarer."""
+
 _ORDER = ("avoiding_fixed", "avoiding_varied", "metaworld")
 
 
@@ -30,7 +33,7 @@ def load(folder: Path) -> dict[str, WaysResult]:
 
 def success_behind(row: WaysRow) -> bool:
     """Whether a row succeeds less often than LWD on the same layouts, beyond chance."""
-    return row.lwd_minus is not None and row.lwd_minus.success_interval[0] > 0
+    return row.lwd_minus is not None and row.lwd_minus.success_interval[0] > 0 and row.lwd_minus.success_p < _CHANCE
 
 
 def ways_behind(row: WaysRow) -> bool:
@@ -45,7 +48,8 @@ def ahead(row: WaysRow) -> bool:
     if row.lwd_minus is None:
         return False
     of_ways = row.lwd_minus.js_interval
-    return row.lwd_minus.success_interval[1] < 0 or (of_ways is not None and of_ways[0] > 0)
+    more = row.lwd_minus.success_interval[1] < 0 and row.lwd_minus.success_p < _CHANCE
+    return more or (of_ways is not None and of_ways[0] > 0)
 
 
 def verdicts(result: WaysResult) -> dict[str, list[WaysRow]]:

@@ -59,6 +59,8 @@ def run(
 ) -> AskingResult:
     """Judge every model at every horizon on the same layouts; a row that `path` has already is not made again.
 
+    Earlier rows of a name that is given again with another file go.
+
     Args:
         models: by name, one file a training seed.
         horizons: control periods between two requests; None: one request an episode.
@@ -81,12 +83,17 @@ def run(
         if any(getattr(earlier, key) != getattr(result, key) for key in same):
             raise AskingError(f"{path}: found a result of other layouts, expected {episodes} from {first_layout} on")
         result.rows += earlier.rows
+    generators = {
+        name: [open_model(file, (), first_layout, episodes) for file in files] for name, files in models.items()
+    }
+    digests = {name: {generator.digest for generator in each} for name, each in generators.items()}
+    result.rows = [row for row in result.rows if row.model_digest in digests.get(row.name, {row.model_digest})]
     for name, files in models.items():
-        for seed, file in enumerate(files):
-            generator = open_model(file, (), first_layout, episodes)
+        for seed, (file, generator) in enumerate(zip(files, generators[name], strict=True)):
             simulator = simulator_of(generator.tasks, "")
             for horizon in horizons:
-                if any((row.model_digest, row.horizon) == (generator.digest, horizon) for row in result.rows):
+                key = (name, generator.digest, horizon)
+                if any((row.name, row.model_digest, row.horizon) == key for row in result.rows):
                     continue
                 each = partial(_episodes, file.resolve(), simulator, horizon)
                 layouts = range(first_layout, first_layout + episodes)

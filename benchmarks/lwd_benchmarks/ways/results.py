@@ -69,6 +69,7 @@ class WaysDifference(Stored):
 
     success: Difference
     success_interval: Interval
+    success_p: Share
     js_excess: Difference | None
     js_interval: Interval | None
 

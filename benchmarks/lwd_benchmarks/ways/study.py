@@ -90,13 +90,13 @@ class _OfASet:
         self.wanted = frequencies(self.simulator, contract, self.set.tasks, self.data, self.layouts)
         self.gone: dict[str, dict[str, Gone]] = {}
         result = self._head()
+        if LWD not in rows and not self._was_made(LWD):
+            raise WaysError(f"set '{self.name}': found no row '{LWD}' yet, expected it to be made first")
         for name in self.set.rows:
             if name not in rows and not self._was_made(name):
                 continue
             result["rows"][name] = self._row(name)
             _say(f"{self.name}/{name}", result["rows"][name])
-            if LWD not in result["rows"]:
-                raise WaysError(f"set '{self.name}': found no row '{LWD}' yet, expected it to be made first")
             result["paths"] = self._paths(result["rows"])
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write(WaysResult, result, self.path)

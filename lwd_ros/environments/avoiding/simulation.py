@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from lwd_ros.contract import Contract
-from lwd_ros.environments.avoiding.demonstrators import Demonstrator
+from lwd_ros.environments.avoiding.demonstrators import Demonstrator, line
 from lwd_ros.environments.avoiding.geometry import GOAL_Y, TABLE, Scene, published, varied
 from lwd_ros.environments.avoiding.simulator import COMMANDS, PERIOD_S, cylinder_topic
 from lwd_ros.environments.avoiding.ways import WAYS, open_ways, way
@@ -19,7 +19,7 @@ from lwd_ros.environments.rendering import MujocoRenderer
 MODEL = Path(__file__).parent / "avoiding.xml"
 
 STRAIGHTEST = "R-M-3"
-"""The way that `Avoiding.expert` goes."""
+"""The way that `Avoiding.expert` goes where it is open."""
 
 _FRAME = "table"
 _CYLINDER, _COLOUR = 3, {"r": 0.80, "g": 0.28, "b": 0.22, "a": 1.0}  # visualization_msgs/msg/Marker.CYLINDER
@@ -106,11 +106,16 @@ class Avoiding:
         """As `HasWays.way_expert`."""
         if way not in WAYS:
             raise SimulationError(f"task '{self.task}': nobody demonstrates the way '{way}', expected one as L-M-3")
+        if way not in self.open_ways():
+            text = f"the way '{way}' is closed in layout {self.layout}, expected one of {', '.join(self.open_ways())}"
+            raise SimulationError(f"task '{self.task}': {text}")
         return _Demonstrating(self, way)
 
     def expert(self, task: str = "", anywhere: bool = False) -> "_Demonstrating":
-        """As `HasExpert.expert`: goes the straightest way; it copes with any start."""
-        return _Demonstrating(self, STRAIGHTEST)
+        """As `HasExpert.expert`: goes STRAIGHTEST, or the shortest open way; it copes with any start."""
+        if STRAIGHTEST in self.open_ways():
+            return _Demonstrating(self, STRAIGHTEST)
+        return _Demonstrating(self, min(self.open_ways(), key=lambda way: len(line(self.scene, way))))
 
     # Disturbances
 
