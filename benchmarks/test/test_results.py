@@ -11,6 +11,8 @@ from lwd_benchmarks.own.results import OwnResult
 from lwd_benchmarks.peers.results import LeRobotChecks, PeersResult
 from lwd_benchmarks.report import pages
 from lwd_benchmarks.results import ResultError, StudyResult, read, write
+from lwd_benchmarks.studies.asking import AskingResult
+from lwd_benchmarks.ways.results import WaysResult
 from report_support import chain, latents, reconstruction, result
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -30,6 +32,10 @@ def _kind(path: Path):
         return OF_OWN[path.stem.partition("_from_")[0]]
     if path.parent.name == "peers":
         return OF_PEERS[path.stem]
+    if path.parent.name == "asking":
+        return AskingResult
+    if path.parent.name == "ways":
+        return WaysResult
     if path.parent.name == "choices":
         return ChoicesResult
     if path.parent.name == "gaits":

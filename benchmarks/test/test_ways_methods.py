@@ -25,7 +25,7 @@ from lwd_ros.policy import PolicyLayout
 from lwd_ros.resources import share_path
 
 CONTRACT = share_path("config", "avoiding.yaml")
-WAYS = ("L-M-2", "R-R-4")
+WAYS = ("L-L-1", "R-R-4")
 SIZE = 3
 CONFIG = TrainConfig.from_dict(
     {
@@ -43,7 +43,7 @@ CONFIG = TrainConfig.from_dict(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demonstrations")
-    settings = CollectSettings(episodes=12, experts=WAYS, frequencies=(("L-M-2", 1.0), ("R-R-4", 2.0)))
+    settings = CollectSettings(episodes=12, experts=WAYS, frequencies=(("L-L-1", 1.0), ("R-R-4", 2.0)))
     found = simulator("avoiding")
     collect(folder, ["varied"], found.spec.contract(), settings, 1, found)
     return Demonstrations(folder)
@@ -93,7 +93,7 @@ def test_a_ways_latent_is_the_mean_of_its_demonstrations_as_often_as_it_was_demo
     of_way = {way: encoded.latents[[each == way for each in encoded.ways]].mean(dim=0).numpy() for way in WAYS}
     share = np.mean(np.abs(found - of_way["R-R-4"]).max(axis=1) < 1e-5)
     assert share == pytest.approx(2 / 3, abs=0.08)
-    assert np.mean(np.abs(found - of_way["L-M-2"]).max(axis=1) < 1e-5) == pytest.approx(1 - share)
+    assert np.mean(np.abs(found - of_way["L-L-1"]).max(axis=1) < 1e-5) == pytest.approx(1 - share)
 
 
 def test_latents_of_the_prior_are_the_noise(run, encoded):

@@ -18,6 +18,7 @@ from lwd_ros.generator.conditions import OBSERVATION, TASK
 from lwd_ros.generator.model_file import NOISE, OUTPUTS, STEPS
 from lwd_ros.learning.config import Config, TrainConfig
 from lwd_ros.learning.diffusion import SteppedFlow
+from lwd_ros.learning.naming import number
 from lwd_ros.learning.summary import DataSummary
 from lwd_ros.learning.train import TrainedRun, policy_layout
 
@@ -196,6 +197,8 @@ def write_graph(graph: nn.Module, example: dict[str, torch.Tensor], outputs, met
             dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs) if name != STEPS},
         )
     model = onnx.load_from_string(graph_file.getvalue())
+    if STEPS in example:
+        number(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     with written_whole(path) as temporary:

@@ -42,7 +42,7 @@ TINY = {
 # Exceptions
 
 OURS = {
-    "lwd_ros.demo.client.DemoFailed": "of the client's process, which ends it with a sentence and a status of its own",
+    "lwd_ros.demo.calling.DemoFailed": "of the client's process, which ends it with a sentence and a status of its own",
     "lwd_ros.dataset.importing.layout._Unknown": "of a shortcut, whose caller takes the long way then",
     "lwd_ros.demo.supervisor.ProcessDied": "a node's end, no user's input; the demo tells it in its summary",
     "lwd_ros.reading._Twice": "of the YAML loader, whose reader makes the caller's error of it",

@@ -105,9 +105,10 @@ def test_a_batch_decodes_like_its_rows(run, tmp_path):
     export(trained, tmp_path / "tiny.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "tiny.onnx"), providers=["CPUExecutionProvider"])
     noise, task = np.concatenate([_noise(seed, 4) for seed in (1, 2, 3)]), np.array([0, 1, 1])
-    batch = session.run(["weights", "observation_mean"], {"noise": noise, "task": task})
+    steps, names = {"sampling_steps": np.array([4])}, ["weights", "observation_mean"]
+    batch = session.run(names, {"noise": noise, "task": task, **steps})
     for row in range(3):
-        single = session.run(["weights", "observation_mean"], {"noise": noise[[row]], "task": task[[row]]})
+        single = session.run(names, {"noise": noise[[row]], "task": task[[row]], **steps})
         for whole, part in zip(batch, single, strict=True):
             np.testing.assert_allclose(whole[row], part[0], atol=1e-5)
 

@@ -186,7 +186,9 @@ def test_metaworlds_scenes_have_what_they_are_asked_for(contract):
     scene = registry.simulator("metaworld").make("drawer-open-v3", contract)
     for name in ("expert", "take over", "leave", "disturb", "render"):
         require_capability(scene, name)
-    with pytest.raises(SimulationError, match="found capabilities expert, take over, leave, disturb, render, expected"):
+    with pytest.raises(
+        SimulationError, match="found capabilities expert, ways, take over, leave, disturb, render, expected"
+    ):
         require_capability(scene, "picture")
     assert scene.sharing() == ("drawer-close-v3", "drawer-open-v3")
     assert scene.start_command.tolist() == [0.0, 0.0, 0.0, -1.0]
