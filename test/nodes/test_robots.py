@@ -84,10 +84,12 @@ def check_values(robot: FakeRobot) -> None:
 
 def check_messages(robot: FakeRobot) -> None:
     """Sizes, names, stamps and frames are what the driver asks for, and nothing else is filled in."""
+    streams = robot.description.commanded
+    received = [list(robot.received(stream["topic"])) for stream in streams]  # before what was sent: the robot goes on
     sent = {entry["stamp"] for entry in robot.entries() if "sent" in entry}
-    for stream in robot.description.commanded:
+    for stream, commands in zip(streams, received, strict=True):
         constants = stream.get("constants", {})
-        for command in robot.received(stream["topic"]):
+        for command in commands:
             assert command.get("others", 0) == 0
             if "size" in command:
                 assert command["size"] == len(stream["fields"])
