@@ -97,7 +97,7 @@ def test_the_tutorial_goes_from_the_list_of_topics_to_a_policy_that_drives(tmp_p
     try:
         for block in _blocks():
             end = time.monotonic() + _PATIENCE_S
-            if "generate_policy lwd" in block:  # as the tutorial asks for: a policy from before the controller never runs
+            if "generate_policy lwd" in block:  # what is asked for before a controller listens never runs
                 asked = "ros2 topic echo --once /policy_controller/status"
                 while "no policy yet" not in reader.run(asked):
                     assert time.monotonic() < end, reader.logs()
