@@ -209,9 +209,8 @@ def evaluated(
     generator = open_model(model, tasks, first_layout, episodes, sampling_steps)
     simulator = simulator_of(generator.tasks, environment)
     simulator.require_contract(generator.description.contract)
-    episodes_of = partial(
-        _episodes, model.resolve(), simulator, sampling_steps
-    )  # another process may stand in another folder
+    # The whole path: another process may stand in another folder.
+    episodes_of = partial(_episodes, model.resolve(), simulator, sampling_steps)
     layouts = range(first_layout, first_layout + episodes)
     outcomes = outcomes_by_task(episodes_of, tasks, layouts, workers)
     found = scores(simulator.spec, outcomes, layouts)

@@ -8,12 +8,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lwd_benchmarks.results import read
+from lwd_benchmarks.ways.judging import episodes_of
 from lwd_ros import __version__
-from lwd_ros.environments.environment import Simulator
-from lwd_ros.environments.episode import run_episode
 from lwd_ros.environments.registry import simulator_of
 from lwd_ros.errors import LwdError
-from lwd_ros.evaluation.actors import LwdActor
 from lwd_ros.evaluation.evaluate import open_model, outcomes_by_task, write_json
 
 
@@ -95,7 +93,7 @@ def run(
                 key = (name, generator.digest, horizon)
                 if any((row.name, row.model_digest, row.horizon) == key for row in result.rows):
                     continue
-                each = partial(_episodes, file.resolve(), simulator, horizon)
+                each = partial(episodes_of, "lwd", file.resolve(), horizon, simulator)
                 layouts = range(first_layout, first_layout + episodes)
                 outcomes = outcomes_by_task(each, generator.tasks, layouts, workers)
                 row = Row(
@@ -109,12 +107,3 @@ def run(
                 result.rows.append(row)
                 write_json(result.model_dump(mode="json"), path)
     return result
-
-
-def _episodes(model: Path, simulator: Simulator, horizon: int | None, task: str, layouts: Sequence[int]) -> list:
-    """The outcomes of one task; the first policy of an episode is that of `lwd evaluate`."""
-    actor = LwdActor(model, horizon)
-    environment = simulator.make(task, actor.contract)
-    outcomes = [run_episode(environment, actor, layout) for layout in layouts]
-    environment.close()
-    return outcomes

@@ -81,7 +81,7 @@ def judged(
         if task not in actor.tasks:
             raise WaysError(f"{model}: found the tasks {', '.join(actor.tasks)}, expected '{task}' among them")
     given = (kind, model.resolve(), horizon, simulator)
-    outcomes = outcomes_by_task(partial(_episodes, *given), tasks, layouts, workers)
+    outcomes = outcomes_by_task(partial(episodes_of, *given), tasks, layouts, workers)
     asked = layouts[:policies]
     jobs = [(task, asked[i : i + _BATCH]) for task in tasks for i in range(0, len(asked), _BATCH)]
     found = in_order((delayed(partial(_again, *given, runs))(*job) for job in jobs), workers, "commitment", "part")
@@ -92,9 +92,10 @@ def judged(
     return {task: {"ways": went[task], "again": again[task]} for task in tasks}
 
 
-def _episodes(
+def episodes_of(
     kind: str, model: Path, horizon: int | None, simulator: Simulator, task: str, layouts: Sequence[int]
 ) -> list[Outcome]:
+    """The outcomes of one task, of an actor as `make_actor` makes it; an episode is seeded by its layout."""
     actor = make_actor(kind, model, horizon)
     environment = simulator.make(task, actor.contract)
     outcomes = [run_episode(environment, actor, layout) for layout in layouts]
